@@ -1,0 +1,35 @@
+"""What the ops check before a kernel runs, each failure one sentence that names the argument and its value."""
+from collections.abc import Sequence
+
+from ..tensor import FLOATS, Tensor
+
+Pair = tuple[int, int]
+
+
+def pair(op: str, name: str, value: int | Sequence[int], minimum: int) -> Pair:
+    """3 -> (3, 3); (2, 4) as it is. Raises ValueError unless both are integers of at least minimum."""
+    values = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(values) != 2 or not all(isinstance(v, int) and v >= minimum for v in values):
+        raise ValueError(f"{op}: {name} must be an integer >= {minimum} or a pair of them, not {value!r}")
+    return values
+
+
+def floating(op: str, **tensors: Tensor | None) -> None:
+    for name, tensor in tensors.items():
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"{op}: {name} must be a Tensor, not {type(tensor).__name__}")
+        if tensor is not None and tensor.dtype.name not in FLOATS:
+            raise TypeError(f"{op}: {name} must be {' or '.join(FLOATS)}, not {tensor.dtype}")
+
+
+def images(op: str, x: Tensor) -> None:
+    """x is a batch of images (N, C, H, W), N may be 0."""
+    floating(op, x=x)
+    if x.ndim != 4 or 0 in x.shape[1:]:
+        raise ValueError(f"{op}: x must be (N, C, H, W) with C, H and W at least 1, not {x.shape}")
+
+
+def windows_fit(op: str, x: Tensor, kernel_size: Pair, padding: Pair, dilation: Pair = (1, 1)) -> None:
+    for axis, image, k, p, d in zip(("height", "width"), x.shape[2:], kernel_size, padding, dilation):
+        if d * (k - 1) + 1 > image + 2 * p:
+            raise ValueError(f"{op}: a window {d * (k - 1) + 1} high or wide does not fit x {x.shape}, whose {axis} with padding is {image + 2 * p}")

@@ -1,0 +1,29 @@
+"""Dropout (Hinton et al. 2012; Krizhevsky et al. 2012, section 4.2), scaled while training so that evaluation does nothing."""
+from ..kernels import kernels_for
+from ..random import Generator
+from ..tensor import Op, Tensor
+from .checks import floating
+
+
+class Dropout(Op):
+    """Keeps no mask: forward and backward draw the same one from the key."""
+
+    def __init__(self, p: float, key: tuple[int, int]):
+        self.p, self.key = p, key
+
+    def forward(self, x):
+        return kernels_for(x).dropout(x, self.p, self.key)
+
+    def backward(self, dy):
+        return kernels_for(dy).dropout(dy, self.p, self.key)
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator) -> Tensor:
+    """x with each element zeroed with probability p and the rest divided by 1 - p; x itself unless training.
+
+    The mask depends only on the generator's seed and step and on the element's position. Raises ValueError unless 0 <= p < 1.
+    """
+    floating("dropout", x=x)
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: p must be in [0, 1), not {p}")
+    return Dropout(p, generator.next_key())(x) if training and p else x
