@@ -498,6 +498,8 @@ class To(Op):
         self.device, self.dtype = device, dtype
 
     def forward(self, x):
+        if any(self.needs) and self.dtype is not None and np.dtype(self.dtype).name not in FLOATS:
+            raise TypeError(f"to: a tensor with a gradient can become {' or '.join(FLOATS)}, not {np.dtype(self.dtype)}; detach it first")
         self.origin = device_of(x), x.dtype
         x = x if self.device is None else to_device(x, self.device)
         return x if self.dtype is None else x.astype(self.dtype, copy=False)

@@ -1,0 +1,60 @@
+"""Checkpoints: arrays and a JSON header in one safetensors file, written whole or not at all."""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, to_numpy
+from .files import written_whole
+
+FORMAT = "minitensor-1"
+
+
+class CheckpointError(Exception):
+    """One sentence that names the file and what is wrong with it."""
+
+
+def save(path: str | os.PathLike, arrays: Mapping[str, Array], info: Mapping[str, Any]) -> None:
+    """Write arrays by name, and info (anything JSON can hold), to path; an older file there is replaced only by a complete new one.
+
+    Raises CheckpointError when the disk refuses, ImportError when safetensors is not installed.
+    """
+    safetensors = _safetensors()
+    data = {name: np.ascontiguousarray(to_numpy(array)) for name, array in arrays.items()}
+    try:
+        with written_whole(path) as partial:
+            safetensors.numpy.save_file(data, partial, metadata={"format": FORMAT, "info": json.dumps(info)})
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"cannot write checkpoint {path}: {_reason(error)}") from error
+
+
+def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays, info) as given to `save`. Raises CheckpointError for a file that is missing, truncated or not a minitensor checkpoint."""
+    safetensors = _safetensors()
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of minitensor (format {FORMAT})")
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["info"])
+    except (OSError, safetensors.SafetensorError, json.JSONDecodeError, KeyError) as error:
+        raise CheckpointError(f"cannot read checkpoint {path}: {_reason(error)}") from error
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError("checkpoints need safetensors; install it with: pip install safetensors") from None
+    return safetensors
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".")

@@ -1,0 +1,59 @@
+"""Cutting a batch into pieces: what the convolution algorithms share."""
+from typing import NamedTuple, overload
+
+import numpy as np
+
+from .threads import scratch
+
+
+class Strip(NamedTuple):
+    """Rows start ... stop (of pixels, or of tiles) of one image, each of so many columns."""
+    image: int
+    start: int
+    stop: int
+    columns: int
+
+    @property
+    def tiles(self) -> int:
+        return (self.stop - self.start) * self.columns
+
+
+def split(size: int, step: int) -> list[slice]:
+    """0 ... size in slices of step, the last one shorter."""
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+
+
+@overload
+def channels_last(array: np.ndarray) -> np.ndarray: ...
+@overload
+def channels_last(array: None) -> None: ...
+
+
+def channels_last(array):
+    """The view (N, H, W, C) of array (N, C, H, W)."""
+    return None if array is None else array.transpose(0, 2, 3, 1)
+
+
+def empty_channels_last(shape: tuple[int, int, int, int], dtype) -> np.ndarray:
+    """Uninitialised (N, C, H, W) whose memory is (N, H, W, C)."""
+    N, C, H, W = shape
+    return np.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
+
+
+def load_strip(x: np.ndarray, relu_of: np.ndarray | None, image: int, top: int, left: int, size: tuple[int, int]) -> np.ndarray:
+    """A scratch copy (height, width, C) of the window of x (N, H, W, C) whose corner is at (top, left); 0 outside the image.
+
+    With relu_of, shaped as x, also 0 where relu_of <= 0: the gradient behind a relu.
+    """
+    (height, width), (H, W, C) = size, x.shape[1:]
+    r0, r1 = max(0, -top), max(0, min(height, H - top))                     # the part of the window that lies on the image
+    c0, c1 = max(0, -left), max(0, min(width, W - left))
+    window = scratch("window", (height, width, C), x.dtype)
+    window[:r0] = window[r1:] = 0
+    window[r0:r1, :c0] = window[r0:r1, c1:] = 0
+    inside = np.s_[image, top + r0: top + r1, left + c0: left + c1]
+    if relu_of is None:
+        window[r0:r1, c0:c1] = x[inside]
+    else:
+        np.multiply(x[inside], relu_of[inside] > 0, out=window[r0:r1, c0:c1])
+    return window

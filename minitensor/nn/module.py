@@ -1,0 +1,138 @@
+"""Module: a layer or a network, the parameters it owns and the modules inside it, in the order they were assigned."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, to_device, to_numpy, xp_of
+from ..tensor import FLOATS, Tensor
+
+
+class Parameter(Tensor):
+    """A tensor that a module owns and an optimiser changes."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any):
+        super().__init__(data, requires_grad=True)
+
+
+class Module:
+    """Base class. Assign Parameters and Modules as attributes and define forward; everything else follows from the attributes.
+
+    training    True or False for this module and all inside it; set by `train()` and `eval()`
+    """
+
+    training: bool = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.forward(x)
+
+    # ---- what is inside ------------------------------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all inside it, with names like "features.conv1"; a parent before its children."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once, with names like "conv1.weight"."""
+        seen = set()
+        for prefix, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield (f"{prefix}.{name}" if prefix else name), value
+
+    def parameters(self) -> Iterator[Parameter]:
+        return (parameter for _, parameter in self.named_parameters())
+
+    def num_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+    # ---- modes, devices, gradients --------------------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Module:
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def to(self, device: str | None = None, dtype: Any = None) -> Module:
+        """Move or convert every parameter, in place; their gradients are dropped. Raises TypeError for a dtype without gradients."""
+        if dtype is not None and np.dtype(dtype).name not in FLOATS:
+            raise TypeError(f"to: dtype must be {' or '.join(FLOATS)}, not {dtype}")
+        for parameter in self.parameters():
+            data = parameter.data if device is None else to_device(parameter.data, device)
+            parameter.data = data if dtype is None else data.astype(dtype, copy=False)
+            parameter.grad = None
+        return self
+
+    # ---- saving and loading ----------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Array]:
+        """The parameters' own arrays by name; not copies."""
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Array], strict: bool = True) -> None:
+        """Copy arrays into the parameters of the same name.
+
+        Raises ValueError, before anything is changed, for shapes that differ and, if strict, for names missing here or there.
+        """
+        parameters = dict(self.named_parameters())
+        problems = [f"{name} is {tuple(state[name].shape)} but must be {p.shape}"
+                    for name, p in parameters.items() if name in state and tuple(state[name].shape) != p.shape]
+        if strict:
+            problems += [f"{name} is missing" for name in parameters if name not in state]
+            problems += [f"{name} is not a parameter of {type(self).__name__}" for name in state if name not in parameters]
+        if problems:
+            more = f", and {len(problems) - 4} more" if len(problems) > 4 else ""
+            raise ValueError(f"load_state_dict: {'; '.join(problems[:4])}{more}")
+        for name in parameters.keys() & state.keys():
+            data = parameters[name].data
+            data[...] = xp_of(data).asarray(to_numpy(state[name]))  # in place: keeps the order in memory, the dtype and the device
+
+    # ---- printing ------------------------------------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """The hyperparameters, as in the constructor."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [f"{name}: {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
+        inside = "".join(f"\n  {line}" for line in children) + "\n" if children else self.extra_repr()
+        return f"{type(self).__name__}({inside})"
+
+
+class Sequential(Module):
+    """Modules run one after the other: Sequential(conv, relu) names them 0, 1; Sequential(conv1=conv, relu1=relu) as given."""
+
+    def __init__(self, *layers: Module, **named_layers: Module):
+        numbered = {str(i): layer for i, layer in enumerate(layers)}
+        for name, layer in {**numbered, **named_layers}.items():
+            if not isinstance(layer, Module):
+                raise TypeError(f"Sequential: {name} must be a Module, not {type(layer).__name__}")
+            setattr(self, name, layer)
+
+    def __iter__(self) -> Iterator[Module]:
+        return (child for _, child in self.named_children())
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x

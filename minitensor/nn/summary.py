@@ -1,0 +1,53 @@
+"""A table of a network: each layer's output shape, parameters and multiplications."""
+from collections.abc import Callable
+
+import numpy as np
+
+from ..backend import to_device
+from ..tensor import Tensor, no_grad
+from .module import Module
+
+
+def summary(module: Module, input_shape: tuple[int, ...]) -> str:
+    """The table as text, found by running one image of input_shape (C, H, W) through module."""
+    rows: list[tuple[str, str, str, int, int]] = []
+    leaves = [(name, m) for name, m in module.named_modules() if not any(m.named_children())]
+    was_training = module.training
+    module.eval()
+    try:
+        for name, leaf in leaves:
+            leaf.forward = _recorded(name, leaf, rows)  # type: ignore[method-assign]
+        first = next(module.parameters()).data
+        with no_grad():
+            module(Tensor(to_device(np.zeros((1, *input_shape), first.dtype), Tensor(first).device)))
+    finally:
+        for _, leaf in leaves:
+            vars(leaf).pop("forward", None)
+        module.train(was_training)
+    return _table(type(module).__name__, input_shape, rows)
+
+
+def _recorded(name: str, leaf: Module, rows: list) -> Callable[[Tensor], Tensor]:
+    """leaf.forward, noting what came out."""
+    forward = leaf.forward
+
+    def run(x: Tensor) -> Tensor:
+        y = forward(x)
+        macs = leaf.macs(y.shape) if hasattr(leaf, "macs") else 0
+        rows.append((name, repr(leaf), " x ".join(map(str, y.shape[1:])), leaf.num_parameters(), macs))
+        return y
+    return run
+
+
+def _table(title: str, input_shape: tuple[int, ...], rows: list) -> str:
+    cells = [(name, layer, shape, f"{parameters:,}" if parameters else "", f"{macs:,}" if macs else "")
+             for name, layer, shape, parameters, macs in rows]
+    header = ("name", "layer", "output", "parameters", "MACs")
+    total = ("total", "", "", f"{sum(r[3] for r in rows):,}", f"{sum(r[4] for r in rows):,}")
+    widths = [max(len(row[i]) for row in (header, total, *cells)) for i in range(5)]
+
+    def line(row):
+        return "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip()
+    rule = "-" * (sum(widths) + 8)
+    caption = f"{title}, input {' x '.join(map(str, input_shape))}; MACs (multiply-accumulates) per image"
+    return "\n".join([caption, line(header), rule, *(line(c) for c in cells), rule, line(total)])

@@ -1,0 +1,166 @@
+"""Stochastic gradient descent as in 2012, and schedules for its learning rate, from simple to less simple."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .backend import xp_of
+from .kernels import kernels_for
+from .nn.module import Parameter
+
+HYPERPARAMETERS = ("lr", "momentum", "weight_decay", "nesterov")
+
+
+class SGD:
+    """v = momentum·v - lr·(grad + weight_decay·w), then w += v (Krizhevsky et al. 2012, section 5).
+
+    params: parameters, or groups {"params": [...], "lr": ..., "momentum": ..., "weight_decay": ..., "nesterov": ...} that override the
+    arguments. The learning rate is inside v, as in the paper; PyTorch multiplies by it afterwards, which differs only just after lr changes.
+    Raises ValueError for hyperparameters out of range, an empty list, or a parameter in two groups.
+    """
+
+    def __init__(self, params: Iterable[Parameter] | Sequence[dict], lr: float, momentum: float = 0.0, weight_decay: float = 0.0,
+                 nesterov: bool = False):
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
+        params = list(params)
+        groups = params if params and isinstance(params[0], dict) else [{"params": params}]
+        self.groups: list[dict[str, Any]] = [{**defaults, **group, "params": list(group["params"])} for group in groups]
+        for group in self.groups:
+            _check_group(group)
+        parameters = self._parameters()
+        if not parameters or len(set(map(id, parameters))) != len(parameters):
+            raise ValueError("SGD: params must hold at least one parameter, and each only once")
+        self.velocities = [xp_of(p.data).zeros_like(p.data) for p in parameters]
+
+    def _parameters(self) -> list[Parameter]:
+        return [p for group in self.groups for p in group["params"]]
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient. Raises RuntimeError when one is still needed by a backward pass."""
+        velocities = iter(self.velocities)
+        for group in self.groups:
+            hyperparameters = [group[name] for name in HYPERPARAMETERS]
+            for parameter in group["params"]:
+                v, w = next(velocities), parameter.data
+                if parameter.grad is None:
+                    continue
+                if not getattr(w.flags, "writeable", True):
+                    raise RuntimeError(f"SGD: a parameter {w.shape} is still needed by a backward pass that has not run; "
+                                       "call backward first, drop its result, or compute it under no_grad")
+                kernels_for(w).sgd(w, v, parameter.grad, *hyperparameters)
+
+    def zero_grad(self) -> None:
+        for parameter in self._parameters():
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """{"velocities": arrays in the order of the parameters, not copies; "groups": the hyperparameters of each group}."""
+        groups = [{name: value for name, value in group.items() if name != "params"} for group in self.groups]
+        return {"velocities": list(self.velocities), "groups": groups}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises ValueError, before anything is changed, when the groups or the shapes are not those of this optimiser."""
+        if len(state["groups"]) != len(self.groups) or [v.shape for v in state["velocities"]] != [v.shape for v in self.velocities]:
+            raise ValueError("SGD.load_state_dict: the state is that of an optimiser with other groups or parameters")
+        for v, loaded in zip(self.velocities, state["velocities"]):
+            v[...] = xp_of(v).asarray(loaded)
+        for group, loaded in zip(self.groups, state["groups"]):
+            group.update(loaded)
+
+
+def _check_group(group: dict[str, Any]) -> None:
+    unknown = group.keys() - {"params", *HYPERPARAMETERS}
+    if unknown:
+        raise ValueError(f"SGD: unknown options {sorted(unknown)}; a group has params, {', '.join(HYPERPARAMETERS)}")
+    for name in ("lr", "momentum", "weight_decay"):
+        if not (math.isfinite(group[name]) and group[name] >= 0):
+            raise ValueError(f"SGD: {name} must be a number >= 0, not {group[name]}")
+    if group["nesterov"] and not group["momentum"]:
+        raise ValueError("SGD: nesterov needs a momentum above 0")
+
+
+class Schedule:
+    """Sets every group's lr to its initial lr times `factor(epoch)`; call `step()` once after each epoch."""
+
+    def __init__(self, optimizer: SGD):
+        self.optimizer, self.epoch = optimizer, 0
+        self.initial = [group["lr"] for group in optimizer.groups]
+
+    def factor(self, epoch: int) -> float:
+        return 1.0
+
+    def step(self) -> None:
+        self.epoch += 1
+        self._apply(self.factor(self.epoch))
+
+    def _apply(self, factor: float) -> None:
+        for group, lr in zip(self.optimizer.groups, self.initial):
+            group["lr"] = lr * factor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers only, ready for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "optimizer"}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+
+class StepLR(Schedule):
+    """lr · gamma^(epoch // step_size)."""
+
+    def __init__(self, optimizer: SGD, step_size: int, gamma: float = 0.1):
+        if step_size < 1:
+            raise ValueError(f"StepLR: step_size must be at least 1, not {step_size}")
+        super().__init__(optimizer)
+        self.step_size, self.gamma = step_size, gamma
+
+    def factor(self, epoch: int) -> float:
+        return self.gamma**(epoch // self.step_size)
+
+
+class MultiStepLR(Schedule):
+    """lr · gamma^(how many milestones are past)."""
+
+    def __init__(self, optimizer: SGD, milestones: Sequence[int], gamma: float = 0.1):
+        super().__init__(optimizer)
+        self.milestones, self.gamma = list(milestones), gamma
+
+    def factor(self, epoch: int) -> float:
+        return self.gamma**sum(epoch >= milestone for milestone in self.milestones)
+
+
+class CosineAnnealingLR(Schedule):
+    """From lr down to eta_min·lr along half a cosine in T_max epochs (Loshchilov and Hutter 2017, without restarts).
+
+    Unlike PyTorch's, eta_min is a fraction of lr, so that groups with different learning rates keep their ratio.
+    """
+
+    def __init__(self, optimizer: SGD, T_max: int, eta_min: float = 0.0):
+        if T_max < 1:
+            raise ValueError(f"CosineAnnealingLR: T_max must be at least 1, not {T_max}")
+        super().__init__(optimizer)
+        self.T_max, self.eta_min = T_max, eta_min
+
+    def factor(self, epoch: int) -> float:
+        return self.eta_min + (1 - self.eta_min) * (1 + math.cos(math.pi * min(epoch, self.T_max) / self.T_max)) / 2
+
+
+class ReduceLROnPlateau(Schedule):
+    """The 2012 schedule: lr is multiplied by factor when the metric (lower is better) has not improved for more than patience epochs."""
+
+    def __init__(self, optimizer: SGD, factor: float = 0.1, patience: int = 10, threshold: float = 1e-4):
+        super().__init__(optimizer)
+        self.reduction, self.patience, self.threshold = factor, patience, threshold
+        self.best, self.bad_epochs, self.reductions = math.inf, 0, 0
+
+    def step(self, metric: float) -> None:  # type: ignore[override]
+        """metric: this epoch's validation loss or error."""
+        self.epoch += 1
+        if metric < self.best * (1 - self.threshold):
+            self.best, self.bad_epochs = metric, 0
+            return
+        self.bad_epochs += 1
+        if self.bad_epochs > self.patience:
+            self.bad_epochs, self.reductions = 0, self.reductions + 1
+            self._apply(self.reduction**self.reductions)
