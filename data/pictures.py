@@ -6,10 +6,11 @@ nor a colour betrays it: telling the five shapes apart takes their outline, tell
 Geometry is in complex numbers: x + iy, with the picture's side as the unit; a turn is a product.
 """
 import colorsys
-import operator
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
+
+from data.checks import whole
 
 SHAPES = ("disc", "square", "triangle", "star", "heart")
 TEXTURES = ("striped", "dotted")
@@ -26,9 +27,9 @@ class BuiltinPictures:
     classes = CLASSES
 
     def __init__(self, count, size, seed=0):
-        self.count = _at_least(1, count=count)
-        self.size = _at_least(8, size=size)
-        self.seed = _at_least(0, seed=seed)
+        self.count = whole("BuiltinPictures: count", count, 1)
+        self.size = whole("BuiltinPictures: size", size, 8)
+        self.seed = whole("BuiltinPictures: seed", seed, 0)
         self.labels = np.arange(self.count) % len(CLASSES)
 
     def __len__(self):
@@ -47,13 +48,6 @@ class BuiltinPictures:
 
     def __repr__(self):
         return f"BuiltinPictures(count={self.count}, size={self.size}, seed={self.seed})"
-
-
-def _at_least(lowest, **argument):
-    [(name, value)] = argument.items()
-    if operator.index(value) < lowest:
-        raise ValueError(f"BuiltinPictures: {name} must be at least {lowest}, not {value}")
-    return operator.index(value)
 
 
 def draw_picture(label, size, rng):

@@ -1,0 +1,56 @@
+"""A picture file of any size and mode -> an RGB array."""
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+
+class UnreadableImage(Exception):
+    """A picture file that cannot be decoded; its message is one sentence with the path."""
+
+    def __init__(self, path, reason):
+        super().__init__(path, reason)      # what unpickling calls this with, in another process
+        self.path = path
+        self.reason = reason
+
+    def __str__(self):
+        return f"{self.path} cannot be read as a picture: {self.reason}"
+
+
+def load_image(path):
+    """Decode the picture at `path` -> uint8 (H, W, 3), RGB, upright as its EXIF orientation says.
+
+    Transparency is laid on white, 16 bits are scaled to 8, and of an animation the first frame is taken. Raises UnreadableImage.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")                                     # odd metadata is no reason to complain ...
+            warnings.simplefilter("error", Image.DecompressionBombWarning)      # ... but a bomb is refused
+            with Image.open(path) as image:
+                return np.array(to_rgb(image))
+    except Exception as error:      # Pillow's decoders raise nearly anything on a broken file: OSError, SyntaxError, struct.error ...
+        raise UnreadableImage(str(path), _reason(error)) from error
+
+
+def to_rgb(image):
+    """A Pillow picture of any mode -> upright, in mode RGB."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16") or image.mode == "I":
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if image.mode == "F":
+        return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(array):
+    """16-bit grey levels, as Pillow's modes I;16 and I hold them -> uint8"""
+    return (np.clip(array, 0, 65535) // 257).astype(np.uint8)
+
+
+def _reason(error):
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return " ".join(str(error).split()) or type(error).__name__

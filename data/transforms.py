@@ -1,0 +1,202 @@
+"""From a decoded picture to the network's input, as in the 2012 paper (section 4.1), step by small step.
+
+Each step is called as `step(image, rng)`, with image uint8 (H, W, 3) and rng a NumPy Generator (which steps without chance ignore).
+Every step but Normalize keeps uint8: bytes are four times less to move than floats, so the conversion comes last, once.
+"""
+import numpy as np
+from PIL import Image
+
+from data.checks import whole
+
+
+def _three_numbers(name, values):
+    array = np.array(values, np.float32)
+    if array.shape != (3,) or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be three finite numbers (red, green, blue), not {values!r}")
+    return array
+
+
+class Compose:
+    """`steps`, one after the other."""
+
+    def __init__(self, steps):
+        self.steps = list(steps)
+        for step in self.steps:
+            if not callable(step):
+                raise TypeError(f"Compose: steps must be transforms, not {step!r}")
+
+    def __call__(self, image, rng):
+        for step in self.steps:
+            image = step(image, rng)
+        return image
+
+    def __repr__(self):
+        return "Compose([" + ", ".join(map(repr, self.steps)) + "])"
+
+
+class Resize:
+    """Scale the shorter side to `shorter_side` pixels, keeping proportions: bilinear, averaged over all source pixels when shrinking."""
+
+    def __init__(self, shorter_side):
+        self.shorter_side = whole("Resize: shorter_side", shorter_side, 1)
+
+    def __call__(self, image, rng):
+        height, width = image.shape[:2]
+        shorter = min(height, width)
+        if shorter == self.shorter_side:
+            return image
+        size = (max(1, round(width * self.shorter_side / shorter)), max(1, round(height * self.shorter_side / shorter)))
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+    def __repr__(self):
+        return f"Resize({self.shorter_side})"
+
+
+def _check_fits(step, image):
+    height, width = image.shape[:2]
+    if min(height, width) < step.size:
+        raise ValueError(f"{step!r}: the picture has only {height} x {width} pixels; put a Resize before")
+
+
+class CenterCrop:
+    """The central size x size pixels."""
+
+    def __init__(self, size):
+        self.size = whole("CenterCrop: size", size, 1)
+
+    def __call__(self, image, rng):
+        _check_fits(self, image)
+        top, left = (image.shape[0] - self.size) // 2, (image.shape[1] - self.size) // 2
+        return image[top:top + self.size, left:left + self.size]
+
+    def __repr__(self):
+        return f"CenterCrop({self.size})"
+
+
+class RandomCrop:
+    """size x size pixels from anywhere in the picture, after `padding` black pixels were put on every side."""
+
+    def __init__(self, size, padding=0):
+        self.size = whole("RandomCrop: size", size, 1)
+        self.padding = whole("RandomCrop: padding", padding, 0)
+
+    def __call__(self, image, rng):
+        if self.padding:
+            image = np.pad(image, ((self.padding,) * 2, (self.padding,) * 2, (0, 0)))
+        _check_fits(self, image)
+        top, left = rng.integers(0, (image.shape[0] - self.size + 1, image.shape[1] - self.size + 1))
+        return image[top:top + self.size, left:left + self.size]
+
+    def __repr__(self):
+        return f"RandomCrop({self.size}, padding={self.padding})"
+
+
+class RandomHorizontalFlip:
+    """Mirror left and right with probability `p`."""
+
+    def __init__(self, p=0.5):
+        if not 0 <= p <= 1:
+            raise ValueError(f"RandomHorizontalFlip: p must lie within 0..1, not {p}")
+        self.p = p
+
+    def __call__(self, image, rng):
+        return mirror(image) if rng.random() < self.p else image
+
+    def __repr__(self):
+        return f"RandomHorizontalFlip(p={self.p})"
+
+
+def mirror(image):
+    pixels = np.ascontiguousarray(image).view("V3")     # a pixel moved as one item moves faster than its three bytes
+    return np.ascontiguousarray(pixels[:, ::-1]).view(np.uint8)
+
+
+class PCANoise:
+    """Shift a picture's colour along the principal components of the training set's colours (2012 paper, section 4.1).
+
+    Adds `components @ (alpha * eigenvalues)` with alpha ~ N(0, sigma), drawn once per picture: eigenvalues (3,) and components (3, 3),
+    one a column, of the covariance of colours within 0..1. The default ones are in common use for ImageNet. The sum is rounded to bytes.
+    """
+
+    def __init__(self, sigma=0.1, eigenvalues=(0.2175, 0.0188, 0.0045),
+                 components=((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))):
+        if not sigma >= 0:
+            raise ValueError(f"PCANoise: sigma must not be negative, it is {sigma}")
+        self.sigma = sigma
+        self.eigenvalues = _three_numbers("PCANoise: eigenvalues", eigenvalues)
+        self.components = np.array(components, np.float32)
+        if self.components.shape != (3, 3):
+            raise ValueError(f"PCANoise: components must be 3 x 3, one component a column, not {self.components.shape}")
+
+    @classmethod
+    def fit(cls, dataset, sigma=0.1, pictures=1000):
+        """The noise for `dataset`, from the colours of its first `pictures` pictures, evenly spread over it."""
+        chosen = np.linspace(0, len(dataset) - 1, min(pictures, len(dataset))).astype(int)
+        count, total, products = 0, np.zeros(3), np.zeros((3, 3))
+        for index in chosen:
+            colours = dataset[index][0].reshape(-1, 3) / 255
+            count += len(colours)
+            total += colours.sum(axis=0)
+            products += colours.T @ colours
+        mean = total / count
+        eigenvalues, components = np.linalg.eigh(products / count - np.outer(mean, mean))
+        return cls(sigma, np.maximum(eigenvalues, 0), components)
+
+    def __call__(self, image, rng):
+        shift = self.components @ (rng.normal(0, self.sigma, 3) * self.eigenvalues)
+        return add_colour(image, np.rint(255 * shift))
+
+    def __repr__(self):
+        return f"PCANoise(sigma={self.sigma}, eigenvalues={self.eigenvalues.tolist()})"
+
+
+def add_colour(image, shift):
+    """`image` + `shift`, three whole numbers, held within 0..255; all in bytes, which is fast."""
+    height, width, _ = image.shape
+    up = np.tile(np.clip(shift, 0, 255).astype(np.uint8), width)
+    down = np.tile(np.clip(-shift, 0, 255).astype(np.uint8), width)
+    values = np.minimum(image.reshape(height, -1), 255 - up)
+    values += up
+    np.maximum(values, down, out=values)
+    values -= down
+    return values.reshape(image.shape)
+
+
+class TenCrop:
+    """The four corners and the centre, size x size, then the same mirrored -> uint8 (10, size, size, 3)"""
+
+    def __init__(self, size):
+        self.size = whole("TenCrop: size", size, 1)
+
+    def __call__(self, image, rng):
+        _check_fits(self, image)
+        bottom, right = image.shape[0] - self.size, image.shape[1] - self.size
+        corners = ((0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2))
+        crops = [image[top:top + self.size, left:left + self.size] for top, left in corners]
+        return np.stack(crops + [mirror(crop) for crop in crops])
+
+    def __repr__(self):
+        return f"TenCrop({self.size})"
+
+
+class Normalize:
+    """(image / 255 - mean) / std, channel by channel -> float32 (3, H, W), or (10, 3, H, W) after TenCrop.
+
+    Its memory stays (H, W, 3), channels last, as the picture came and as convolutions like it.
+    """
+
+    def __init__(self, mean, std):
+        self.mean = _three_numbers("Normalize: mean", mean)
+        self.std = _three_numbers("Normalize: std", std)
+        if not (self.std > 0).all():
+            raise ValueError(f"Normalize: std must be positive, not {std!r}")
+
+    def __call__(self, image, rng):
+        width = image.shape[-2]
+        scale = np.tile(1 / (255 * self.std), width)
+        values = image.reshape(*image.shape[:-2], -1) * scale       # (..., H, W * 3): long rows are fast
+        values -= np.tile(self.mean / self.std, width)
+        return np.moveaxis(values.reshape(image.shape), -1, -3)
+
+    def __repr__(self):
+        return f"Normalize(mean={self.mean.tolist()}, std={self.std.tolist()})"

@@ -1,0 +1,139 @@
+"""Worker processes that make batches ahead of their use.
+
+A worker is a fresh Python started with `subprocess`, neither forked (the parent's threads may hold locks) nor started by multiprocessing
+(which runs the user's script again). Its standard input is a socket: requests and short replies pass there, the pixels through shared
+memory. When the parent ends, however it ends, the socket closes and the worker ends too. Keyboard interrupts do not reach it.
+"""
+import mmap
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+import weakref
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+AHEAD = 2       # batches asked of a worker before the first of them is used; each has a shared memory of its own
+START = "import sys; sys.path[:] = {path!r}; from data.workers import serve; serve({memories}, {progress})"
+
+
+class DeadWorker(RuntimeError):
+    """A worker process ended unasked; the message names the picture it was working on."""
+
+
+class WorkerTraceback(Exception):
+    """Where in a worker an error arose, as text."""
+
+
+class Worker:
+    """The parent's side of one worker process, which serves `maker`, a pickled BatchMaker."""
+
+    def __init__(self, maker):
+        ours, theirs = socket.socketpair()
+        self.memories = [_SharedMemory() for _ in range(AHEAD)]
+        self.progress = _SharedMemory()
+        fds = [memory.fd for memory in self.memories]
+        command = START.format(path=sys.path, memories=fds, progress=self.progress.fd)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", command], stdin=theirs, pass_fds=[*fds, self.progress.fd], start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+        theirs.close()
+        self.connection = Connection(ours.detach())
+        self.stop = weakref.finalize(self, _stop, self.process, self.connection)
+        self.connection.send_bytes(maker)
+
+    def ask(self, epoch, number, memory):
+        """Ask for a batch in shared memory number `memory`."""
+        self.connection.send((epoch, number, memory))
+
+    def answer(self):
+        """The oldest batch asked for and not yet taken -> images, labels, skipped. Raises what the worker raised."""
+        reply, *details = self.connection.recv()
+        if reply == "error":
+            error, text = details
+            raise error from WorkerTraceback(text)
+        memory, shape, dtype, labels, skipped = details
+        return self.memories[memory].array(shape, dtype).copy(), labels, skipped
+
+    def obituary(self, dataset):
+        """What to say of a worker that has died."""
+        code = self.process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+        index = self.progress.read_number()
+        place = "before its first picture" if index is None else f"while working on {dataset.name(index)}"
+        return f"DataLoader: a worker process {how} {place}"
+
+
+def _stop(process, connection):
+    connection.close()
+    process.kill()
+    process.wait()
+
+
+class _SharedMemory:
+    """Memory that two processes see, known by a file descriptor; it has no name that could be left behind."""
+
+    def __init__(self, fd=None):
+        self.fd = fd if fd is not None else _nameless_file()
+        weakref.finalize(self, os.close, self.fd)
+
+    def array(self, shape, dtype):
+        """The memory as an array, enlarged first if it is too small."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if os.fstat(self.fd).st_size < size:
+            os.ftruncate(self.fd, size)
+        return np.frombuffer(mmap.mmap(self.fd, size), dtype).reshape(shape)
+
+    def write_number(self, number):
+        os.pwrite(self.fd, number.to_bytes(8, "little"), 0)
+
+    def read_number(self):
+        """The number written last, or None."""
+        data = os.pread(self.fd, 8, 0)
+        return int.from_bytes(data, "little") if data else None
+
+
+def _nameless_file():
+    if hasattr(os, "memfd_create"):     # Linux
+        return os.memfd_create("batch")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def serve(memories, progress):
+    """The worker's side: make what is asked for until the parent closes the socket. Arguments: file descriptors of shared memory."""
+    memories, progress = [_SharedMemory(fd) for fd in memories], _SharedMemory(progress)
+    with Connection(0) as connection:
+        try:
+            _answer_requests(connection, memories, progress)
+        except (EOFError, ConnectionError):
+            pass        # the parent is gone
+
+
+def _answer_requests(connection, memories, progress):
+    maker = None
+    while True:
+        try:
+            if maker is None:
+                maker = pickle.loads(connection.recv_bytes())
+            epoch, number, memory = connection.recv()
+            images, labels, skipped = maker.make(epoch, number, memories[memory].array, progress.write_number)
+            connection.send(("batch", memory, images.shape, images.dtype.str, labels, skipped))
+        except (EOFError, ConnectionError):
+            raise
+        except Exception as error:
+            connection.send(("error", _sendable(error), traceback.format_exc()))
+
+
+def _sendable(error):
+    """`error` itself if it survives pickling, else its text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+        return error
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
