@@ -1,0 +1,154 @@
+"""Every kind of picture file becomes uint8 (H, W, 3), and every broken one a sentence with its path."""
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import UnreadableImage, load_image
+
+RED, WHITE = [255, 0, 0], [255, 255, 255]
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+
+
+def saved(image, path, **options):
+    image.save(path, **options)
+    return path
+
+
+def test_rgb_is_read_as_it_was_written(tmp_path, pixels):
+    loaded = load_image(saved(Image.fromarray(pixels), tmp_path / "a.png"))
+    assert loaded.dtype == np.uint8
+    np.testing.assert_array_equal(loaded, pixels)
+
+
+def test_greyscale_becomes_three_equal_channels(tmp_path, pixels):
+    loaded = load_image(saved(Image.fromarray(pixels[..., 0]), tmp_path / "a.png"))
+    np.testing.assert_array_equal(loaded, np.repeat(pixels[..., :1], 3, axis=2))
+
+
+def test_one_bit(tmp_path):
+    bits = np.array([[True, False, True], [False, False, True]])
+    loaded = load_image(saved(Image.fromarray(bits), tmp_path / "a.png"))
+    np.testing.assert_array_equal(loaded, 255 * np.repeat(bits[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_sixteen_bits_keep_their_eight_highest(tmp_path, suffix):
+    levels = np.array([[0, 257, 32768, 65535]], np.uint16)
+    loaded = load_image(saved(Image.fromarray(levels), tmp_path / f"a.{suffix}"))
+    np.testing.assert_array_equal(loaded[0, :, 1], [0, 1, 127, 255])
+
+
+def test_alpha_is_laid_on_white(tmp_path):
+    rgba = np.array([[RED + [255], RED + [0], RED + [102]]], np.uint8)
+    loaded = load_image(saved(Image.fromarray(rgba), tmp_path / "a.png"))
+    np.testing.assert_array_equal(loaded[0], [RED, WHITE, [255, 153, 153]])     # 0.4 red + 0.6 white
+
+
+def test_grey_with_alpha(tmp_path):
+    loaded = load_image(saved(Image.fromarray(np.array([[[0, 255], [0, 0]]], np.uint8), "LA"), tmp_path / "a.png"))
+    np.testing.assert_array_equal(loaded[0], [[0, 0, 0], WHITE])
+
+
+@pytest.mark.parametrize("transparent, second", [(None, [0, 0, 255]), (1, WHITE)])
+def test_palette(tmp_path, transparent, second):
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    image.putpalette(RED + [0, 0, 255])
+    options = {} if transparent is None else {"transparency": transparent}
+    np.testing.assert_array_equal(load_image(saved(image, tmp_path / "a.png", **options))[0], [RED, second])
+
+
+def test_rgb_with_a_transparent_colour(tmp_path):
+    image = Image.fromarray(np.array([[RED, [0, 0, 255]]], np.uint8))
+    loaded = load_image(saved(image, tmp_path / "a.png", transparency=(0, 0, 255)))
+    np.testing.assert_array_equal(loaded[0], [RED, WHITE])
+
+
+def test_cmyk(tmp_path):
+    ink = np.array([[[0, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 255]]], np.uint8)        # none, magenta + yellow, black
+    loaded = load_image(saved(Image.fromarray(ink, "CMYK"), tmp_path / "a.tif"))
+    np.testing.assert_array_equal(loaded[0], [WHITE, RED, [0, 0, 0]])
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_first_frame_of_an_animation(tmp_path, suffix):
+    frames = [Image.new("RGB", (4, 3), colour) for colour in ((255, 0, 0), (0, 0, 255))]
+    options = {"lossless": True} if suffix == "webp" else {}
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
+    np.testing.assert_array_equal(load_image(tmp_path / f"a.{suffix}"), np.full((3, 4, 3), RED))
+
+
+# What each EXIF orientation asks for, from the standard's own words: where row 0 and column 0 of the stored picture belong.
+UPRIGHT = {
+    1: lambda stored: stored,                                   # top, left
+    2: lambda stored: stored[:, ::-1],                          # top, right
+    3: lambda stored: stored[::-1, ::-1],                       # bottom, right
+    4: lambda stored: stored[::-1],                             # bottom, left
+    5: lambda stored: stored.swapaxes(0, 1),                    # left, top
+    6: lambda stored: stored.swapaxes(0, 1)[:, ::-1],           # right, top
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),        # right, bottom
+    8: lambda stored: stored.swapaxes(0, 1)[::-1],              # left, bottom
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation(tmp_path, pixels, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    loaded = load_image(saved(Image.fromarray(pixels), tmp_path / "a.png", exif=exif))
+    np.testing.assert_array_equal(loaded, UPRIGHT[orientation](pixels))
+
+
+def jpeg_bytes(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    return saved(Image.fromarray(noise), tmp_path / "whole.jpg").read_bytes()
+
+
+def test_bad_files_raise_one_sentence_with_the_path(tmp_path):
+    jpeg = jpeg_bytes(tmp_path)
+    contents = {"truncated": jpeg[:len(jpeg) // 2], "text": b"not a picture\n", "empty": b"", "header": jpeg[:20],
+                "png": b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "gif": b"GIF89a" + b"\xff" * 30, "ppm": b"P6 99999 99999 255\n"}
+    for name, content in contents.items():
+        path = tmp_path / f"{name}.jpg"
+        path.write_bytes(content)
+        check_refused(path)
+
+
+def check_refused(path):
+    with pytest.raises(UnreadableImage) as caught:
+        load_image(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path} cannot be read as a picture: ") and "\n" not in message and caught.value.path == str(path)
+    return message
+
+
+def test_missing_file_and_folder(tmp_path):
+    assert "no such file" in check_refused(tmp_path / "nothing.jpg")
+    check_refused(tmp_path)
+
+
+def test_unreadable_permission(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")      # chmod does not stop a test that runs as root
+
+    path = saved(Image.new("RGB", (2, 2)), tmp_path / "a.png")
+    monkeypatch.setattr(Image, "open", refuse)
+    assert check_refused(path).endswith("permission denied")
+
+
+def test_decompression_bomb(tmp_path, monkeypatch):
+    path = saved(Image.new("RGB", (100, 100)), tmp_path / "a.png")
+    for limit in (9_000, 4_000):        # Pillow warns above the limit and raises above twice the limit
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert "decompression bomb" in check_refused(path)
+
+
+def test_the_error_survives_pickling():
+    error = pickle.loads(pickle.dumps(UnreadableImage("a.jpg", "it is text")))
+    assert (type(error), error.path, error.reason) == (UnreadableImage, "a.jpg", "it is text")
+    assert str(error) == "a.jpg cannot be read as a picture: it is text"
