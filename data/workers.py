@@ -119,8 +119,7 @@ def _answer_requests(connection, memories, progress):
     maker = None
     while True:
         try:
-            if maker is None:
-                maker = pickle.loads(connection.recv_bytes())
+            maker = maker or _unpickled(connection.recv_bytes())
             epoch, number, memory = connection.recv()
             images, labels, skipped = maker.make(epoch, number, memories[memory].array, progress.write_number)
             connection.send(("batch", memory, images.shape, images.dtype.str, labels, skipped))
@@ -128,6 +127,14 @@ def _answer_requests(connection, memories, progress):
             raise
         except Exception as error:
             connection.send(("error", _sendable(error), traceback.format_exc()))
+
+
+def _unpickled(maker):
+    try:
+        return pickle.loads(maker)
+    except Exception as error:
+        raise RuntimeError(f"DataLoader: a worker process cannot rebuild the dataset and the transform ({error}); define their classes in "
+                           "a module that can be imported, not in the script itself, or use num_workers=0") from error
 
 
 def _sendable(error):
