@@ -40,15 +40,16 @@ def empty_channels_last(shape: tuple[int, int, int, int], dtype) -> np.ndarray:
     return np.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
 
 
-def load_strip(x: np.ndarray, relu_of: np.ndarray | None, image: int, top: int, left: int, size: tuple[int, int]) -> np.ndarray:
-    """A scratch copy (height, width, C) of the window of x (N, H, W, C) whose corner is at (top, left); 0 outside the image.
+def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, image: int, top: int, left: int,
+               size: tuple[int, int]) -> np.ndarray:
+    """A copy, in the scratch buffer of that name, (height, width, C) of the window of x (N, H, W, C) whose corner is at (top, left); 0 outside the image.
 
     With relu_of, shaped as x, also 0 where relu_of <= 0: the gradient behind a relu.
     """
     (height, width), (H, W, C) = size, x.shape[1:]
     r0, r1 = max(0, -top), max(0, min(height, H - top))                     # the part of the window that lies on the image
     c0, c1 = max(0, -left), max(0, min(width, W - left))
-    window = scratch("window", (height, width, C), x.dtype)
+    window = scratch(name, (height, width, C), x.dtype)
     window[:r0] = window[r1:] = 0
     window[r0:r1, :c0] = window[r0:r1, c1:] = 0
     inside = np.s_[image, top + r0: top + r1, left + c0: left + c1]

@@ -32,10 +32,10 @@ class Tiling(NamedTuple):
     n: int
 
 
-def best_tiling(images: int, C: int, F: int, groups: int, r: int, out: tuple[int, int]) -> tuple[Tiling, float] | None:
-    """The tiling with the fewest multiplications, and how many; None when r has no tiling."""
+def best_tiling(images: int, C: int, F: int, groups: int, r: int, out: tuple[int, int]) -> tuple[Tiling, float]:
+    """The tiling with the fewest multiplications, and how many. r < MAX_POINTS."""
     candidates = [Tiling(n - r + 1, r, n) for n in range(r + 1, MAX_POINTS + 1)]
-    return min(((t, _multiplications(t, images, C, F, groups, out)) for t in candidates), key=lambda pair: pair[1], default=None)
+    return min(((t, _multiplications(t, images, C, F, groups, out)) for t in candidates), key=lambda pair: pair[1])
 
 
 def _multiplications(t: Tiling, images: int, C: int, F: int, groups: int, out: tuple[int, int]) -> float:
@@ -118,7 +118,7 @@ def _tiles(image_rows: np.ndarray, strip: Strip, size: int, step: int, name: str
 def _transform_input(x, relu_of, padding, strip: Strip, t: Tiling, V: np.ndarray) -> None:
     """V (n², tiles of the strip, C) = Bᵀ x B."""
     height, width = (strip.stop - strip.start) * t.m + t.r - 1, strip.columns * t.m + t.r - 1
-    rows = load_strip(x, relu_of, strip.image, strip.start * t.m - padding[0], -padding[1], (height, width))
+    rows = load_strip("x", x, relu_of, strip.image, strip.start * t.m - padding[0], -padding[1], (height, width))
     np.matmul(_matrices(t, x.dtype)[0], _tiles(rows, strip, t.n, t.m, "tiles"), out=V.swapaxes(0, 1))
 
 
@@ -213,7 +213,7 @@ def weight_gradient(dy: np.ndarray, relu_of: np.ndarray | None, x: np.ndarray, p
             strip, place = piece
             _transform_input(x, None, padding, strip, t, V.reshape(points, tiles, C)[:, place])
             size = (strip.stop - strip.start) * t.m, strip.columns * t.m
-            rows = load_strip(dy, relu_of, strip.image, strip.start * t.m, 0, size)
+            rows = load_strip("dy", dy, relu_of, strip.image, strip.start * t.m, 0, size)
             np.matmul(A2.T, _tiles(rows, strip, t.m, t.m, "tiles"), out=P.reshape(points, tiles, F)[:, place].swapaxes(0, 1))
 
         def multiply(piece):
