@@ -153,13 +153,18 @@ class PCANoise:
 def add_colour(image, shift):
     """`image` + `shift`, three whole numbers, held within 0..255; all in bytes, which is fast."""
     height, width, _ = image.shape
-    up = np.tile(np.clip(shift, 0, 255).astype(np.uint8), width)
-    down = np.tile(np.clip(-shift, 0, 255).astype(np.uint8), width)
+    up = _row(np.clip(shift, 0, 255).astype(np.uint8), width)
+    down = _row(np.clip(-shift, 0, 255).astype(np.uint8), width)
     values = np.minimum(image.reshape(height, -1), 255 - up)
     values += up
     np.maximum(values, down, out=values)
     values -= down
     return values.reshape(image.shape)
+
+
+def _row(colour, width):
+    """`colour` (3,) for each of `width` pixels -> (width * 3,): NumPy is eight times faster along such rows than along colours."""
+    return np.broadcast_to(colour, (width, 3)).reshape(-1)
 
 
 class TenCrop:
@@ -193,9 +198,8 @@ class Normalize:
 
     def __call__(self, image, rng):
         width = image.shape[-2]
-        scale = np.tile(1 / (255 * self.std), width)
-        values = image.reshape(*image.shape[:-2], -1) * scale       # (..., H, W * 3): long rows are fast
-        values -= np.tile(self.mean / self.std, width)
+        values = image.reshape(*image.shape[:-2], -1) * _row(1 / (255 * self.std), width)
+        values -= _row(self.mean / self.std, width)
         return np.moveaxis(values.reshape(image.shape), -1, -3)
 
     def __repr__(self):
