@@ -236,9 +236,8 @@ def adaptive_avg_pool2d_backward(dy: Array, image_size: Pair) -> Array:
 
 def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
     """columns (N, C, KH, KW, OH, OW): under every output pixel the pixels of x its window sees, zeros outside the image."""
-    sizes = zip(x.shape[2:], kernel_size, stride, padding, dilation)
-    out = tuple(output_size(*side) for side in sizes)
-    return xp_of(x).ascontiguousarray(_windows(_pad(x, padding, 0.0), kernel_size, stride, dilation, out))
+    OH, OW = (output_size(*side) for side in zip(x.shape[2:], kernel_size, stride, padding, dilation))
+    return xp_of(x).ascontiguousarray(_windows(_pad(x, padding, 0.0), kernel_size, stride, dilation, (OH, OW)))
 
 
 def col2im(columns: Array, image_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
@@ -250,8 +249,9 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Pair, dil
     """y (N, F, OH, OW): one matrix product of the filters with the columns of x (per group), plus b, then max(·, 0) if relu."""
     columns = im2col(x, w.shape[2:], stride, padding, dilation)                     # (N, C, KH, KW, OH, OW)
     (N, *_, OH, OW), F = columns.shape, len(w)
-    columns = columns.reshape(N, groups, -1, OH * OW)                               # (N, G, C/G·KH·KW, OH·OW)
-    y = (w.reshape(groups, F // groups, -1) @ columns).reshape(N, F, OH, OW)        # (G, F/G, C/G·KH·KW) @ columns
+    w_rows = w.reshape(groups, F // groups, -1)                                     # (G, F/G, C/G·KH·KW)
+    columns = columns.reshape(N, groups, w_rows.shape[2], OH * OW)                  # (N, G, C/G·KH·KW, OH·OW)
+    y = (w_rows @ columns).reshape(N, F, OH, OW)                                    # (N, G, F/G, OH·OW) before
     if b is not None:
         y += b[:, None, None]
     return xp_of(y).maximum(y, 0) if relu else y
@@ -266,13 +266,13 @@ def conv2d_backward(dy: Array, x: Array, w: Array, y: Array | None, stride: Pair
     if y is not None:
         dy = relu_backward(dy, y)
     (N, F, OH, OW), (_, C_per_group, KH, KW) = dy.shape, w.shape
-    dy_rows = dy.reshape(N, groups, F // groups, OH * OW)
+    dy_rows, w_rows = dy.reshape(N, groups, F // groups, OH * OW), w.reshape(groups, F // groups, -1)
     dx = dw = None
     if needs[0]:
-        dcolumns = w.reshape(groups, F // groups, -1).swapaxes(1, 2) @ dy_rows       # (N, G, C/G·KH·KW, OH·OW)
+        dcolumns = w_rows.swapaxes(1, 2) @ dy_rows                                   # (N, G, C/G·KH·KW, OH·OW)
         dx = col2im(dcolumns.reshape(N, groups * C_per_group, KH, KW, OH, OW), x.shape[2:], stride, padding, dilation)
     if needs[1]:
-        columns = im2col(x, (KH, KW), stride, padding, dilation).reshape(N, groups, -1, OH * OW)
+        columns = im2col(x, (KH, KW), stride, padding, dilation).reshape(N, groups, w_rows.shape[2], OH * OW)
         dw = (dy_rows @ columns.swapaxes(2, 3)).sum(axis=0).reshape(w.shape)
     db = dy.sum(axis=(0, 2, 3)) if needs[2] else None
     return dx, dw, db

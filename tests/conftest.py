@@ -1,0 +1,37 @@
+"""Fixtures shared by every test: the kernel sets, the devices, PyTorch where it is installed."""
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read once, when the libraries load: small products gain nothing from threads
+    os.environ.setdefault(variable, "1")
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+
+import minitensor  # noqa: E402
+from minitensor.backend import gpu_problem  # noqa: E402
+
+# Derandomised: the same examples on every run and machine.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None, print_blob=False,
+                                     suppress_health_check=list(hypothesis.HealthCheck))
+hypothesis.settings.load_profile("fixed")
+
+KERNEL_SETS = ("reference", "cpu")
+
+
+@pytest.fixture(params=KERNEL_SETS)
+def kernels(request):
+    """The test runs once on each kernel set of the CPU."""
+    with minitensor.use_kernels(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=("cpu", pytest.param("cuda", marks=pytest.mark.gpu)))
+def device(request):
+    if request.param == "cuda" and (problem := gpu_problem()):
+        pytest.skip(problem)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")

@@ -1,0 +1,103 @@
+"""conv2d, im2col and col2im against loops and against PyTorch, on every kernel set."""
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import minitensor as mt
+import reference
+from comparing import TOLERANCE, assert_close, assert_equals_torch, laid_out, run
+from minitensor import Tensor
+from strategies import convolutions
+
+
+def arguments(convolution):
+    window = convolution.window
+    return window.stride, window.padding, window.dilation, convolution.groups
+
+
+def operands(convolution):
+    x = convolution.x
+    w = np.random.default_rng(x.seed).standard_normal(convolution.w_shape).astype(x.dtype)
+    return x.new(), laid_out(w, x.layout), np.linspace(-1, 1, len(w), dtype=x.dtype)
+
+
+@given(convolutions(batch=st.integers(1, 2), sides=st.integers(1, 6)))
+@settings(max_examples=40)
+def test_conv2d_equals_the_loops(kernels, convolution):
+    x, w, b = operands(convolution)
+    y, gradients, dy = run(lambda *t: mt.conv2d(*t, *arguments(convolution)), x, w, b)
+    expected = reference.conv2d(x, w, b, *arguments(convolution), dy=dy)
+    for actual, value in zip((y, *gradients), expected):
+        assert_close(actual, value, TOLERANCE[x.dtype.name])
+
+
+@given(convolutions(), st.booleans(), st.booleans())
+@settings(max_examples=300)
+def test_conv2d_equals_pytorch(kernels, torch, convolution, bias, relu):
+    def torch_conv(*tensors):
+        y = torch.nn.functional.conv2d(*tensors, **dict(zip(("stride", "padding", "dilation", "groups"), arguments(convolution))))
+        return y.relu() if relu else y
+
+    def conv(x, w, b=None):
+        return mt.conv2d(x, w, b, *arguments(convolution), relu=relu)
+    assert_equals_torch(torch, conv, torch_conv, *operands(convolution)[:2 + bias])
+
+
+@pytest.mark.parametrize("x_shape, w_shape, stride, padding, groups", [
+    ((2, 3, 67, 67), (96, 3, 11, 11), 4, 0, 1),         # conv1
+    ((2, 96, 13, 13), (64, 48, 5, 5), 1, 2, 2),         # conv2 of the paper, in two towers
+    ((3, 64, 13, 13), (48, 64, 3, 3), 1, 1, 1),         # conv3
+    ((1, 20, 30, 7), (24, 20, 3, 3), 1, 1, 1),
+    ((2, 32, 27, 27), (32, 32, 1, 1), 1, 0, 1),
+])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("layout", ["contiguous", "channels last"])
+def test_conv2d_of_networks_equals_pytorch(kernels, torch, x_shape, w_shape, stride, padding, groups, dtype, layout):
+    rng = np.random.default_rng(0)
+    x, w = (laid_out(rng.standard_normal(shape).astype(dtype), layout) for shape in (x_shape, w_shape))
+    b = rng.standard_normal(len(w)).astype(dtype)
+    assert_equals_torch(torch, lambda *t: mt.conv2d(*t, stride, padding, 1, groups, relu=True),
+                        lambda *t: torch.nn.functional.conv2d(*t, stride=stride, padding=padding, groups=groups).relu(), x, w, b)
+
+
+@given(convolutions(batch=st.integers(1, 2), sides=st.integers(1, 6)))
+@settings(max_examples=50)
+def test_im2col_equals_the_loops(kernels, convolution):
+    x, window = convolution.x.new(), convolution.window
+    columns, (dx,), dcolumns = run(lambda x: mt.im2col(x, *window), x)
+    np.testing.assert_array_equal(columns, reference.im2col(x, *window))
+    image = mt.col2im(Tensor(dcolumns), x.shape[2:], window.stride, window.padding, window.dilation)
+    assert_close(dx, image.data, TOLERANCE[x.dtype.name])
+
+
+@given(convolutions(batch=st.integers(1, 2), sides=st.integers(1, 6)))
+@settings(max_examples=50)
+def test_col2im_is_the_adjoint_of_im2col(kernels, convolution):
+    """Σ im2col(x) · columns = Σ x · col2im(columns), for every x and columns."""
+    window = convolution.window
+    x = convolution.x.new().astype(np.float64)
+    pixels = mt.im2col(Tensor(x), *window).data
+    columns = np.random.default_rng(1).standard_normal(pixels.shape)
+    image, (dcolumns,), dimage = run(lambda c: mt.col2im(c, x.shape[2:], window.stride, window.padding, window.dilation), columns)
+    assert_close((x * image).sum(), (pixels * columns).sum(), 1e-9)
+    np.testing.assert_array_equal(dcolumns, reference.im2col(dimage, *window))
+
+
+@given(convolutions(), st.sampled_from([(True, False, False), (False, True, False), (False, False, True), (False, True, True)]))
+@settings(max_examples=40)
+def test_only_the_gradients_asked_for_are_computed(kernels, convolution, wanted):
+    arrays = operands(convolution)
+    full = run(lambda *t: mt.conv2d(*t, *arguments(convolution)), *arrays)
+    tensors = [Tensor(a, requires_grad=needed) for a, needed in zip(arrays, wanted)]
+    mt.conv2d(*tensors, *arguments(convolution)).backward(full[2])
+    for tensor, gradient in zip(tensors, full[1]):
+        assert (tensor.grad is not None) == tensor.requires_grad
+        if tensor.requires_grad:
+            assert_close(tensor.grad, gradient, TOLERANCE[gradient.dtype.name])
+
+
+def test_nan_and_infinity_are_not_lost(kernels):
+    x = np.ones((1, 2, 9, 9), np.float32)
+    x[0, 1, 4, 4], x[0, 0, 0, 0] = np.nan, np.inf
+    y = mt.conv2d(Tensor(x), Tensor(np.ones((3, 2, 3, 3), np.float32)), padding=1).data
+    assert not np.isfinite(y[..., 3:6, 3:6]).any() and not np.isfinite(y[..., :2, :2]).any()

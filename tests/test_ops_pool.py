@@ -1,0 +1,102 @@
+"""Pooling against loops and against PyTorch, on every kernel set."""
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import minitensor as mt
+import reference
+from comparing import TOLERANCE, assert_close, assert_equals_torch, laid_out, run
+from minitensor import Tensor
+from strategies import images, pooled_images
+
+small = {"batch": st.integers(1, 2), "channels": st.integers(1, 2)}
+
+
+@given(pooled_images(**small), st.booleans())
+@settings(max_examples=80)
+def test_max_pool2d_equals_the_loops(kernels, pooled, ceil_mode):
+    x, (kernel_size, stride, padding, _) = pooled
+    y, (dx,), dy = run(lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), x.new(distinct=True))
+    expected_y, expected_dx = reference.max_pool2d(x.new(distinct=True), kernel_size, stride, padding, ceil_mode, dy)
+    np.testing.assert_array_equal(y, expected_y)
+    assert_close(dx, expected_dx, TOLERANCE[y.dtype.name])
+
+
+@given(pooled_images(), st.booleans())
+@settings(max_examples=300)
+def test_max_pool2d_equals_pytorch(kernels, torch, pooled, ceil_mode):
+    x, (kernel_size, stride, padding, _) = pooled
+    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode),
+                        lambda t: torch.nn.functional.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), x.new(distinct=True))
+
+
+@given(pooled_images(**small), st.booleans(), st.sampled_from((1, 2, 3)))
+@settings(max_examples=100)
+def test_the_first_of_equal_maxima_gets_the_gradient(kernels, pooled, ceil_mode, levels):
+    x, (kernel_size, stride, padding, _) = pooled
+    values = np.floor(levels * x.new(distinct=True)).astype(x.dtype)
+    y, (dx,), dy = run(lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), values)
+    expected_y, expected_dx = reference.max_pool2d(values, kernel_size, stride, padding, ceil_mode, dy)
+    np.testing.assert_array_equal(y, expected_y)
+    assert_close(dx, expected_dx, TOLERANCE[y.dtype.name])
+
+
+def test_padding_of_max_pool2d_never_wins(kernels):
+    y = mt.max_pool2d(Tensor(np.full((1, 1, 4, 4), -1.0)), 3, 2, 1)
+    np.testing.assert_array_equal(y.data, np.full((1, 1, 2, 2), -1.0))
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+@pytest.mark.parametrize("row, column", [(0, 0), (3, 3), (6, 6), (2, 5)])
+def test_nan_wins_every_window_it_is_in(kernels, torch, row, column, requires_grad):
+    x = np.random.default_rng(0).standard_normal((2, 3, 7, 7))
+    x[1, 2, row, column] = np.nan
+    y = mt.max_pool2d(Tensor(x, requires_grad=requires_grad), 3, 2, 1)
+    np.testing.assert_array_equal(y.data, torch.nn.functional.max_pool2d(torch.tensor(x), 3, 2, 1).numpy())
+
+
+def test_windows_of_more_than_256_cells(kernels, torch):
+    x = np.random.default_rng(0).permutation(2 * 40 * 40).reshape(1, 2, 40, 40).astype(np.float64)
+    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, 20, 7, 3), lambda t: torch.nn.functional.max_pool2d(t, 20, 7, 3), x)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels last"])
+def test_the_pools_of_alexnet(kernels, torch, layout):
+    x = laid_out(np.random.default_rng(0).permutation(2 * 96 * 55 * 55).reshape(2, 96, 55, 55).astype(np.float32), layout)
+    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, 3, 2), lambda t: torch.nn.functional.max_pool2d(t, 3, 2), x)
+
+
+@given(pooled_images(**small), st.booleans(), st.booleans())
+@settings(max_examples=80)
+def test_avg_pool2d_equals_the_loops(kernels, pooled, ceil_mode, count_include_pad):
+    x, (kernel_size, stride, padding, _) = pooled
+    y, (dx,), dy = run(lambda t: mt.avg_pool2d(t, kernel_size, stride, padding, ceil_mode, count_include_pad), x.new())
+    expected_y, expected_dx = reference.avg_pool2d(x.new(), kernel_size, stride, padding, ceil_mode, count_include_pad, dy)
+    assert_close(y, expected_y, TOLERANCE[y.dtype.name])
+    assert_close(dx, expected_dx, TOLERANCE[y.dtype.name])
+
+
+@given(pooled_images(), st.booleans(), st.booleans())
+@settings(max_examples=300)
+def test_avg_pool2d_equals_pytorch(kernels, torch, pooled, ceil_mode, count_include_pad):
+    x, (kernel_size, stride, padding, _) = pooled
+    assert_equals_torch(
+        torch, lambda t: mt.avg_pool2d(t, kernel_size, stride, padding, ceil_mode, count_include_pad),
+        lambda t: torch.nn.functional.avg_pool2d(t, kernel_size, stride, padding, ceil_mode, count_include_pad), x.new())
+
+
+output_sizes = st.tuples(st.integers(1, 7), st.integers(1, 7))
+
+
+@given(images(**small), output_sizes)
+@settings(max_examples=50)
+def test_adaptive_avg_pool2d_equals_the_loops(kernels, x, output_size):
+    y = mt.adaptive_avg_pool2d(Tensor(x.new()), output_size)
+    assert_close(y.data, reference.adaptive_avg_pool2d(x.new(), output_size), TOLERANCE[y.dtype.name])
+
+
+@given(images(), output_sizes)
+@settings(max_examples=250)
+def test_adaptive_avg_pool2d_equals_pytorch(kernels, torch, x, output_size):
+    assert_equals_torch(torch, lambda t: mt.adaptive_avg_pool2d(t, output_size),
+                        lambda t: torch.nn.functional.adaptive_avg_pool2d(t, output_size), x.new())
