@@ -28,8 +28,9 @@ class BatchMaker:
             self._order = epoch, self._rng(epoch, 0).permutation(count) if self.shuffle else np.arange(count)
         return self._order[1][number * self.batch_size:(number + 1) * self.batch_size]
 
-    def _rng(self, *key):
-        return np.random.default_rng((self.seed, *key))
+    def _rng(self, epoch, use):
+        """`use` 0 is for the order, 1 + index for a picture."""
+        return np.random.default_rng((self.seed, epoch, use))
 
     def make(self, epoch, number, allocate=np.empty, announce=lambda index: None):
         """-> images (n, H, W, 3) or (n, 10, H, W, 3) in memory from `allocate(shape, dtype)`, labels int64 (n,), skipped [(path, reason)]

@@ -1,6 +1,7 @@
 """Where labelled pictures come from: folders of files, CIFAR-10, and parts of either.
 
-A dataset has `classes` (names), `labels` (int64 (N,)), `len()`, `dataset[i] -> (picture uint8 (H, W, 3), label)` and `name(i)` for messages.
+A dataset has `classes` (names), `labels` (int64 (N,)), `len()`, `dataset[i] -> (picture uint8 (H, W, 3), label)` and `name(i)`,
+what messages call picture i.
 """
 import os
 import pickle
@@ -96,7 +97,8 @@ class CIFAR10:
             raise ValueError(f"CIFAR10: {path} holds {len(planes)} pictures and {len(labels)} labels, "
                              f"not {self.pictures_per_file:,} of each: it is truncated, or no CIFAR-10 batch")
         if labels.min() < 0 or labels.max() > 9:
-            raise ValueError(f"CIFAR10: {path} holds the label {labels[(labels < 0) | (labels > 9)][0]}, outside 0..9: it is no CIFAR-10 batch")
+            wrong = labels[(labels < 0) | (labels > 9)][0]
+            raise ValueError(f"CIFAR10: {path} holds the label {wrong}, outside 0..9: it is no CIFAR-10 batch")
         return planes, labels
 
     def __len__(self):
@@ -129,8 +131,10 @@ def _read_pickle(path):
         planes, labels = batch["data"], np.array(batch["labels"])
     except Exception as error:      # whatever a broken pickle makes of the unpickler
         raise ValueError(f"CIFAR10: {path} is no CIFAR-10 batch: {error}") from error
-    if not (isinstance(planes, np.ndarray) and planes.dtype == np.uint8 and planes.ndim == 2 and labels.dtype.kind == "i" and labels.ndim == 1):
-        raise ValueError(f"CIFAR10: {path} is no CIFAR-10 batch: its data are not uint8 (n, 3072) or its labels are not whole numbers")
+    if not (isinstance(planes, np.ndarray) and planes.dtype == np.uint8 and planes.ndim == 2):
+        raise ValueError(f"CIFAR10: {path} is no CIFAR-10 batch: its data are not uint8 (n, 3072)")
+    if not (labels.dtype.kind == "i" and labels.ndim == 1):
+        raise ValueError(f"CIFAR10: {path} is no CIFAR-10 batch: its labels are not whole numbers")
     return planes, labels
 
 

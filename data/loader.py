@@ -1,4 +1,6 @@
 """Batches for training and evaluation."""
+import contextlib
+import os
 import pickle
 
 import numpy as np
@@ -23,11 +25,13 @@ class DataLoader:
     def __init__(self, dataset, batch_size, transform, *, shuffle=False, seed=0, num_workers=0, drop_last=False, on_error="raise"):
         if on_error not in ("raise", "skip"):
             raise ValueError(f'DataLoader: on_error must be "raise" or "skip", not {on_error!r}')
+        if num_workers and os.name != "posix":
+            raise ValueError(f"DataLoader: num_workers={num_workers} needs Linux or macOS; use num_workers=0")
         if not callable(transform):
             raise TypeError(f"DataLoader: transform must be callable, not {transform!r}")
-        self._maker = BatchMaker(dataset, whole("DataLoader: batch_size", batch_size, 1), transform, shuffle, whole("DataLoader: seed", seed, 0), drop_last, on_error)
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.batch_size = whole("DataLoader: batch_size", batch_size, 1)
+        self._maker = BatchMaker(dataset, self.batch_size, transform, shuffle, whole("DataLoader: seed", seed, 0), drop_last, on_error)
         self.num_workers = whole("DataLoader: num_workers", num_workers, 0)
         self.skipped = []
         self._idle_workers = []
@@ -48,9 +52,10 @@ class DataLoader:
         return self._tidied(batches(whole("DataLoader: epoch", epoch, 0), numbers))
 
     def _tidied(self, batches):
-        for images, labels, skipped in batches:
-            self.skipped += [entry for entry in skipped if entry not in self.skipped]
-            yield np.moveaxis(images, -1, -3), labels
+        with contextlib.closing(batches):
+            for images, labels, skipped in batches:
+                self.skipped += [entry for entry in skipped if entry not in self.skipped]
+                yield np.moveaxis(images, -1, -3), labels
 
     def _from_here(self, epoch, numbers):
         for number in numbers:

@@ -61,11 +61,11 @@ def draw_picture(label, size, rng):
     centre = complex(*rng.uniform(radius, 1 - radius, 2))
     body = _Mask(size)
     body.polygon(centre + radius * _turn(rng, TILT) * OUTLINES[shape])
+    light, dark = _colour(rng, (0.68, 0.88), (0.6, 1)), _colour(rng, (0.15, 0.36), (0.5, 1))
+    body_colour, marks_colour = (light, dark) if ground_is_dark else (dark, light)
     marks = _Mask(size)
     MARKS[texture](marks, centre, radius, rng)
 
-    light, dark = _colour(rng, (0.68, 0.88), (0.6, 1)), _colour(rng, (0.15, 0.36), (0.5, 1))
-    body_colour, marks_colour = (light, dark) if ground_is_dark else (dark, light)
     shape_alpha = body.alpha()
     _paste(canvas, (0, 0, 0), ImageChops.offset(shape_alpha, round(size * 0.02)).point(SHADOW))
     _paste(canvas, body_colour, shape_alpha)
@@ -164,7 +164,13 @@ def _heart():
 
 
 # Every shape within the unit circle, upright.
-OUTLINES = {"disc": 0.9 * _corners(64), "square": _corners(4) * np.exp(0.25j * np.pi), "triangle": _corners(3), "star": _star(), "heart": _heart()}
+OUTLINES = {
+    "disc": 0.9 * _corners(64),
+    "square": _corners(4) * np.exp(0.25j * np.pi),
+    "triangle": _corners(3),
+    "star": _star(),
+    "heart": _heart(),
+}
 TILT = 0.05                     # revolutions, to either side
 BAR = np.array([-0.5 - 0.06j, 0.5 - 0.06j, 0.5 + 0.06j, -0.5 + 0.06j])
 MARKS = {"striped": _stripes, "dotted": _dots}

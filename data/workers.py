@@ -5,6 +5,7 @@ A worker is a fresh Python started with `subprocess`, neither forked (the parent
 memory. When the parent ends, however it ends, the socket closes and the worker ends too. Keyboard interrupts do not reach it.
 """
 import mmap
+import multiprocessing.connection
 import os
 import pickle
 import signal
@@ -14,7 +15,6 @@ import sys
 import tempfile
 import traceback
 import weakref
-from multiprocessing.connection import Connection
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Worker:
     """The parent's side of one worker process, which serves `maker`, a pickled BatchMaker."""
 
     def __init__(self, maker):
+        self.unsent_maker = maker       # sent with the first request, when all workers are starting: a large one takes its time
         ours, theirs = socket.socketpair()
         self.memories = [_SharedMemory() for _ in range(AHEAD)]
         self.progress = _SharedMemory()
@@ -43,12 +44,14 @@ class Worker:
             [sys.executable, "-c", command], stdin=theirs, pass_fds=[*fds, self.progress.fd], start_new_session=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
         theirs.close()
-        self.connection = Connection(ours.detach())
+        self.connection = multiprocessing.connection.Connection(ours.detach())
         self.stop = weakref.finalize(self, _stop, self.process, self.connection)
-        self.connection.send_bytes(maker)
 
     def ask(self, epoch, number, memory):
         """Ask for a batch in shared memory number `memory`."""
+        if self.unsent_maker is not None:
+            self.connection.send_bytes(self.unsent_maker)
+            self.unsent_maker = None
         self.connection.send((epoch, number, memory))
 
     def answer(self):
@@ -108,7 +111,7 @@ def _nameless_file():
 def serve(memories, progress):
     """The worker's side: make what is asked for until the parent closes the socket. Arguments: file descriptors of shared memory."""
     memories, progress = [_SharedMemory(fd) for fd in memories], _SharedMemory(progress)
-    with Connection(0) as connection:
+    with multiprocessing.connection.Connection(0) as connection:
         try:
             _answer_requests(connection, memories, progress)
         except (EOFError, ConnectionError):

@@ -75,7 +75,8 @@ def python_2_pickle(planes, labels):
 
     array = (b"cnumpy.core.multiarray\n_reconstruct\n" + b"cnumpy\nndarray\n" + b"K\x00\x85" + text(b"b") + b"\x87R"
              + b"(K\x01" + b"M" + struct.pack("<H", len(planes)) + b"M\x00\x0c\x86"
-             + b"cnumpy\ndtype\n" + text(b"u1") + b"K\x00K\x01\x87R" + b"(K\x03" + text(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+             + b"cnumpy\ndtype\n" + text(b"u1") + b"K\x00K\x01\x87R"
+             + b"(K\x03" + text(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
              + b"\x89" + text(planes.tobytes()) + b"tb")
     numbers = b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
     return (b"\x80\x02}(" + text(b"batch_label") + text(b"training batch 1 of 5") + text(b"labels") + numbers
@@ -126,7 +127,8 @@ def test_cifar10_runs_nothing_of_a_pickle(tmp_path, small_files):
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("name", ["builtins\neval", "os\nsystem", "numpy\nload", "numpy.core.multiarray\nfromstring", "numpy\nndarray.tofile"])
+@pytest.mark.parametrize("name", ["builtins\neval", "os\nsystem", "numpy\nload", "numpy.core.multiarray\nfromstring",
+                                  "numpy\nndarray.tofile"])
 def test_cifar10_allows_four_names_only(tmp_path, small_files, name):
     (tmp_path / "test_batch").write_bytes(b"\x80\x02c" + name.encode() + b"\n.")
     with pytest.raises(ValueError, match="which no CIFAR-10 batch needs"):

@@ -51,13 +51,13 @@ def test_alpha_is_laid_on_white(tmp_path):
 
 
 def test_grey_with_alpha(tmp_path):
-    loaded = load_image(saved(Image.fromarray(np.array([[[0, 255], [0, 0]]], np.uint8), "LA"), tmp_path / "a.png"))
+    loaded = load_image(saved(Image.frombytes("LA", (2, 1), bytes([0, 255, 0, 0])), tmp_path / "a.png"))
     np.testing.assert_array_equal(loaded[0], [[0, 0, 0], WHITE])
 
 
 @pytest.mark.parametrize("transparent, second", [(None, [0, 0, 255]), (1, WHITE)])
 def test_palette(tmp_path, transparent, second):
-    image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    image = Image.frombytes("P", (2, 1), bytes([0, 1]))
     image.putpalette(RED + [0, 0, 255])
     options = {} if transparent is None else {"transparency": transparent}
     np.testing.assert_array_equal(load_image(saved(image, tmp_path / "a.png", **options))[0], [RED, second])
@@ -70,8 +70,8 @@ def test_rgb_with_a_transparent_colour(tmp_path):
 
 
 def test_cmyk(tmp_path):
-    ink = np.array([[[0, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 255]]], np.uint8)        # none, magenta + yellow, black
-    loaded = load_image(saved(Image.fromarray(ink, "CMYK"), tmp_path / "a.tif"))
+    ink = bytes([0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 255])     # none, magenta + yellow, black
+    loaded = load_image(saved(Image.frombytes("CMYK", (3, 1), ink), tmp_path / "a.tif"))
     np.testing.assert_array_equal(loaded[0], [WHITE, RED, [0, 0, 0]])
 
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from data import BuiltinPictures
+from data.pictures import draw_picture
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,16 +51,23 @@ def test_size_only_scales():
         assert np.abs(reduced - small).mean() < 4
 
 
-def test_texture_differs_where_the_shape_is_the_same():
-    """Striped and dotted pictures differ, and not by the shape's outline: with one generator only the texture is drawn otherwise."""
-    from data.pictures import draw_picture
-    striped, dotted = (draw_picture(label, 64, np.random.default_rng(3)) for label in (0, 1))
-    changed = (striped != dotted).any(axis=2)
-    assert 0.02 < changed.mean() < 0.5
+def test_textures_differ_within_the_shape_alone():
+    """From one generator a striped and a dotted square differ; where neither differs from a disc, there is ground, the same in all."""
+    stripes, dots, disc = (draw_picture(label, 64, np.random.default_rng(3)) for label in (2, 3, 0))
+    textured = (stripes != dots).any(axis=2)
+    outside = np.ones((64, 64), bool)
+    rows, columns = np.nonzero(textured)
+    outside[rows.min():rows.max() + 1, columns.min():columns.max() + 1] = False
+    assert 0.05 < textured.mean() < 0.6
+    assert outside.mean() > 0.2 and (stripes == disc).all(axis=2)[outside].mean() > 0.8
 
 
-@pytest.mark.parametrize("arguments, message", [((0, 32), "count must be at least 1, not 0"), ((10, 7), "size must be at least 8, not 7"),
-                                                ((10, 32, -1), "seed must be at least 0, not -1"), ((10, 2.5), "size must be a whole number")])
+@pytest.mark.parametrize("arguments, message", [
+    ((0, 32), "count must be at least 1, not 0"),
+    ((10, 7), "size must be at least 8, not 7"),
+    ((10, 32, -1), "seed must be at least 0, not -1"),
+    ((10, 2.5), "size must be a whole number"),
+])
 def test_bad_arguments(arguments, message):
     with pytest.raises((ValueError, TypeError), match=f"BuiltinPictures: {message}"):
         BuiltinPictures(*arguments)
