@@ -1,4 +1,6 @@
 """AlexNet (Krizhevsky, Sutskever, Hinton 2012) as one tower: no groups, no normalisation."""
+from typing import Any
+
 from minitensor import Generator, nn
 from minitensor.nn.init import he, paper
 from minitensor.nn.summary import summary
@@ -21,12 +23,12 @@ class AlexNet(nn.Sequential):
     def __init__(self, num_classes: int = 1000, image_size: int = 227, width: float = 1.0, dropout: float = 0.5, *,
                  generator: Generator, init: str = "he"):
         _check(num_classes, image_size, width, dropout, init)
-        self.config = {"num_classes": num_classes, "image_size": image_size, "width": width, "dropout": dropout}
+        self.config: dict[str, Any] = {"num_classes": num_classes, "image_size": image_size, "width": width, "dropout": dropout}
         channels = {name: max(1, round(width * full)) for name, full in CHANNELS.items()}
         c1, c2, c3, c4, c5, fc6, fc7 = channels.values()
         side = feature_side(image_size)
-        draw = {"generator": generator}
-        relu = {"activation": "relu", **draw}
+        draw: dict[str, Any] = {"generator": generator}
+        relu: dict[str, Any] = {"activation": "relu", **draw}
         super().__init__(                                                         # output at 227 px
             conv1=nn.Conv2d(3, c1, 11, stride=4, **relu),                         # 96 x 55 x 55
             pool1=nn.MaxPool2d(3, 2),                                             # 96 x 27 x 27
@@ -43,7 +45,9 @@ class AlexNet(nn.Sequential):
             fc7=nn.Linear(fc6, fc7, **relu),                                      # 4096
             fc8=nn.Linear(fc7, num_classes, **draw),                              # 1000 logits
         )
-        if init != "he":  # which the layers have already
+        if init == "he":                    # which the layers have already
+            self.fc8.weight.data *= 0.1     # small logits: the loss starts near ln(num_classes), and no ReLU dies in the first steps
+        else:
             INITS[init](self, generator)
 
     @property

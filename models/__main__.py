@@ -1,0 +1,117 @@
+"""The command line: `python -m models train | evaluate | classify | summary`."""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from minitensor.checkpoint import CheckpointError
+
+from .errors import UserError, require
+from .machine import machine
+from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes,
+                      add_train_options)
+
+EXAMPLES = {
+    "train": """examples:
+  python -m models train --preset demo
+  python -m models train --data photos/ --image-size 131 --width 1/4 --epochs 20
+  python -m models train --data cifar10/ --preset cifar10 --out runs/cifar10
+  python -m models train --resume runs/cifar10""",
+    "evaluate": """examples:
+  python -m models evaluate runs/cifar10
+  python -m models evaluate runs/cifar10/latest.safetensors --data photos/ --ten-crop""",
+    "classify": """examples:
+  python -m models classify runs/cifar10 cat.jpg dog.jpg
+  python -m models classify runs/cifar10 photos/val --figure guesses.png""",
+    "summary": """examples:
+  python -m models summary
+  python -m models summary alexnet --image-size 131 --width 1/4 --classes 10
+  python -m models summary runs/cifar10""",
+}
+PROG = "python -m models"
+CHECKPOINT_HELP = "a checkpoint, or a run folder, of which the best is taken"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status. A mistake in argv ends in SystemExit(2), after one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")       # names of files may hold anything
+    options = vars(make_parser().parse_args(argv))
+    command, run = options.pop("command"), options.pop("run")
+    try:
+        return run(options)
+    except (UserError, CheckpointError) as error:
+        print(f"{PROG} {command}: {error}", file=sys.stderr)
+        return getattr(error, "status", 1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:             # the reader of our output, `head` say, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def make_parser() -> Parser:
+    parser = Parser(prog=PROG, description="Train AlexNet on pictures, and use it.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[dict[str, Any]], int], text: str) -> Parser:
+        added = commands.add_parser(name, help=text, description=text, epilog=EXAMPLES[name])
+        added.set_defaults(run=run)
+        return added
+
+    train = command("train", _train, "Train AlexNet; every epoch is scored on held-out pictures.")
+    add_train_options(train)
+
+    evaluate = command("evaluate", _evaluate, "Print the accuracy of a checkpoint.")
+    evaluate.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
+    add_data_option(evaluate, "'builtin', or a folder, of which the test pictures are taken (default: those held out in training)")
+    evaluate.add_argument("--ten-crop", action="store_true", help="average over ten crops of each picture, as in the paper")
+    add_loading_options(evaluate)
+    add_device_options(evaluate)
+
+    classify = command("classify", _classify, "Print the five best classes of pictures.")
+    classify.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
+    classify.add_argument("pictures", metavar="PICTURE", nargs="+", help="a picture, or a folder of pictures")
+    classify.add_argument("--figure", metavar="FILE.png", help="also draw the pictures with their five bars, as in the paper's Figure 4")
+    add_device_options(classify)
+
+    summary = command("summary", _summary, "Print a network's layers: output shapes, parameters, multiplications.")
+    summary.add_argument("network", metavar="NETWORK", nargs="?", default="alexnet",
+                         help="a name, a checkpoint or a run folder (default: alexnet)")
+    add_network_options(summary)
+    add_num_classes(summary)
+    return parser
+
+
+# ---- commands: what they need is imported when they run, so that --help and summary work with little installed --------------------
+
+def _train(options: dict[str, Any]) -> int:
+    require("PIL", "safetensors", "tqdm", "matplotlib")
+    from .train import train
+    return train(options)
+
+
+def _evaluate(options: dict[str, Any]) -> int:
+    require("PIL", "safetensors")
+    from .evaluate import evaluate
+    with machine(options.setdefault("device", "cpu"), options.setdefault("kernels", None)):
+        return evaluate(options.pop("checkpoint"), options.pop("ten_crop"), options)
+
+
+def _classify(options: dict[str, Any]) -> int:
+    require("PIL", "safetensors", *(["matplotlib"] if options["figure"] else []))
+    from .classify import classify
+    with machine(device := options.get("device", "cpu"), options.get("kernels")):
+        return classify(options["checkpoint"], options["pictures"], options["figure"], device)
+
+
+def _summary(options: dict[str, Any]) -> int:
+    from .show import show
+    return show(options.pop("network"), options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""`classify`: what a trained network sees in pictures."""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data import UnreadableImage, load_image
+from data.datasets import SUFFIXES
+
+from .datasets import test_transform
+from .errors import UserError
+from .scores import best_classes, log_probabilities
+from .plots import new_figure
+from .run import checkpoint_path, write_file
+from .saved import load_network
+
+BATCH = 16
+BAR = 30                # characters of a bar of 100 %
+FIGURE_LIMIT = 40       # pictures in a figure
+FIGURE_COLUMNS = 4
+
+
+class Guess(NamedTuple):
+    """The best classes of one picture, best first, with their probabilities."""
+
+    path: str
+    correct: str | None             # the class that the picture's folder names
+    best: list[tuple[str, float]]
+
+
+def classify(checkpoint: str, paths: list[str], figure: str | None, device: str) -> int:
+    """Print the five best classes of every picture; returns 1 if some could not be read."""
+    network, info = load_network(checkpoint_path(checkpoint), device)
+    transform = test_transform(info["preprocessing"])
+    failed: list[str] = []
+    shown: list[tuple[Guess, np.ndarray]] = []
+    for pictures in _in_batches(_readable(_expanded(paths), failed)):
+        images = np.stack([transform(picture, None) for _, picture in pictures])
+        p = np.exp(log_probabilities(network, images, device))                                      # (N, K)
+        for (path, picture), row in zip(pictures, p):
+            guess = _guess(path, row, info["classes"])
+            print(as_text(guess))
+            if figure and len(shown) < FIGURE_LIMIT:
+                shown.append((guess, picture))
+    if shown:
+        write_file(Path(str(figure)), lambda file: draw(file, shown))
+        print(f"{figure}: {len(shown)} pictures")
+    return 1 if failed else 0
+
+
+def _expanded(paths: list[str]) -> list[str]:
+    """Folders replaced by the picture files below them. Raises UserError for one without any."""
+    files = []
+    for path in paths:
+        found = [path]
+        if os.path.isdir(path):
+            found = sorted(os.path.join(parent, name) for parent, _, names in os.walk(path) for name in names
+                           if name.lower().endswith(SUFFIXES))
+            if not found:
+                raise UserError(f"the folder {path} holds no pictures")
+        files += found
+    return files
+
+
+def _readable(paths: list[str], failed: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """(path, picture) of those that can be read; the others are reported, and added to failed."""
+    for path in paths:
+        try:
+            yield path, load_image(path)
+        except UnreadableImage as error:
+            failed.append(path)
+            print(error, file=sys.stderr)
+
+
+def _in_batches(items: Iterator) -> Iterator[list]:
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _guess(path: str, p: np.ndarray, classes: list[str]) -> Guess:
+    folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    best = [(classes[i], float(p[i])) for i in best_classes(p[None])[0]]
+    return Guess(path, folder if folder in classes else None, best)
+
+
+def as_text(guess: Guess) -> str:
+    """A title and a line with a bar per class; the correct one is marked."""
+    width = max(len(name) for name, _ in guess.best)
+    lines = [guess.path + (f" ({guess.correct})" if guess.correct else "")]
+    for name, p in guess.best:
+        mark = "*" if name == guess.correct else " "
+        lines.append(f" {mark} {name:{width}} {p:6.1%} {'█' * round(BAR * p)}".rstrip())
+    return "\n".join(lines)
+
+
+def draw(file: Path, shown: list[tuple[Guess, np.ndarray]]) -> None:
+    """Each picture above its five bars; the correct class is the title, and its bar is red: the paper's Figure 4."""
+    columns = min(FIGURE_COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = new_figure(2.6 * columns, 3.8 * rows)
+    axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[2, 1] * rows)
+    for ax in axes.flat:
+        ax.axis("off")
+    for number, (guess, picture) in enumerate(shown):
+        row, column = divmod(number, columns)
+        _draw_picture(axes[2 * row, column], guess, picture)
+        _draw_bars(axes[2 * row + 1, column], guess)
+    figure.savefig(file, dpi=100)
+
+
+def _draw_picture(ax: Any, guess: Guess, picture: np.ndarray) -> None:
+    ax.imshow(picture)
+    ax.set_title(guess.correct or os.path.basename(guess.path), fontsize=10, parse_math=False)
+
+
+def _draw_bars(ax: Any, guess: Guess) -> None:
+    places = range(len(guess.best))[::-1]
+    colours = ["tab:red" if name == guess.correct else "tab:blue" for name, _ in guess.best]
+    ax.barh(places, [p for _, p in guess.best], color=colours, alpha=0.5)
+    for place, (name, _) in zip(places, guess.best):
+        ax.text(0.02, place, name, va="center", fontsize=9, parse_math=False)
+    ax.set_xlim(0, 1)

@@ -1,0 +1,139 @@
+"""The options of the command line: their types, defaults and help."""
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from fractions import Fraction
+from typing import Any, NoReturn
+
+from minitensor.backend import DEVICES
+
+from .alexnet import INITS, feature_side
+from .settings import PRESETS, Settings
+
+SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and keeps the line breaks of its examples."""
+
+    def __init__(self, **options: Any):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+# ---- types: a function from the text to the value; its ArgumentTypeError is what the user reads ---------------------------------
+
+def _number(kind, low: float, high: float = math.inf, open_high: bool = False):
+    """A type for numbers in [low, high], or in [low, high) if open_high."""
+    name = "a whole number" if kind is int else "a number"
+    limits = f"at least {low}" if high == math.inf else f"in [{low}, {high}{')' if open_high else ']'}"
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high or value == math.inf or (open_high and value == high):
+            raise argparse.ArgumentTypeError(f"must be {name} {limits}, not {text!r}")
+        return value
+    return parse
+
+
+def _width(text: str) -> float:
+    try:
+        value = float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        value = 0.0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be a number above 0 such as 0.25 or 1/4, not {text!r}")
+    return value
+
+
+def _image_size(text: str) -> int:
+    value = _number(int, 1)(text)
+    if feature_side(value) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 67 pixels, where the last pooling leaves one, not {text}")
+    return value
+
+
+def _data_source(text: str) -> str:
+    """"builtin", or an absolute path, so that a run can be resumed from elsewhere."""
+    return text if text == "builtin" else os.path.abspath(text)
+
+
+# ---- options ------------------------------------------------------------------------------------------------------------------
+
+def add_train_options(parser: argparse.ArgumentParser) -> None:
+    run = parser.add_argument_group("the run")
+    run.add_argument("--out", metavar="RUN_FOLDER", help="a new folder for checkpoints, log and plots (default: runs/DATE-TIME)")
+    run.add_argument("--resume", metavar="RUN_FOLDER", help="go on with a run that was stopped, exactly where it was")
+    run.add_argument("--preset", choices=PRESETS, help="settings that suit each other; every one can still be changed")
+    _setting(run, "save_minutes", _number(float, 0), "save at least this often, besides after every epoch")
+
+    data = parser.add_argument_group("pictures")
+    add_data_option(data, "'builtin'; a folder with train/ and test/ (or val/); one folder of class folders, a fifth of which is "
+                    "held out; or a folder with CIFAR-10's official files")
+    _setting(data, "pictures", _number(int, 20), "how many built-in pictures to train on; a quarter as many are held out")
+    _setting(data, "flip", None, "mirror half of the training pictures", action=argparse.BooleanOptionalAction)
+    _setting(data, "pca_noise", _number(float, 0), "colour noise along the principal components; 0.1 in the paper", metavar="SIGMA")
+    add_loading_options(data)
+
+    network = parser.add_argument_group("AlexNet")
+    add_network_options(network)
+    _setting(network, "init", None, "initial weights", choices=INITS)
+
+    learning = parser.add_argument_group("learning")
+    _setting(learning, "epochs", _number(int, 1), "passes over the training pictures")
+    _setting(learning, "batch_size", _number(int, 1), "pictures per step")
+    _setting(learning, "lr", _number(float, 0), "learning rate; biases learn at twice the rate and do not decay")
+    _setting(learning, "momentum", _number(float, 0, 1, open_high=True), "momentum")
+    _setting(learning, "weight_decay", _number(float, 0), "weight decay")
+    _setting(learning, "label_smoothing", _number(float, 0, 1), "how much of each target goes to all classes alike")
+    _setting(learning, "schedule", None, "how the learning rate falls, epoch by epoch", choices=SCHEDULES)
+    _setting(learning, "step_size", _number(int, 1), "step: epochs between cuts (default: a third of all)")
+    _setting(learning, "milestones", _number(int, 1), "multistep: epochs of the cuts (default: at 1/2 and 3/4)", nargs="+")
+    _setting(learning, "patience", _number(int, 0), "plateau: epochs without a better error before a cut")
+    _setting(learning, "gamma", _number(float, 0, 1), "what a cut multiplies the learning rate by")
+    _setting(learning, "seed", _number(int, 0, 2**63), "of initial weights, dropout, order and augmentation")
+    add_device_options(parser)
+
+
+def add_data_option(parser, text: str) -> None:
+    _setting(parser, "data", _data_source, text, metavar="SOURCE")
+
+
+def add_network_options(parser) -> None:
+    _setting(parser, "image_size", _image_size, "side of the input in pixels")
+    _setting(parser, "width", _width, "multiplies the channels of every hidden layer; 0.25 or 1/4 is four times narrower")
+    _setting(parser, "dropout", _number(float, 0, 1, open_high=True), "probability of dropping each input of fc6 and fc7 in training")
+
+
+def add_num_classes(parser) -> None:
+    parser.add_argument("--classes", dest="num_classes", type=_number(int, 2), default=argparse.SUPPRESS, metavar="N",
+                        help="how many (default: 1000)")
+
+
+def add_loading_options(parser) -> None:
+    _setting(parser, "workers", _number(int, 0), "processes that prepare pictures; 0 prepares them between the steps")
+    _setting(parser, "on_error", None, "what to do about an unreadable picture", choices=("stop", "skip"))
+
+
+def add_device_options(parser) -> None:
+    machine = parser.add_argument_group("machine")
+    _setting(machine, "device", None, "where to compute", choices=DEVICES)
+    _setting(machine, "kernels", str, "kernel set, such as 'reference' for the textbook's (default: the fastest of the device)",
+             metavar="SET")
+
+
+def _setting(parser, name: str, kind: Any, text: str, **options: Any) -> None:
+    """An option for one field of Settings. What is not given stays out of the namespace, so that presets and resumed runs can tell."""
+    default = getattr(Settings, name)
+    if default not in ("", None) and not isinstance(default, bool):
+        text += f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
+    if kind is not None:
+        options = {"type": kind, "metavar": "N", **options}
+    parser.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, help=text, **options)

@@ -1,0 +1,55 @@
+"""Pictures of a run: its curves, and the filters of conv1. Matplotlib is imported only when there is something to draw."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+MAGNIFY = 6             # pixels per weight
+COLUMNS = 16            # of filters, as in the paper's Figure 3
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A Matplotlib figure of width x height inches that knows no screen, only files."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    figure = Figure((width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def draw_curves(path: Path, epochs: list[dict[str, Any]]) -> None:
+    """Loss and error, epoch by epoch, from the log's lines about epochs."""
+    number = [e["epoch"] for e in epochs]
+    figure = new_figure(10, 4)
+    loss, error = figure.subplots(1, 2)
+    loss.plot(number, [e["train_loss"] for e in epochs], marker=".", label="training, while learning")
+    loss.plot(number, [e["test_loss"] for e in epochs], marker=".", label="held out")
+    loss.set(xlabel="epoch", ylabel="loss")
+    for name, key in (("training, while learning", "train_top1"), ("held out", "test_top1"), ("held out, top-5", "test_top5")):
+        error.plot(number, [100 * (1 - e[key]) for e in epochs], marker=".", label=name)
+    error.set(xlabel="epoch", ylabel="error in %", ylim=(0, None))
+    for axes in (loss, error):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=100)
+
+
+def draw_filters(path: Path, weights: np.ndarray) -> None:
+    """weights (F, 3, KH, KW) as a grid of colour patches, each stretched to the full range: the paper's Figure 3."""
+    patches = np.pad(_stretched(weights.transpose(0, 2, 3, 1)), ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=255)
+    count, height, width, _ = patches.shape
+    columns = min(COLUMNS, count)
+    rows = -(-count // columns)
+    grid = np.full((rows * columns, height, width, 3), 255, np.uint8)
+    grid[:count] = patches
+    sheet = grid.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
+    Image.fromarray(sheet).resize((sheet.shape[1] * MAGNIFY, sheet.shape[0] * MAGNIFY), Image.Resampling.NEAREST).save(path)
+
+
+def _stretched(patches: np.ndarray) -> np.ndarray:
+    """Each patch (H, W, 3) from its lowest to its highest value -> uint8"""
+    low, high = (f(patches, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
+    return np.rint(255 * (patches - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)

@@ -1,0 +1,71 @@
+"""How good a network is on labelled pictures."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minitensor import Tensor, log_softmax, no_grad
+from minitensor.backend import to_numpy
+
+TOP = 5
+
+
+class Scores(NamedTuple):
+    """Sums over pictures; the properties are means."""
+
+    pictures: int = 0
+    loss_sum: float = 0.0
+    first: int = 0          # pictures whose label got the highest probability
+    among_five: int = 0     # pictures whose label is among the five highest
+
+    @property
+    def loss(self) -> float:
+        return self.loss_sum / self.pictures
+
+    @property
+    def top1(self) -> float:
+        return self.first / self.pictures
+
+    @property
+    def top5(self) -> float:
+        return self.among_five / self.pictures
+
+    def plus(self, log_p: np.ndarray, labels: np.ndarray) -> Scores:
+        """With a batch more: log_p (N, K), labels (N,)."""
+        right = best_classes(log_p) == labels[:, None]                                          # (N, 5)
+        losses = -log_p[np.arange(len(labels)), labels].astype(np.float64)
+        return Scores(self.pictures + len(labels), self.loss_sum + float(losses.sum()),
+                      self.first + int(right[:, 0].sum()), self.among_five + int(right.sum()))
+
+    def __str__(self) -> str:
+        return (f"top-1 {self.top1:.2%} (error {1 - self.top1:.2%}), top-{TOP} {self.top5:.2%} (error {1 - self.top5:.2%}), "
+                f"loss {self.loss:.4f}")
+
+
+def best_classes(scores: np.ndarray) -> np.ndarray:
+    """The up to five classes with the highest scores (N, K), highest first -> (N, 5). Equal scores: the first class first; NaN last."""
+    return np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
+
+
+def scores_of(network: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]], device: str = "cpu") -> Scores:
+    """Scores over batches of images (N, 3, H, W), or (N, 10, 3, H, W) whose ten crops are averaged, and labels (N,)."""
+    scores = Scores()
+    for images, labels in batches:
+        scores = scores.plus(log_probabilities(network, images, device), labels)
+    return scores
+
+
+def log_probabilities(network: Any, images: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """(N, K) from images (N, 3, H, W), or from the mean probability over ten crops (N, 10, 3, H, W) (2012 paper, section 4.1)."""
+    crops = images.reshape(-1, *images.shape[-3:])
+    was_training = network.training
+    network.eval()
+    with no_grad():
+        log_p = to_numpy(log_softmax(network(Tensor(crops).to(device)), 1).data)
+    network.train(was_training)
+    if images.ndim == 4:
+        return log_p
+    p = np.exp(log_p).reshape(*images.shape[:2], -1).mean(axis=1)
+    return np.log(np.maximum(p, np.finfo(p.dtype).tiny))

@@ -1,0 +1,72 @@
+"""What a training run can be told: every setting with its default, and presets that change several at once."""
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import UsageError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run's results depend on, and a little that they do not (CHANGEABLE). Saved in every checkpoint."""
+
+    data: str = ""                  # "builtin", or the absolute path of a folder
+    pictures: int = 4000            # how many built-in pictures to train on; a quarter as many are held out
+    flip: bool = True               # mirror half of the training pictures
+    pca_noise: float = 0.0          # sigma; 0.1 in the paper
+
+    image_size: int = 227
+    width: float = 1.0
+    dropout: float = 0.5
+    init: str = "he"
+
+    epochs: int = 30
+    batch_size: int = 128
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    schedule: str = "cosine"
+    step_size: int | None = None    # epochs; None: a third of all
+    milestones: list[int] | None = None     # epochs; None: after a half and three quarters
+    patience: int = 3
+    gamma: float = 0.1
+    seed: int = 0
+
+    workers: int = 1
+    on_error: str = "stop"
+    device: str = "cpu"
+    kernels: str | None = None      # None: the fastest for the device
+    save_minutes: float = 10.0
+
+
+CHANGEABLE = ("epochs", "workers", "on_error", "device", "kernels", "save_minutes")     # when a run is resumed
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Drawn pictures, nothing to download: a few minutes on two cores.
+    "demo": {"data": "builtin", "pictures": 4000, "image_size": 227, "width": 0.25, "epochs": 8, "batch_size": 32, "dropout": 0.2},
+    # CIFAR-10, enlarged; give --data.
+    "cifar10": {"image_size": 99, "width": 0.5, "epochs": 10, "batch_size": 64, "dropout": 0.3},
+    # Krizhevsky et al. 2012, section 5; give --data.
+    "2012": {"epochs": 90, "schedule": "plateau", "pca_noise": 0.1},
+}
+
+
+def new_settings(given: dict[str, Any], preset: str | None) -> Settings:
+    """The defaults, changed by the preset, changed by what was given."""
+    settings = Settings(**{**PRESETS.get(preset or "", {}), **given})
+    if not settings.data:
+        raise UsageError("--data is required: 'builtin', or a folder of pictures")
+    return settings
+
+
+def resumed_settings(saved: dict[str, Any], given: dict[str, Any]) -> Settings:
+    """A run's own settings, with those changed that its results do not depend on."""
+    fixed = [name for name in given if name not in CHANGEABLE and given[name] != saved.get(name)]
+    if fixed:
+        raise UsageError(f"--{fixed[0].replace('_', '-')} cannot change in a resumed run, which has {saved.get(fixed[0])!r}; "
+                         f"only {', '.join('--' + name.replace('_', '-') for name in CHANGEABLE)} can")
+    known = {field.name for field in dataclasses.fields(Settings)}
+    return Settings(**{name: value for name, value in {**saved, **given}.items() if name in known})

@@ -1,0 +1,28 @@
+"""`summary`: the layers of a network, from its name or from a checkpoint."""
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from minitensor import Generator
+from minitensor.nn.summary import summary
+
+from . import NETWORKS
+from .errors import UsageError
+from .run import checkpoint_path
+from .saved import load_network
+
+
+def show(name: str, config: dict[str, Any]) -> int:
+    """Print the summary of the network called name, built with config, or of the checkpoint at the path name."""
+    network = NETWORKS[name](**config, generator=Generator(0)) if name in NETWORKS else _from_checkpoint(name, config)
+    print(summary(network, network.input_shape))
+    return 0
+
+
+def _from_checkpoint(path: str, config: dict[str, Any]) -> Any:
+    if not os.path.exists(path):
+        raise UsageError(f"there is no network or checkpoint {path!r}; networks: {', '.join(NETWORKS)}")
+    if config:
+        raise UsageError(f"{path} is a checkpoint, whose network is as it is: leave out --{next(iter(config)).replace('_', '-')}")
+    return load_network(checkpoint_path(path))[0]

@@ -1,0 +1,143 @@
+"""A network in training: one step at a time, and everything a checkpoint needs to go on exactly where it stopped."""
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from minitensor import Generator, Tensor, cross_entropy, optim
+from minitensor.backend import to_numpy, xp_of
+
+from .alexnet import AlexNet
+from .errors import UserError, told
+from .saved import VELOCITY, header
+from .settings import Settings
+
+
+class Diverged(UserError):
+    """The loss or a parameter is no longer a finite number."""
+
+
+@dataclass
+class Progress:
+    """How far training has come. Sums are over the pictures of the current epoch."""
+
+    epoch: int = 0          # epochs finished
+    batch: int = 0          # batches done of the epoch after those
+    step: int = 0           # batches done in all
+    loss_sum: float = 0.0
+    right: int = 0
+    seen: int = 0
+    best_top1: float = -1.0
+    best_epoch: int = 0
+    seconds: float = 0.0
+
+    @property
+    def loss(self) -> float:
+        return self.loss_sum / self.seen
+
+    @property
+    def top1(self) -> float:
+        return self.right / self.seen
+
+    def next_epoch(self) -> None:
+        self.epoch += 1
+        self.batch, self.loss_sum, self.right, self.seen = 0, 0.0, 0, 0
+
+
+class Training:
+    """Network, optimiser, schedule and progress.
+
+    classes         names of the classes, in the order of their labels
+    preprocessing   what is done to a picture, for the checkpoint's header (see datasets.preprocessing)
+    """
+
+    def __init__(self, settings: Settings, classes: list[str], preprocessing: dict[str, Any]):
+        self.settings, self.progress = settings, Progress()
+        self.generator = Generator(settings.seed)
+        with told(ValueError):
+            self.network = AlexNet(len(classes), settings.image_size, settings.width, settings.dropout, generator=self.generator,
+                                   init=settings.init)
+        self.network.to(settings.device)
+        self.header = {**header(self.network, classes, preprocessing), "settings": asdict(settings)}
+        named = dict(self.network.named_parameters())
+        weights = [name for name in named if not name.endswith("bias")]
+        biases = [name for name in named if name.endswith("bias")]
+        self.names = weights + biases
+        self.optimizer = optim.SGD([{"params": [named[name] for name in weights], "weight_decay": settings.weight_decay},
+                                    {"params": [named[name] for name in biases], "lr": 2 * settings.lr}],
+                                   lr=settings.lr, momentum=settings.momentum)
+        self.schedule = make_schedule(settings, self.optimizer)
+
+    @property
+    def lr(self) -> float:
+        return self.optimizer.groups[0]["lr"]
+
+    def step(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        """Learn from images (N, 3, H, W) and labels (N,) -> the batch's loss and top-1 accuracy. Raises Diverged before the update."""
+        with np.errstate(over="ignore", invalid="ignore"):          # what overflows ends in the loss, which is checked
+            logits = self.network(Tensor(images).to(self.settings.device))
+            loss = cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
+            value = loss.item()
+            if not math.isfinite(value):
+                p = self.progress
+                raise Diverged(f"the loss became {value} in epoch {p.epoch + 1}, step {p.step + 1}; try a lower --lr")
+            loss.backward()
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        right = int((to_numpy(logits.data).argmax(axis=1) == labels).sum())
+        self._count(value, right, len(labels))
+        return value, right / len(labels)
+
+    def _count(self, loss: float, right: int, pictures: int) -> None:
+        p = self.progress
+        p.batch, p.step = p.batch + 1, p.step + 1
+        p.loss_sum, p.right, p.seen = p.loss_sum + loss * pictures, p.right + right, p.seen + pictures
+
+    def end_epoch(self, error: float) -> None:
+        """error: of the held-out pictures, which the plateau schedule watches."""
+        if isinstance(self.schedule, optim.ReduceLROnPlateau):
+            self.schedule.step(error)
+        else:
+            self.schedule.step()
+        self.progress.next_epoch()
+
+    # ---- saving and going on ----------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(arrays, header) for a checkpoint, not copies. Raises Diverged rather than let a broken network replace a good one."""
+        parameters = self.network.state_dict()
+        if not all(xp_of(array).isfinite(array).all() for array in parameters.values()):
+            raise Diverged(f"a parameter became infinite or nan by step {self.progress.step}; try a lower --lr")
+        optimizer = self.optimizer.state_dict()
+        velocities = {VELOCITY + name: v for name, v in zip(self.names, optimizer["velocities"])}
+        info = {**self.header, "progress": asdict(self.progress), "generator_step": self.generator.step,
+                "optimizer": optimizer["groups"], "schedule": self.schedule.state_dict()}
+        return {**parameters, **velocities}, info
+
+    def load_state(self, arrays: dict[str, np.ndarray], info: dict[str, Any]) -> None:
+        """Go on from `state()`. Raises ValueError or KeyError when it is that of another network or optimiser."""
+        self.network.load_state_dict({name: array for name, array in arrays.items() if not name.startswith(VELOCITY)})
+        self.optimizer.load_state_dict({"velocities": [arrays[VELOCITY + name] for name in self.names], "groups": info["optimizer"]})
+        moves = {name: info["schedule"][name] for name in vars(self.schedule) if name in SCHEDULE_STATE}
+        self.schedule.load_state_dict(moves)
+        self.progress = Progress(**info["progress"])
+        self.generator.step = info["generator_step"]
+
+
+SCHEDULE_STATE = ("epoch", "best", "bad_epochs", "reductions")      # what moves; the rest follows from the settings
+
+
+def make_schedule(settings: Settings, optimizer: optim.SGD) -> optim.Schedule:
+    epochs = settings.epochs
+    if settings.schedule == "step":
+        return optim.StepLR(optimizer, settings.step_size or math.ceil(epochs / 3), settings.gamma)
+    if settings.schedule == "multistep":
+        return optim.MultiStepLR(optimizer, settings.milestones or [math.ceil(epochs / 2), math.ceil(3 * epochs / 4)], settings.gamma)
+    if settings.schedule == "plateau":
+        return optim.ReduceLROnPlateau(optimizer, settings.gamma, settings.patience)
+    if settings.schedule == "cosine":
+        return optim.CosineAnnealingLR(optimizer, epochs)
+    return optim.Schedule(optimizer)
