@@ -68,7 +68,7 @@ class Worker:
         code = self.process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
         index = self.progress.read_number()
-        place = "before its first picture" if index is None else f"while working on {dataset.name(index)}"
+        place = "between two batches" if index is None else f"while working on {dataset.name(index)}"
         return f"DataLoader: a worker process {how} {place}"
 
 
@@ -95,8 +95,11 @@ class _SharedMemory:
     def write_number(self, number):
         os.pwrite(self.fd, number.to_bytes(8, "little"), 0)
 
+    def clear(self):
+        os.ftruncate(self.fd, 0)
+
     def read_number(self):
-        """The number written last, or None."""
+        """The number written last, or None after `clear` or at the start."""
         data = os.pread(self.fd, 8, 0)
         return int.from_bytes(data, "little") if data else None
 
@@ -125,6 +128,7 @@ def _answer_requests(connection, memories, progress):
             maker = maker or _unpickled(connection.recv_bytes())
             epoch, number, memory = connection.recv()
             images, labels, skipped = maker.make(epoch, number, memories[memory].array, progress.write_number)
+            progress.clear()
             connection.send(("batch", memory, images.shape, images.dtype.str, labels, skipped))
         except (EOFError, ConnectionError):
             raise
