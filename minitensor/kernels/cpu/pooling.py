@@ -1,188 +1,239 @@
-"""Max- and average-pooling, a few rows of one image at a time, while they are in cache.
+"""Max- and average-pooling, a few images at a time, as operations on long one-dimensional arrays.
 
-A window is separable: its maximum (or sum) is the one along a column of the ones along its rows. So a 3x3 window costs 4 operations
-instead of 8, and each runs over long stretches of channels-last memory.
+NumPy is fast where an operation runs over one long stretch of memory, and strides break it up. So the pixels are first sorted by
+(row % stride, column % stride) into phases: cell (i, j) of every window is then one slice of a flat phase, at an offset of its own.
+A window is also separable: its maximum (or sum) is the one along a column of the ones along its rows, 4 operations for 3x3, not 8.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from .. import reference
 from ..reference import Pair
+from .blocks import channels_last, empty_channels_last, split
 from .threads import parallel_for, scratch
 
-BLOCK = 2**17                   # numbers of the image that one piece reads: half a megabyte in float32
-Block = tuple[int, slice]       # a piece of the work: an image and some of its output rows
+BLOCK = 2**20           # numbers of the larger images in a piece: calls long enough for threads, scratch that stays in cache
 
 
-def _empty(shape: tuple[int, ...], dtype) -> np.ndarray:
-    """An uninitialised (N, C, H, W) array whose memory is (N, H, W, C)."""
-    N, C, H, W = shape
-    return np.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
+def _pieces(N: int, numbers: int) -> list[slice]:
+    """Slices of the batch: images of so many numbers each, and at least four slices if there are that many images."""
+    return split(N, max(1, min(BLOCK // numbers, N // 4)))
 
 
-def _channels_last(x: np.ndarray) -> np.ndarray:
-    """(..., C, H, W) -> (..., H, W, C), a view."""
-    return np.moveaxis(x, -3, -1)
+class _Phases:
+    """Where pixels go. Phase (p, q) holds padded pixel (h·SH + p, w·SW + q) of each image at (h, w) of a grid, the same for all phases.
+
+    Cell (i, j) of window (oh, ow) is in phase (i % SH, j % SW) at (oh + i // SH, ow + j // SW). What a grid has beyond the pixels or the
+    windows, and a few numbers after the last image, keep the offset slices inside the array; what is computed there is never read.
+    """
+
+    def __init__(self, C: int, image_size: Pair, out: Pair, kernel_size: Pair, stride: Pair, padding: Pair):
+        self.C, self.image_size, self.out, self.kernel_size, self.stride, self.padding = C, image_size, out, kernel_size, stride, padding
+        self.grid = tuple(o + (k - 1) // s for o, k, s in zip(out, kernel_size, stride))
+        self.spare = self.offset(kernel_size[0] - 1, kernel_size[1] - 1)
+
+    def offset(self, i: int, j: int) -> int:
+        """How far after its window cell (i, j) lies in its flat phase."""
+        return (i // self.stride[0] * self.grid[1] + j // self.stride[1]) * self.C
+
+    def numbers(self, n: int) -> int:
+        return n * self.grid[0] * self.grid[1] * self.C
+
+    def images(self, flat: np.ndarray, n: int) -> np.ndarray:
+        """The grids (n, height, width, C) in a flat array."""
+        return flat[:self.numbers(n)].reshape(n, *self.grid, self.C)
+
+    def place(self, name: str, part: np.ndarray, rows: slice, columns: slice, fill: float) -> np.ndarray:
+        """A flat scratch array whose grids hold part (n, ., ., C) at rows and columns, and fill around it."""
+        flat = scratch(name, (self.numbers(len(part)) + self.spare,), part.dtype)
+        grids = self.images(flat, len(part))
+        grids[:, :rows.start] = grids[:, rows.stop:] = fill
+        grids[:, rows, :columns.start] = grids[:, rows, columns.stop:] = fill
+        grids[:, rows, columns] = part
+        flat[grids.size:] = fill
+        return flat
+
+    def pixels(self, phase: Pair) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Rows and columns of the grid that hold pixels of the image, and rows and columns of the image they come from."""
+        on_grid, on_image = zip(*map(_inside, phase, self.stride, self.padding, self.image_size, self.grid))
+        return on_grid, on_image
+
+    def load(self, images: np.ndarray, phase: Pair, fill: float) -> np.ndarray:
+        """One phase of images (n, H, W, C), flat."""
+        on_grid, on_image = self.pixels(phase)
+        return self.place(f"pool phase {phase}", images[(slice(None), *on_image)], *on_grid, fill)
+
+    def rows(self, images: np.ndarray, fill: float, reduce: Callable) -> list:
+        """reduce(the KW cells along a row, name) for each row phase: all that the windows' rows need."""
+        results, (KH, KW), (SH, SW) = [], self.kernel_size, self.stride
+        length = self.numbers(len(images)) + self.offset(KH - 1, 0)
+        for p in range(min(SH, KH)):
+            phases = [self.load(images, (p, q), fill) for q in range(min(SW, KW))]
+            results.append(reduce([phases[j % SW][self.offset(0, j):][:length] for j in range(KW)], f"pool row {p}"))
+        return results
+
+    def column(self, rows: Sequence[np.ndarray], n: int) -> list[np.ndarray]:
+        """The KH cells along a column, from one flat array per row phase."""
+        return [rows[i % self.stride[0]][self.offset(i, 0):][:self.numbers(n)] for i in range(self.kernel_size[0])]
+
+    def place_windows(self, name: str, part: np.ndarray) -> np.ndarray:
+        """A number per window, part (n, OH, OW, C), as a flat array with zeros beyond the windows."""
+        return self.place(name, part, slice(0, self.out[0]), slice(0, self.out[1]), 0)[:self.numbers(len(part))]
+
+    def windows(self, flat: np.ndarray, n: int) -> np.ndarray:
+        """The windows' results (n, OH, OW, C) in a flat array."""
+        return self.images(flat, n)[:, :self.out[0], :self.out[1]]
 
 
-def _blocks(x: np.ndarray, OH: int, stride: int) -> list[Block]:
-    rows = max(1, BLOCK // (x.shape[1] * x.shape[3] * stride))
-    parts = -(-OH // rows)
-    bounds = [OH * part // parts for part in range(parts + 1)]
-    return [(n, slice(*pair)) for n in range(len(x)) for pair in zip(bounds, bounds[1:])]
-
-
-def _inside(offset: int, stride: int, image: int, windows: int) -> tuple[slice, slice]:
-    """Which of the windows w have pixel w·stride + offset inside the image: those windows, and those pixels."""
-    first = min(max(0, -(offset // stride)), windows)
-    stop = max(first, min(windows, (image - 1 - offset) // stride + 1))
+def _inside(phase: int, stride: int, padding: int, image: int, grid: int) -> tuple[slice, slice]:
+    """Along one side: the part of the grid whose pixels g·stride + phase - padding are on the image, and those pixels."""
+    offset = phase - padding
+    first = min(max(0, -(offset // stride)), grid)
+    stop = max(first, min(grid, (image - 1 - offset) // stride + 1))
     return slice(first, stop), slice(first * stride + offset, max(0, (stop - 1) * stride + offset + 1), stride)
 
 
-# ---- windows reduced to one number: inference, and averages ----------------------------------------------------------------
+# ---- forward ---------------------------------------------------------------------------------------------------------------
 
-def _reduce_windows(x: np.ndarray, ufunc: np.ufunc, neutral: float, kernel_size: Pair, stride: Pair, padding: Pair,
-                    out: Pair) -> np.ndarray:
-    """y (N, C, OH, OW): ufunc over the cells of every window, whose value outside the image is neutral."""
-    images, y = _channels_last(x), _empty((*x.shape[:2], *out), x.dtype)
+def _reduced_windows(phases: _Phases, images: np.ndarray, ufunc: np.ufunc, neutral: float) -> np.ndarray:
+    """ufunc over the cells of every window of images (n, H, W, C), as a view (n, OH, OW, C); neutral outside the images."""
+    def reduce(cells: list[np.ndarray], name: str) -> np.ndarray:
+        total = cells[0]
+        for cell in cells[1:]:
+            total = ufunc(total, cell, out=scratch(name, cell.shape, cell.dtype))
+        return total
 
-    def piece(block: Block) -> None:
-        n, rows = block
-        image, target = images[n], _channels_last(y)[n, rows]                                   # (H, W, C), (rows, OW, C)
-        columns = scratch("pool columns", (len(target), *image.shape[1:]), x.dtype)             # (rows, W, C)
-        _reduce(columns, image, ufunc, neutral, kernel_size[0], stride[0], rows.start * stride[0] - padding[0])
-        _reduce(target.swapaxes(0, 1), columns.swapaxes(0, 1), ufunc, neutral, kernel_size[1], stride[1], -padding[1])
+    rows = phases.rows(images, neutral, reduce)
+    return phases.windows(reduce(phases.column(rows, len(images)), "pool window"), len(images))
 
-    parallel_for(piece, _blocks(x, out[0], stride[0]))
-    return y
-
-
-def _reduce(target: np.ndarray, source: np.ndarray, ufunc: np.ufunc, neutral: float, cells: int, stride: int, offset: int) -> None:
-    """target[w] = ufunc over i < cells of source[w·stride + offset + i], where that exists."""
-    target.fill(neutral)
-    for i in range(cells):
-        windows, pixels = _inside(offset + i, stride, len(source), len(target))
-        ufunc(target[windows], source[pixels], out=target[windows])
-
-
-# ---- maxima with the cell that holds them: training ------------------------------------------------------------------------
 
 def max_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
                with_winner: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    out = reference._pool_output(x.shape[2:], kernel_size, stride, padding, ceil_mode)
-    if not with_winner:
-        return _reduce_windows(x, np.maximum, -np.inf, kernel_size, stride, padding, out), None
-    (KH, KW), SH = kernel_size, stride[0]
-    y = _empty((*x.shape[:2], *out), x.dtype)
-    winner = _empty(y.shape, np.uint8 if KH * KW <= 256 else np.int32)
+    (N, C, H, W), cells = x.shape, kernel_size[0] * kernel_size[1]
+    out = reference._pool_output((H, W), kernel_size, stride, padding, ceil_mode)
+    phases = _Phases(C, (H, W), out, kernel_size, stride, padding)
+    y = empty_channels_last((N, C, *out), x.dtype)
+    winner = empty_channels_last(y.shape, np.uint8 if cells <= 256 else np.int32) if with_winner else None
 
-    def piece(block: Block) -> None:
-        n, rows = block
-        largest, cell = _channels_last(y)[n, rows], _channels_last(winner)[n, rows]             # (rows, OW, C)
-        row_largest, row_cell = _row_maxima(_channels_last(x)[n], rows, kernel_size, stride, padding, out[1], cell.dtype)
-        for i in range(KH):
-            read = slice(i, i + (len(largest) - 1) * SH + 1, SH)
-            _take_larger(largest, cell, row_largest[read], i * KW, row_cell[read])
-        if np.isnan(largest.max()):                                        # NaN is not larger than anything: look again, slowly
-            image = reference.max_pool2d(x[n: n + 1], kernel_size, stride, padding, ceil_mode, True)[1]
-            cell[...] = _channels_last(image)[0, rows]
+    def piece(n: slice) -> None:
+        images, largest = channels_last(x)[n], channels_last(y)[n]
+        if winner is None:
+            largest[...] = _reduced_windows(phases, images, np.maximum, -np.inf)
+            return
+        largest[...], channels_last(winner)[n] = _largest_and_cell(phases, images, winner.dtype)
+        if np.isnan(largest.max()):                                         # NaN is not larger than anything: look again, slowly
+            winner[n] = reference.max_pool2d(x[n], kernel_size, stride, padding, ceil_mode, True)[1]
 
-    parallel_for(piece, _blocks(x, out[0], SH))
+    parallel_for(piece, _pieces(N, C * H * W))
     return y, winner
 
 
-def _row_maxima(image: np.ndarray, rows: slice, kernel_size: Pair, stride: Pair, padding: Pair, OW: int,
-                dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """For the R image rows that some output rows read: the maximum of KW neighbours (R, OW, C), and which of them it is.
+def _largest_and_cell(phases: _Phases, images: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """The maximum of every window and the number of the first cell that holds it, as views (n, OH, OW, C)."""
+    n, KW = len(images), phases.kernel_size[1]
 
-    Columns are first sorted by `column % stride`, so that cell j of all windows is one contiguous slice of phase j % stride.
+    def along_row(cells: list[np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+        zero = scratch(f"{name} zero", cells[0].shape, dtype)
+        zero.fill(0)
+        return _first_largest(cells, [zero, *map(dtype.type, range(1, KW))], name)
+
+    rows, row_numbers = zip(*phases.rows(images, -np.inf, along_row))
+    numbers = [np.add(column, dtype.type(i * KW), out=scratch(f"pool number {i}", column.shape, dtype))
+               for i, column in enumerate(phases.column(row_numbers, n))]
+    largest, number = _first_largest(phases.column(rows, n), numbers, "pool window")
+    return phases.windows(largest, n), phases.windows(number, n)
+
+
+def _first_largest(candidates: list[np.ndarray], numbers: list, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The maximum of candidates, and the number of the first that holds it. Numbers grow, so that a maximum can choose among them too."""
+    largest, number = candidates[0], numbers[0]
+    won, if_won = scratch("pool won", largest.shape, np.bool_), scratch("pool if won", number.shape, number.dtype)
+    for candidate, candidate_number in zip(candidates[1:], numbers[1:]):
+        np.greater(candidate, largest, out=won)
+        largest = np.maximum(largest, candidate, out=scratch(name, largest.shape, largest.dtype))
+        np.multiply(won.view(np.uint8), candidate_number, out=if_won)
+        number = np.maximum(number, if_won, out=scratch(f"{name} number", number.shape, number.dtype))
+    return largest, number
+
+
+def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool) -> np.ndarray:
+    N, C, H, W = x.shape
+    out = reference._pool_output((H, W), kernel_size, stride, padding, ceil_mode)
+    phases = _Phases(C, (H, W), out, kernel_size, stride, padding)
+    cells = reference._pool_divisor(x, (H, W), kernel_size, stride, padding, out, count_include_pad)[:, :, None]
+    y = empty_channels_last((N, C, *out), x.dtype)
+
+    def piece(n: slice) -> None:
+        np.divide(_reduced_windows(phases, channels_last(x)[n], np.add, 0.0), cells, out=channels_last(y)[n])
+
+    parallel_for(piece, _pieces(N, C * H * W))
+    return y
+
+
+# ---- backward --------------------------------------------------------------------------------------------------------------
+
+def _scatter_windows(dy: np.ndarray, image_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, share_of: Callable) -> np.ndarray:
+    """dx (N, C, H, W): to every pixel the sum, over the window cells that it is, of the cell's share of dy.
+
+    share_of(n, phases) returns a function share(cell, out) that writes a cell's shares of all windows of images n, flat.
     """
-    (H, W, C), (KH, KW), (SH, SW) = image.shape, kernel_size, stride
-    top, R = rows.start * SH - padding[0], (rows.stop - rows.start - 1) * SH + KH
-    largest, cell = scratch("pool row largest", (R, OW, C), image.dtype), scratch("pool row cell", (R, OW, C), dtype)
-    there, pixel_rows = _inside(top, 1, H, R)
-    for outside in (slice(0, there.start), slice(there.stop, R)):
-        largest[outside], cell[outside] = -np.inf, 0
-    image = image[pixel_rows]
-    phases = []
-    for q in range(min(SW, KW)):
-        phase = scratch(f"pool phase {q}", (len(image), OW + (KW - 1 - q) // SW, C), image.dtype)
-        windows, pixels = _inside(q - padding[1], SW, W, phase.shape[1])
-        phase[:, :windows.start] = phase[:, windows.stop:] = -np.inf
-        phase[:, windows] = image[:, pixels]
-        phases.append(phase)
-    for j in range(KW):
-        _take_larger(largest[there], cell[there], phases[j % SW][:, j // SW: j // SW + OW], j)
-    return largest, cell
+    N, C, *out = dy.shape
+    phases = _Phases(C, image_size, tuple(out), kernel_size, stride, padding)
+    dx = empty_channels_last((N, C, *image_size), dy.dtype)
+    sides = zip(out, kernel_size, stride, padding, image_size)
+    gaps = any(s > k or (o - 1) * s + k < i + p for o, k, s, p, i in sides)     # pixels that no window sees
 
+    def piece(n: slice) -> None:
+        images, share = channels_last(dx)[n], share_of(n, phases)
+        if gaps:
+            images.fill(0)
+        for phase in np.ndindex(*map(min, stride, kernel_size)):
+            total = _phase_total(phases, phase, phases.numbers(len(images)), share, dx.dtype)
+            on_grid, on_image = phases.pixels(phase)
+            images[(slice(None), *on_image)] = phases.images(total, len(images))[(slice(None), *on_grid)]
 
-def _take_larger(largest: np.ndarray, cell: np.ndarray, candidate: np.ndarray, number: int, plus=0) -> None:
-    """In place: where candidate > largest, it and its cell number + plus take over. Number 0 comes first and takes all.
-
-    A later cell has a larger number than all before, so that a maximum does the choice.
-    """
-    if number == 0:
-        largest[...], cell[...] = candidate, plus
-        return
-    won, won_cell = scratch("pool won", largest.shape, np.bool_), scratch("pool won cell", largest.shape, cell.dtype)
-    np.greater(candidate, largest, out=won)
-    np.maximum(candidate, largest, out=largest)
-    np.add(plus, cell.dtype.type(number), out=won_cell)
-    np.multiply(won_cell, won.view(np.uint8), out=won_cell)
-    np.maximum(cell, won_cell, out=cell)
-
-
-# ---- gradients -------------------------------------------------------------------------------------------------------------
-
-def _scatter_windows(dy: np.ndarray, cell_gradient: Callable, image_size: Pair, kernel_size: Pair, stride: Pair,
-                     padding: Pair) -> np.ndarray:
-    """dx (N, C, H, W): cell_gradient(n, i, j) (OH, OW, C) is added to the pixels that are cell (i, j) of the windows of image n.
-
-    Pixels of one (row % stride, column % stride) are summed side by side, then put in their places at once.
-    """
-    (N, C, OH, OW), (H, W), (KH, KW), (SH, SW), (PH, PW) = dy.shape, image_size, kernel_size, stride, padding
-    dx = _empty((N, C, H, W), dy.dtype)
-
-    def piece(n: int) -> None:
-        for p, q in np.ndindex(stride):
-            height, width = max(OH + (KH - 1 - p) // SH, -(-(H + PH - p) // SH)), max(OW + (KW - 1 - q) // SW, -(-(W + PW - q) // SW))
-            total = scratch("pool total", (height, width, C), dy.dtype)
-            total.fill(0)
-            for i in range(p, KH, SH):
-                for j in range(q, KW, SW):
-                    part = total[i // SH: i // SH + OH, j // SW: j // SW + OW]
-                    np.add(part, cell_gradient(n, i, j), out=part)
-            (from_rows, rows), (from_columns, columns) = _inside(p - PH, SH, H, height), _inside(q - PW, SW, W, width)
-            _channels_last(dx)[n, rows, columns] = total[from_rows, from_columns]
-
-    parallel_for(piece, range(N))
+    parallel_for(piece, _pieces(N, C * image_size[0] * image_size[1]))
     return dx
+
+
+def _phase_total(phases: _Phases, phase: Pair, length: int, share: Callable, dtype: np.dtype) -> np.ndarray:
+    """The sum of the shares of the cells that lie in one phase, flat."""
+    (KH, KW), (SH, SW) = phases.kernel_size, phases.stride
+    total, part = scratch("pool total", (length + phases.spare,), dtype), scratch("pool share", (length,), dtype)
+    for i in range(phase[0], KH, SH):
+        for j in range(phase[1], KW, SW):
+            if (i, j) == phase:                                             # the first, at offset 0
+                share(i * KW + j, total[:length])
+                total[length:] = 0
+            else:
+                share(i * KW + j, part)
+                shifted = total[phases.offset(i, j):][:length]
+                np.add(shifted, part, out=shifted)
+    return total
 
 
 def max_pool2d_backward(dy: np.ndarray, winner: np.ndarray, image_size: Pair, kernel_size: Pair, stride: Pair,
                         padding: Pair) -> np.ndarray:
-    dy_images, winners = _channels_last(dy), _channels_last(winner)
+    def share_of(n: slice, phases: _Phases) -> Callable:
+        gradient = phases.place_windows("pool dy", channels_last(dy)[n])
+        winning_cell = phases.place_windows("pool winner", channels_last(winner)[n])
 
-    def cell_gradient(n: int, i: int, j: int) -> np.ndarray:
-        won = scratch("pool won", dy_images[n].shape, np.bool_)
-        np.equal(winners[n], winner.dtype.type(i * kernel_size[1] + j), out=won)
-        return np.multiply(dy_images[n], won, out=scratch("pool gradient", won.shape, dy.dtype))
+        def share(cell: int, out: np.ndarray) -> None:
+            won = np.equal(winning_cell, winner.dtype.type(cell), out=scratch("pool won", out.shape, np.bool_))
+            np.copyto(out, won)
+            np.multiply(gradient, out, out=out)
+        return share
 
-    return _scatter_windows(dy, cell_gradient, image_size, kernel_size, stride, padding)
-
-
-# ---- averages --------------------------------------------------------------------------------------------------------------
-
-def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool) -> np.ndarray:
-    out = reference._pool_output(x.shape[2:], kernel_size, stride, padding, ceil_mode)
-    y = _reduce_windows(x, np.add, 0.0, kernel_size, stride, padding, out)
-    y /= reference._pool_divisor(x, x.shape[2:], kernel_size, stride, padding, out, count_include_pad)
-    return y
+    return _scatter_windows(dy, image_size, kernel_size, stride, padding, share_of)
 
 
 def avg_pool2d_backward(dy: np.ndarray, image_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair,
                         count_include_pad: bool) -> np.ndarray:
-    divisor = reference._pool_divisor(dy, image_size, kernel_size, stride, padding, dy.shape[2:], count_include_pad)
-    share = _channels_last(np.divide(dy, divisor, out=_empty(dy.shape, dy.dtype)))
-    return _scatter_windows(dy, lambda n, i, j: share[n], image_size, kernel_size, stride, padding)
+    cells = reference._pool_divisor(dy, image_size, kernel_size, stride, padding, dy.shape[2:], count_include_pad)[:, :, None]
+
+    def share_of(n: slice, phases: _Phases) -> Callable:
+        gradient = phases.place_windows("pool dy", channels_last(dy)[n] / cells)
+        return lambda cell, out: np.copyto(out, gradient)
+
+    return _scatter_windows(dy, image_size, kernel_size, stride, padding, share_of)

@@ -1,0 +1,32 @@
+"""The optimiser's update, in blocks that stay in cache from the first of its steps to the last."""
+import numpy as np
+
+from .. import reference
+from .activation import flat_views
+from .blocks import split
+from .threads import parallel_for, scratch
+
+BLOCK = 2**17           # numbers
+
+
+def sgd(w: np.ndarray, v: np.ndarray, dw: np.ndarray, lr: float, momentum: float, weight_decay: float, nesterov: bool) -> None:
+    """One pass over memory instead of six."""
+    flat = flat_views(w, v, dw)
+    if flat is None:
+        return reference.sgd(w, v, dw, lr, momentum, weight_decay, nesterov)
+
+    def piece(block: slice) -> None:
+        w, v, dw = (a[block] for a in flat)
+        step = scratch("sgd step", w.shape, w.dtype)
+        np.multiply(w, weight_decay, out=step)
+        np.add(step, dw, out=step)
+        np.multiply(step, lr, out=step)
+        np.multiply(v, momentum, out=v)
+        np.subtract(v, step, out=v)
+        if nesterov:
+            np.add(w, np.multiply(v, momentum, out=scratch("sgd ahead", v.shape, v.dtype)), out=w)
+            np.subtract(w, step, out=w)
+        else:
+            np.add(w, v, out=w)
+
+    parallel_for(piece, split(w.size, BLOCK))
