@@ -1,26 +1,34 @@
 """Catches in-place changes: an array that a backward pass still needs is read-only until that pass has run or its graph is dropped.
 
 Writing to it raises NumPy's `ValueError: assignment destination is read-only` at the very line that would have made a gradient wrong.
-(The idea is MyGrad's.) CuPy arrays have no such flag and are not guarded.
+(The idea is MyGrad's.) Two writes escape: through a view that was made before, and to CuPy arrays, which have no such flag.
 """
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
-
-from .backend import Array
 
 
 class Guard:
     """Keeps arrays, and the arrays whose memory they view, read-only until `release` or until the guard is garbage-collected."""
 
-    def __init__(self, arrays: Iterable[Array]):
-        self.owners = [_lock(a) for a in arrays if isinstance(a, np.ndarray)]
+    def __init__(self, values: Iterable[Any]):
+        """values that are arrays, or tuples that hold some, are guarded; others are passed over."""
+        self.owners = [_lock(array) for array in _arrays(values)]
 
     def release(self) -> None:
         while self.owners:
             _unlock(self.owners.pop())
 
     __del__ = release
+
+
+def _arrays(values: Iterable[Any]) -> Iterator[np.ndarray]:
+    for value in values:
+        if isinstance(value, np.ndarray):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _arrays(value)
 
 
 class _Lock:

@@ -37,18 +37,18 @@ class SGD:
         return [p for group in self.groups for p in group["params"]]
 
     def step(self) -> None:
-        """Update every parameter that has a gradient. Raises RuntimeError when one is still needed by a backward pass."""
+        """Update every parameter that has a gradient. Raises RuntimeError, before any is changed, when one is needed by a backward pass."""
+        for parameter in self._parameters():
+            if parameter.grad is not None and not getattr(parameter.data.flags, "writeable", True):
+                raise RuntimeError(f"SGD: a parameter {parameter.shape} is still needed by a backward pass that has not run; "
+                                   "call backward first, drop its result, or compute it under no_grad")
         velocities = iter(self.velocities)
         for group in self.groups:
             hyperparameters = [group[name] for name in HYPERPARAMETERS]
             for parameter in group["params"]:
                 v, w = next(velocities), parameter.data
-                if parameter.grad is None:
-                    continue
-                if not getattr(w.flags, "writeable", True):
-                    raise RuntimeError(f"SGD: a parameter {w.shape} is still needed by a backward pass that has not run; "
-                                       "call backward first, drop its result, or compute it under no_grad")
-                kernels_for(w).sgd(w, v, parameter.grad, *hyperparameters)
+                if parameter.grad is not None:
+                    kernels_for(w).sgd(w, v, parameter.grad, *hyperparameters)
 
     def zero_grad(self) -> None:
         for parameter in self._parameters():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,10 @@ class Tensor:
     def __init__(self, data: Any, *, dtype: Any = None, requires_grad: bool = False):
         if isinstance(data, Tensor):
             raise TypeError("Tensor: data is a Tensor already; use .detach() for a second one on the same array")
-        if not hasattr(data, "__array__") and not hasattr(data, "__cuda_array_interface__"):
-            data = np.asarray(data)
-            data = data.astype(np.float32) if data.dtype == np.float64 else data
-        elif isinstance(data, np.generic):
-            data = np.asarray(data)
+        is_array = hasattr(data, "__array__") or hasattr(data, "__cuda_array_interface__")
+        data = _as_array(data)
+        if not is_array and data.dtype == np.float64:
+            data = data.astype(np.float32)
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: data of dtype {data.dtype} is not numeric")
         self.data: Array = data if dtype is None else data.astype(dtype, copy=False)
@@ -86,6 +86,12 @@ class Tensor:
     def __len__(self) -> int:
         return len(self.data)
 
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
     def item(self) -> float:
         return self.data.item()
 
@@ -114,14 +120,14 @@ class Tensor:
             raise RuntimeError("backward: this tensor does not require a gradient (made of none that does, or under no_grad)")
         dy = self._output_gradient(grad)
         if self.creator is None:
-            self._accumulate(dy)
+            self._accumulate(dy, dy)
             return
         gradients: dict[Op, Array] = {self.creator: dy}
         for op in _backward_order(self.creator):
-            input_gradients = op._run_backward(gradients.pop(op))
-            for parent, dx in zip(op.parents, input_gradients):
+            dy = gradients.pop(op)
+            for parent, dx in zip(op.parents, op._run_backward(dy)):
                 if isinstance(parent, Tensor):
-                    parent._accumulate(dx)
+                    parent._accumulate(dx, dy)
                 elif parent is not None:
                     gradients[parent] = gradients[parent] + dx if parent in gradients else dx
             if not retain_graph:
@@ -137,9 +143,12 @@ class Tensor:
             raise ValueError(f"backward: grad has shape {grad.shape} but the tensor has {self.shape}")
         return grad
 
-    def _accumulate(self, dx: Array) -> None:
-        """Never in place: dx may be shared with another tensor's gradient."""
-        self.grad = dx if self.grad is None else self.grad + dx
+    def _accumulate(self, dx: Array, dy: Array) -> None:
+        """`.grad` shares memory with no other array, so that users may change it in place: dy itself, or a view, is copied."""
+        if self.grad is not None:
+            self.grad = self.grad + dx
+        else:
+            self.grad = dx.copy(order="K") if dx is dy or dx.base is not None else dx
 
     # ---- arithmetic --------------------------------------------------------------------------------------------------------
 
@@ -158,20 +167,20 @@ class Tensor:
     def exp(self): return Exp()(self)
     def log(self): return Log()(self)
 
-    # ---- reductions: dim is None (all), an int or a tuple of ints ------------------------------------------------------------
+    # ---- reductions: dim is None (all), an int or several ----------------------------------------------------------------------
 
     def sum(self, dim=None, keepdim: bool = False): return Sum(dim, keepdim)(self)
     def max(self, dim=None, keepdim: bool = False): return Max(dim, keepdim)(self)
 
     def mean(self, dim=None, keepdim: bool = False):
         total = self.sum(dim, keepdim)
-        return total / (self.numel() / total.numel()) if total.numel() else total
+        return total / (self.numel() // total.numel()) if total.numel() else total
 
     # ---- shape ---------------------------------------------------------------------------------------------------------------
 
     def reshape(self, *shape): return Reshape(_unpack(shape))(self)
     def permute(self, *dims): return Permute(_unpack(dims))(self)
-    def transpose(self, dim0: int, dim1: int): return Permute(_swapped(self.ndim, dim0, dim1))(self)
+    def transpose(self, dim0: int, dim1: int): return Permute(_swapped(self.shape, dim0, dim1))(self)
     def __getitem__(self, index): return GetItem(index)(self)
     def to(self, device: str | None = None, dtype: Any = None): return To(device, dtype)(self)
 
@@ -180,14 +189,21 @@ class Tensor:
         return Permute(tuple(reversed(range(self.ndim))))(self)
 
 
+def _as_array(data: Any) -> Array:
+    return data if isinstance(data, np.ndarray) or hasattr(data, "__cuda_array_interface__") else np.asarray(data)
+
+
 def _unpack(arguments: tuple) -> tuple[int, ...]:
     """`reshape(2, 3)` and `reshape((2, 3))` alike."""
     return tuple(arguments[0]) if len(arguments) == 1 and isinstance(arguments[0], Sequence) else arguments
 
 
-def _swapped(ndim: int, dim0: int, dim1: int) -> tuple[int, ...]:
-    dims = list(range(ndim))
-    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+def _swapped(shape: tuple[int, ...], dim0: int, dim1: int) -> tuple[int, ...]:
+    dims = list(range(len(shape)))
+    try:
+        dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    except IndexError:
+        raise ValueError(f"transpose: dims {dim0} and {dim1} must be axes of x {shape}") from None
     return tuple(dims)
 
 
@@ -230,7 +246,10 @@ class Op:
         if self.guard is None:
             raise RuntimeError(f"backward: the graph was freed at {type(self).__name__}; the first pass needs retain_graph=True")
         gradients = self.backward(dy)
-        return gradients if isinstance(gradients, tuple) else (gradients,)
+        gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+        if len(gradients) != len(self.parents):
+            raise RuntimeError(f"backward: {type(self).__name__} returned {len(gradients)} gradients for {len(self.parents)} inputs")
+        return gradients
 
     def release(self) -> None:
         """Forget the graph behind this op, and every array it kept."""
@@ -254,10 +273,12 @@ def _as_tensors(op: str, inputs: tuple) -> list[Tensor]:
 
 
 def _constant(op: str, value: Any, like: Array) -> Array:
-    try:
-        return xp_of(like).asarray(value, dtype=like.dtype)
-    except (TypeError, ValueError):
-        raise TypeError(f"{op}: cannot use a {type(value).__name__} as an operand") from None
+    array = _as_array(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{op}: cannot use a {type(value).__name__} as an operand")
+    if array.dtype.kind == "f" != like.dtype.kind:
+        raise TypeError(f"{op}: a tensor of {like.dtype} cannot take the fraction {value}; convert it with .to(dtype=...)")
+    return xp_of(like).asarray(array, dtype=like.dtype)
 
 
 def _backward_order(last: Op) -> list[Op]:
@@ -326,16 +347,16 @@ class Pow(Op):
     """x ** exponent, for a number exponent."""
 
     def __init__(self, exponent: float):
-        if isinstance(exponent, Tensor) or not np.isscalar(exponent):
+        if not isinstance(exponent, Real):
             raise TypeError(f"Pow: exponent must be a number, not {type(exponent).__name__}")
-        self.exponent = exponent
+        self.exponent = int(exponent) if isinstance(exponent, Integral) else float(exponent)
 
     def forward(self, x):
         self.x = x
         return x**self.exponent
 
     def backward(self, dy):
-        return dy * self.exponent * self.x**(self.exponent - 1)
+        return dy * self.exponent * self.x**(self.exponent - 1) if self.exponent else dy * 0
 
 
 class Exp(Op):
@@ -380,7 +401,7 @@ class MatMul(Op):
 
 class Sum(Op):
     def __init__(self, dim, keepdim: bool):
-        self.dim, self.keepdim = dim, keepdim
+        self.dim, self.keepdim = _dims(dim), keepdim
 
     def forward(self, x):
         self.shape = x.shape
@@ -394,7 +415,7 @@ class Max(Op):
     """The largest value; equal maxima share the gradient equally, as in torch.amax."""
 
     def __init__(self, dim, keepdim: bool):
-        self.dim, self.keepdim = dim, keepdim
+        self.dim, self.keepdim = _dims(dim), keepdim
 
     def forward(self, x):
         self.x, self.y = x, x.max(axis=self.dim, keepdims=True)
@@ -406,12 +427,15 @@ class Max(Op):
         return winners * share.astype(dy.dtype, copy=False)
 
 
-def _restore_dims(dy: Array, shape: tuple[int, ...], dim, keepdim: bool) -> Array:
+def _dims(dim) -> tuple[int, ...] | None:
+    return None if dim is None else (int(dim),) if isinstance(dim, Integral) else tuple(dim)
+
+
+def _restore_dims(dy: Array, shape: tuple[int, ...], dim: tuple[int, ...] | None, keepdim: bool) -> Array:
     """dy with the reduced axes back, each of size 1."""
     if keepdim:
         return dy
-    reduced = range(len(shape)) if dim is None else (dim,) if isinstance(dim, int) else dim
-    reduced = {d % len(shape) for d in reduced}
+    reduced = {d % len(shape) for d in (range(len(shape)) if dim is None else dim)}
     return dy.reshape([1 if i in reduced else n for i, n in enumerate(shape)])
 
 
@@ -443,7 +467,7 @@ class Permute(Op):
         self.dims = dims
 
     def forward(self, x):
-        if sorted(d % x.ndim for d in self.dims) != list(range(x.ndim)):
+        if sorted(d + x.ndim if d < 0 else d for d in self.dims) != list(range(x.ndim)):
             raise ValueError(f"permute: dims {self.dims} must name each axis of x {x.shape} once")
         return _read_only(x.transpose(self.dims))
 

@@ -27,8 +27,10 @@ def run(op, *arrays, dy=None):
     y = op(*tensors)
     if dy is None:
         dy = np.random.default_rng(len(arrays)).standard_normal(y.shape).astype(y.dtype)
+    result, seed = y.data.copy(), dy.copy()
     y.backward(dy)
     assert all(t.grad.dtype == t.dtype and t.grad.shape == t.shape for t in tensors)
+    np.testing.assert_array_equal((y.data, dy), (result, seed), "backward changed its input in place")
     return y.data, [t.grad for t in tensors], dy
 
 
