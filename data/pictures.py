@@ -57,7 +57,7 @@ def draw_picture(label, size, rng):
     canvas = _ground(size, rng, ground_is_dark)
     _scatter_clutter(canvas, rng)
 
-    radius = rng.uniform(0.30, 0.44)
+    radius = rng.uniform(0.32, 0.45)
     centre = complex(*rng.uniform(radius, 1 - radius, 2))
     body = _Mask(size)
     body.polygon(centre + radius * _turn(rng, TILT) * OUTLINES[shape])
