@@ -46,7 +46,8 @@ class AlexNet(nn.Sequential):
             fc8=nn.Linear(fc7, num_classes, **draw),                              # 1000 logits
         )
         if init == "he":                    # which the layers have already
-            self.fc8.weight.data *= 0.1     # small logits: the loss starts near ln(num_classes), and no ReLU dies in the first steps
+            # Small logits: the loss starts near ln(num_classes), and no ReLU dies in the first steps.
+            self.state_dict()["fc8.weight"][...] *= 0.1
         else:
             INITS[init](self, generator)
 

@@ -1,0 +1,60 @@
+"""The command line as the tests of models use it: small networks, small pictures, in this process."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from models.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+TINY = ("--image-size", "67", "--width", "1/32", "--workers", "0", "--batch-size", "20")
+BUILTIN = ("train", "--data", "builtin", "--pictures", "100", *TINY)
+
+
+def models(*arguments):
+    """Exit status of `python -m models ARGUMENTS`."""
+    try:
+        return main([str(a) for a in arguments])
+    except SystemExit as stop:          # argparse's way
+        return stop.code
+
+
+def start_models(*arguments):
+    """The same in a process of its own."""
+    return subprocess.Popen([sys.executable, "-m", "models", *map(str, arguments)], cwd=ROOT, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def log(run):
+    """The log without its timings."""
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+def complaint(capsys):
+    """The one line on standard error."""
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    return lines[0]
+
+
+def picture_size(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def make_folder(root, classes=("cat", "dog"), pictures=6, size=40):
+    """Folders of noisy pictures, each class of a colour of its own."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for i in range(pictures):
+            pixels = rng.integers(0, 60, (size, size + 10, 3), np.uint8)
+            pixels[..., number % 3] += 150
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    return root

@@ -1,0 +1,215 @@
+"""Mistakes of users and refusals of machines: each one sentence and an exit status, nothing broken on disk."""
+import os
+import resource
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from minitensor import checkpoint
+from minitensor.backend import gpu_available
+from models import errors, train
+from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, start_models
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    run = tmp_path_factory.mktemp("trained") / "run"
+    assert models(*BUILTIN, "--epochs", 1, "--out", run) == 0
+    return run
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy to break."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["train", "--lrr", "1"], "--lrr"),
+    (["trian"], "trian"),
+    ([], "COMMAND"),
+    (["train"], "--data is required"),
+    (["train", "--lr", "fast"], "--lr: must be a number at least 0, not 'fast'"),
+    (["train", "--lr", "nan"], "not 'nan'"),
+    (["train", "--dropout", "1"], "--dropout: must be a number in [0, 1), not '1'"),
+    (["train", "--width", "0"], "--width: must be a number above 0"),
+    (["train", "--width", "1/0"], "--width: must be a number above 0"),
+    (["train", "--image-size", "66"], "--image-size: must be at least 67 pixels"),
+    (["train", "--batch-size", "2.5"], "--batch-size: must be a whole number at least 1, not '2.5'"),
+    (["train", "--schedule", "linear"], "'linear'"),
+    (["train", "--data", "builtin", "--kernels", "magic"], "no kernel set 'magic'"),
+    (["train", "--resume", "somewhere", "--out", "elsewhere"], "leave out --out"),
+    (["classify", "somewhere"], "PICTURE"),
+    (["summary", "resnet"], "'resnet'"),
+])
+def test_usage(arguments, words, capsys):
+    assert models(*arguments) == 2
+    assert words in complaint(capsys)
+
+
+@pytest.mark.skipif(gpu_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("command", ["train --data builtin", "evaluate nowhere", "classify nowhere nothing.jpg"])
+def test_no_gpu(command, capsys):
+    assert models(*command.split(), "--device", "cuda") == 1
+    assert "device 'cuda' needs" in complaint(capsys)
+
+
+def test_missing_extras_are_named_with_the_pip_command(monkeypatch, capsys):
+    monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None if name in ("tqdm", "PIL") else name)
+    assert models(*BUILTIN) == 1
+    assert complaint(capsys).endswith("this command needs pillow and tqdm; install with: pip install pillow tqdm")
+
+
+# ---- pictures ----------------------------------------------------------------------------------------------------------------------
+
+def train_on(folder, out, *more):
+    return models("train", "--data", folder, *TINY, "--epochs", 1, "--out", out, *more)
+
+
+def test_no_data_folder(tmp_path, capsys):
+    assert train_on(tmp_path / "none", tmp_path / "run") == 1
+    assert f"{tmp_path / 'none'} is not a folder" in complaint(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_class_folder(tmp_path, capsys):
+    folder = make_folder(tmp_path / "pictures")
+    (folder / "horse").mkdir()
+    assert train_on(folder, tmp_path / "run") == 1
+    assert str(folder / "horse") in complaint(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_class(tmp_path, capsys):
+    assert train_on(make_folder(tmp_path / "pictures", classes=["cat"]), tmp_path / "run") == 1
+    assert "one class, 'cat'" in complaint(capsys)
+
+
+def test_training_and_test_pictures_of_different_classes(tmp_path, capsys):
+    make_folder(tmp_path / "pictures/train"), make_folder(tmp_path / "pictures/test", classes=("cat", "cow"))
+    assert train_on(tmp_path / "pictures", tmp_path / "run") == 1
+    assert "different classes (cow, dog" in complaint(capsys)
+
+
+def test_training_pictures_without_test_pictures(tmp_path, capsys):
+    make_folder(tmp_path / "pictures/train")
+    assert train_on(tmp_path / "pictures", tmp_path / "run") == 1
+    assert "neither test/ nor val/" in complaint(capsys)
+
+
+@pytest.fixture
+def folder_with_text(tmp_path):
+    folder = make_folder(tmp_path / "pictures", pictures=10)
+    (folder / "cat" / "notes.jpg").write_text("not a picture")
+    return folder
+
+
+def test_an_unreadable_picture_stops(folder_with_text, tmp_path, capsys):
+    assert train_on(folder_with_text, tmp_path / "run") == 1
+    assert f"{folder_with_text / 'cat' / 'notes.jpg'} cannot be read as a picture" in complaint(capsys)
+
+
+def test_an_unreadable_picture_is_skipped_on_request(folder_with_text, tmp_path, capsys):
+    assert train_on(folder_with_text, tmp_path / "run", "--on-error", "skip") == 0
+    assert f"skipped {folder_with_text / 'cat' / 'notes.jpg'}" in complaint(capsys)
+
+
+# ---- disks -------------------------------------------------------------------------------------------------------------------------
+
+def test_a_run_folder_that_cannot_be_made(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert models(*BUILTIN, "--out", tmp_path / "file" / "run") == 1
+    assert "Not a directory" in complaint(capsys)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder(tmp_path, capsys):
+    tmp_path.chmod(0o555)
+    assert models(*BUILTIN, "--out", tmp_path) == 1
+    assert "Permission denied" in complaint(capsys)
+
+
+def test_a_folder_that_holds_a_run(trained, capsys):
+    assert models(*BUILTIN, "--out", trained) == 1
+    assert f"{trained} already holds a run; go on with it by --resume" in complaint(capsys)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
+    before = (run / "latest.safetensors").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))       # larger files fail, as on a full disk
+    try:
+        status = models("train", "--resume", run, "--epochs", 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 1 and "cannot write" in complaint(capsys)
+    assert (run / "latest.safetensors").read_bytes() == before
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+# ---- divergence --------------------------------------------------------------------------------------------------------------------
+
+def test_a_loss_of_nan_keeps_the_last_good_checkpoint(run, monkeypatch, capsys):
+    before = (run / "latest.safetensors").read_bytes()
+    step = train.Training.step
+
+    def poisoned(self, images, labels):
+        return step(self, images * np.float32(np.nan if self.progress.step == 7 else 1), labels)
+    monkeypatch.setattr(train.Training, "step", poisoned)
+    assert models("train", "--resume", run, "--epochs", 2) == 1
+    line = complaint(capsys)
+    assert "the loss became nan in epoch 2, step 8; try a lower --lr" in line and "still holds step 5" in line
+    assert (run / "latest.safetensors").read_bytes() == before
+
+
+def test_a_learning_rate_that_is_far_too_high(tmp_path, capsys):
+    assert models(*BUILTIN, "--lr", "1e20", "--epochs", 2, "--out", tmp_path / "run") == 1
+    line = complaint(capsys)
+    assert "epoch 1, step 2" in line and line.endswith("no checkpoint was written yet")
+    assert [r["step"] for r in log(tmp_path / "run")] == [1] and not (tmp_path / "run" / "latest.safetensors").exists()
+
+
+# ---- checkpoints -------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("command", [["evaluate"], ["summary"], ["train", "--resume"]], ids=lambda c: c[0])
+@pytest.mark.parametrize("breakage, words", [
+    ("truncated", "cannot read checkpoint"), ("foreign", "not a checkpoint of minitensor"), ("unexplained", "not one that"),
+    ("other network", "a network called ResNet"), ("other shapes", "fc8"), ("missing", "")])
+def test_a_checkpoint_that_is_none_of_ours(command, breakage, words, run, capsys):
+    path = run / "latest.safetensors"
+    (run / "best.safetensors").unlink()
+    arrays, info = checkpoint.load(path)
+    if breakage == "truncated":
+        path.write_bytes(path.read_bytes()[:-1000])
+    elif breakage == "foreign":
+        save_file({"weight": np.zeros(3, np.float32)}, path)
+    elif breakage == "unexplained":
+        checkpoint.save(path, arrays, {"made by": "hand"})
+    elif breakage == "other network":
+        checkpoint.save(path, arrays, {**info, "network": "ResNet"})
+    elif breakage == "other shapes":
+        checkpoint.save(path, {**arrays, "fc8.bias": np.zeros(3, np.float32)}, info)
+    else:
+        path.unlink()
+    assert models(*command, run) == 1
+    line = complaint(capsys)
+    assert str(run) in line and words in line
+
+
+def test_a_resumed_run_keeps_its_settings(run, capsys):
+    assert models("train", "--resume", run, "--lr", "0.5") == 2
+    assert "--lr cannot change in a resumed run" in complaint(capsys)
+
+
+def test_resuming_what_is_no_run(tmp_path, capsys):
+    assert models("train", "--resume", tmp_path) == 1
+    assert "is not a run that can be resumed" in complaint(capsys)
+
+
+def test_in_a_process_of_its_own(tmp_path):
+    process = start_models("evaluate", tmp_path / "nothing")
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    assert err == f"python -m models evaluate: there is no checkpoint {tmp_path / 'nothing'}\n"

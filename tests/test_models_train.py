@@ -1,0 +1,146 @@
+"""`python -m models train`: what it leaves behind, and that stopping and going on changes nothing."""
+import json
+import math
+import signal
+
+import numpy as np
+import pytest
+
+from minitensor import checkpoint
+from models import train
+from models.settings import Settings
+from models.training import Training
+from models_cli import BUILTIN, log, make_folder, models, picture_size, start_models, TINY
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """Three epochs of five steps, without a stop."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    assert models(*BUILTIN, "--epochs", 3, "--lr", "0.002", "--out", run) == 0
+    return run
+
+
+def test_a_run_leaves_log_checkpoints_and_plots(whole_run):
+    records = log(whole_run)
+    assert [r["step"] for r in records if r["event"] == "step"] == list(range(1, 16))
+    assert [r["epoch"] for r in records if r["event"] == "epoch"] == [1, 2, 3]
+    assert picture_size(whole_run / "curves.png") == (1000, 400)
+    assert picture_size(whole_run / "filters.png") == (3 * 12 * 6, 12 * 6)            # conv1 has 3 filters of 11 x 11 here
+    assert json.loads((whole_run / "config.json").read_text())["settings"]["epochs"] == 3
+    assert sorted(path.name for path in whole_run.iterdir()) == [
+        "best.safetensors", "config.json", "curves.png", "filters.png", "latest.safetensors", "log.jsonl"]
+
+
+def test_the_epochs_training_figures_are_the_means_of_its_steps(whole_run):
+    records = log(whole_run)
+    losses = [r["loss"] for r in records if r["event"] == "step" and r["epoch"] == 2]
+    summary = next(r for r in records if r["event"] == "epoch" and r["epoch"] == 2)
+    assert summary["train_loss"] == pytest.approx(np.mean(losses), rel=1e-6)
+
+
+def test_biases_learn_twice_as_fast_and_do_not_decay(whole_run):
+    _, info = checkpoint.load(whole_run / "latest.safetensors")
+    weights, biases = info["optimizer"]
+    assert biases["lr"] == 2 * weights["lr"] and (weights["weight_decay"], biases["weight_decay"]) == (5e-4, 0)
+
+
+class StopAfter:
+    """In place of the signal handler: Ctrl-C at the time of a training step or of an evaluation batch."""
+
+    def __init__(self, checks):
+        self.checks = checks
+
+    @property
+    def signal(self):
+        self.checks -= 1
+        return signal.SIGINT if self.checks < 0 else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+
+@pytest.mark.parametrize("checks", [2, 5, 8], ids=["within the first epoch", "in the evaluation after it", "within the second epoch"])
+def test_a_stopped_and_resumed_run_is_bit_identical(checks, whole_run, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "Interruption", lambda: StopAfter(checks))
+        assert models(*BUILTIN, "--epochs", 3, "--lr", "0.002", "--out", run) == 130
+    assert f"--resume {run}" in capsys.readouterr().err
+    assert len(log(run)) < len(log(whole_run))
+    assert models("train", "--resume", run) == 0
+    assert log(run) == log(whole_run)
+    for name in ("latest.safetensors", "best.safetensors"):
+        ours, theirs = (checkpoint.load(folder / name)[0] for folder in (run, whole_run))
+        assert ours.keys() == theirs.keys() and all(np.array_equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_killed_run_forgets_what_came_after_its_checkpoint(whole_run, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "Interruption", lambda: StopAfter(8))
+        assert models(*BUILTIN, "--epochs", 3, "--lr", "0.002", "--out", run) == 130
+    with open(run / "log.jsonl", "a") as file:
+        file.write('{"event": "step", "epoch": 2, "step": 99, "loss": 0}\n{"event": "st')
+    assert models("train", "--resume", run) == 0
+    assert log(run) == log(whole_run)
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(number, status, tmp_path):
+    run = tmp_path / "run"
+    process = start_models(*BUILTIN, "--epochs", 10_000, "--out", run)
+    for line in process.stdout:                 # one per epoch
+        if line.startswith("epoch 1"):
+            process.send_signal(number)
+            break
+    _, err = process.communicate()
+    assert process.returncode == status and "Traceback" not in err
+    assert err.splitlines()[-1].endswith(f"python -m models train --resume {run}")
+    steps = [r["step"] for r in log(run) if r["event"] == "step"]
+    assert checkpoint.load(run / "latest.safetensors")[1]["progress"]["step"] == steps[-1]
+
+
+def test_a_longer_run_goes_on_from_a_finished_one(whole_run, tmp_path):
+    run = tmp_path / "run"
+    assert models(*BUILTIN, "--epochs", 1, "--schedule", "constant", "--out", run) == 0
+    assert models("train", "--resume", run, "--epochs", 2) == 0
+    assert [r["epoch"] for r in log(run) if r["event"] == "epoch"] == [1, 2]
+
+
+def test_a_folder_of_pictures_is_learned(tmp_path):
+    folder = make_folder(tmp_path / "pictures", pictures=20)
+    run = tmp_path / "run"
+    assert models("train", "--data", folder, *TINY, "--width", "1/16", "--epochs", 8, "--lr", "0.003", "--dropout", 0, "--pca-noise", "0.1",
+                  "--out", run) == 0
+    assert max(r["test_top1"] for r in log(run) if r["event"] == "epoch") >= 0.9
+
+
+def test_workers_change_nothing(whole_run, tmp_path):
+    run = tmp_path / "run"
+    assert models(*BUILTIN, "--workers", 1, "--epochs", 3, "--lr", "0.002", "--out", run) == 0
+    assert log(run) == log(whole_run)
+
+
+def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "STUCK_STEPS", 7)
+    run = tmp_path / "run"
+    assert models(*BUILTIN, "--lr", 0, "--dropout", 0, "--init", "paper", "--epochs", 4, "--out", run) == 0
+    warnings = [r for r in log(run) if r["event"] == "warning"]
+    assert len(warnings) == 1 and warnings[0]["step"] == 7
+    assert capsys.readouterr().err.count(f"ln(10) = {math.log(10):.4f}") == 1
+
+
+@pytest.mark.parametrize("name, lrs", [
+    ("constant", [1, 1, 1, 1, 1, 1]), ("step", [1, 1, .1, .1, .01, .01]), ("multistep", [1, 1, 1, .1, .1, .01]),
+    ("plateau", [1, 1, 1, .1, .1, .01]), ("cosine", [1, .933, .75, .5, .25, .067])])
+def test_schedules(name, lrs):
+    training = Training(Settings(schedule=name, epochs=6, lr=1.0, patience=1, image_size=67, width=1 / 32), ["a", "b"], {})
+    seen = []
+    for _ in range(6):
+        seen.append(training.lr)
+        training.end_epoch(error=0.5)
+    assert seen == pytest.approx(lrs, abs=1e-3)

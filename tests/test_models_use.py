@@ -1,0 +1,125 @@
+"""`evaluate`, `classify` and `summary`: a trained network in use."""
+import re
+
+import numpy as np
+import pytest
+
+from models.scores import Scores, best_classes
+from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, picture_size, start_models
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Trained on folders, well enough that accuracy means something."""
+    folder = tmp_path_factory.mktemp("use")
+    make_folder(folder / "pictures" / "train", pictures=20), make_folder(folder / "pictures" / "val", pictures=7)
+    assert models("train", "--data", folder / "pictures", *TINY, "--width", "1/16", "--epochs", 6, "--lr", "0.003", "--dropout", 0,
+                  "--out", folder / "run") == 0
+    return folder / "run"
+
+
+def percent(line):
+    return [float(number) for number in re.findall(r"([\d.]+)%", line)]
+
+
+# ---- evaluate ------------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, which", [("latest.safetensors", -1), ("", None)])
+def test_evaluate_reproduces_trainings_figures(name, which, run, capsys):
+    epochs = [r for r in log(run) if r["event"] == "epoch"]
+    expected = epochs[-1] if which else max(epochs, key=lambda r: r["test_top1"])
+    assert models("evaluate", run / name) == 0
+    out = capsys.readouterr().out
+    assert percent(out)[0] == round(100 * expected["test_top1"], 2) and percent(out)[2] == round(100 * expected["test_top5"], 2)
+    assert out.strip().endswith(f"loss {expected['test_loss']:.4f}") and "14 pictures" in out
+
+
+def test_evaluate_on_other_data_and_ten_crops(run, tmp_path, capsys):
+    assert models("evaluate", run, "--data", make_folder(tmp_path / "other", pictures=5), "--ten-crop") == 0
+    out = capsys.readouterr().out
+    assert "10 pictures" in out and "ten crops" in out and percent(out)[0] >= 90
+
+
+def test_evaluate_on_other_classes_is_refused(run, tmp_path, capsys):
+    assert models("evaluate", run, "--data", make_folder(tmp_path / "other", classes=("cow", "dog"))) == 1
+    assert "has the classes cow, dog (2), but" in complaint(capsys)
+
+
+def test_scores_count_ties_once_and_nan_never():
+    uniform = np.full((10, 10), np.log(0.1), np.float32)
+    scores = Scores().plus(uniform, np.arange(10))
+    assert (scores.top1, scores.top5) == (0.1, 0.5) and scores.loss == pytest.approx(np.log(10))
+    assert best_classes(np.array([[np.nan, 1, 2]])).tolist() == [[2, 1, 0]]
+
+
+# ---- classify ------------------------------------------------------------------------------------------------------------------------
+
+def test_classify_prints_bars_and_the_folders_class(run, capsys):
+    picture = run.parent / "pictures" / "val" / "dog" / "3.png"
+    assert models("classify", run, picture) == 0
+    title, first, second = capsys.readouterr().out.splitlines()
+    assert title == f"{picture} (dog)"
+    assert re.match(r" \* dog +\d+\.\d% █+$", first) and second.startswith("   cat")
+    assert sum(percent(first + second)) == pytest.approx(100, abs=0.1)
+
+
+def test_classify_takes_folders_and_draws_a_figure(run, tmp_path, capsys):
+    assert models("classify", run, run.parent / "pictures" / "val", "--figure", tmp_path / "figure.png") == 0
+    titles = [line for line in capsys.readouterr().out.splitlines() if line.startswith("/") and "pictures/" in line]
+    assert len(titles) == 14
+    assert picture_size(tmp_path / "figure.png")[0] > 1000
+
+
+def test_classify_names_what_it_cannot_read_and_goes_on(run, tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_text("text")
+    good = run.parent / "pictures" / "val" / "cat" / "0.png"
+    assert models("classify", run, tmp_path / "broken.jpg", tmp_path / "absent.png", good) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith(str(good))
+    assert [line.split(" cannot")[0] for line in captured.err.splitlines()] == [str(tmp_path / "broken.jpg"), str(tmp_path / "absent.png")]
+
+
+def test_classify_an_empty_folder(run, tmp_path, capsys):
+    assert models("classify", run, tmp_path) == 1
+    assert "holds no pictures" in complaint(capsys)
+
+
+def test_a_figure_that_cannot_be_written(run, tmp_path, capsys):
+    assert models("classify", run, run.parent / "pictures" / "val" / "cat" / "0.png", "--figure", tmp_path / "none" / "f.png") == 1
+    assert "cannot write" in complaint(capsys)
+
+
+def test_ten_classes_show_five(tmp_path, capsys):
+    make = tmp_path / "run"
+    assert models(*BUILTIN, "--epochs", 1, "--out", make) == 0
+    picture = make_folder(tmp_path / "pictures") / "cat" / "0.png"
+    capsys.readouterr()
+    assert models("classify", make, picture) == 0
+    title, *bars = capsys.readouterr().out.splitlines()
+    assert title == str(picture) and len(bars) == 5             # no class is called cat here
+
+
+# ---- summary, help -------------------------------------------------------------------------------------------------------------------
+
+def test_summary_of_the_seed_network(capsys):
+    assert models("summary") == 0
+    assert "62,378,344" in capsys.readouterr().out
+
+
+def test_summary_of_a_checkpoint(run, capsys):
+    assert models("summary", run) == 0
+    assert "input 3 x 67 x 67" in capsys.readouterr().out
+    assert models("summary", run, "--width", "1/2") == 2
+    assert "leave out --width" in complaint(capsys)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "classify", "summary"])
+def test_help_shows_examples(command, capsys):
+    assert models(command, "--help") == 0
+    assert f"python -m models {command}" in capsys.readouterr().out.split("examples:")[1]
+
+
+def test_help_in_a_process_of_its_own():
+    process = start_models("--help")
+    out, err = process.communicate()
+    assert process.returncode == 0 and err == "" and "classify" in out
