@@ -1,0 +1,1 @@
+"""Benchmarks: kernels and networks, against the textbook kernels and PyTorch. `python -m benchmarks --help`."""

@@ -1,0 +1,103 @@
+"""The command line: `python -m benchmarks cpu`."""
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from minitensor.kernels.cpu import get_num_threads, set_num_threads
+
+from . import cpu, network, report, torch_side
+from .cases import CASES, QUICK_CASES
+
+SEED_NETWORK_PARAMETERS = 62_378_344
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmarks; returns the exit status. A mistake in argv ends in SystemExit(2)."""
+    options = _parse(argv)
+    set_num_threads(options.threads)
+    torch = torch_side.load(options.threads)
+    results: dict[str, Any] = {"machine": report.machine(options.threads), "batch": options.batch, "kernels": [], "network": []}
+    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()), flush=True)
+    if torch is None:
+        print(torch_side.MISSING, flush=True)
+    try:
+        if options.only != "network":
+            _kernels(options, torch, results)
+        if options.only != "kernels":
+            _networks(options, torch, results)
+    except (cpu.WrongResult, network.WrongLogits) as error:
+        print(f"python -m benchmarks: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        report.write_json(options.json, results)
+    if options.png:
+        report.write_png(options.png, results)
+    return 0
+
+
+def _kernels(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -> None:
+    cases, parameters = (QUICK_CASES, 10_000) if options.quick else (CASES, SEED_NETWORK_PARAMETERS)
+    seconds, rounds = (0.01, (1, 3)) if options.quick else (options.seconds, (3, 50))
+    cpu.check(cases, options.batch, torch)
+    print("All results match. Starting benchmarks.", flush=True)
+    results["product_gflops"] = peak = cpu.product_peak(seconds, 256 if options.quick else 3072)
+    print(f"A large matrix product in NumPy: {peak:.0f} GFLOP/s\n\n{report.kernel_header(options.batch)}", flush=True)
+    for row in cpu.measure(cases, options.batch, torch, seconds, rounds):
+        results["kernels"].append(row)
+        print(report.kernel_line(row, peak), flush=True)
+    results["kernels"].append(cpu.measure_sgd(parameters, torch, seconds, rounds))
+    print(report.kernel_line(results["kernels"][-1], peak), flush=True)
+
+
+def _networks(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -> None:
+    shape = network.Network(10, 67, 1 / 32) if options.quick else network.Network()
+    seconds, rounds = (0.01, (1, 3)) if options.quick else (4 * options.seconds, (5, 50))
+    print(f"\n{report.network_header()}", flush=True)
+    for mode in ("train", "infer"):
+        for batch in (2,) if options.quick else (1, 16, 128):
+            engines = ["cpu", *(torch_side.LAYOUTS if torch else ())]
+            if batch <= 16:                     # at 128 the textbook kernels take minutes and 10 GB
+                engines.insert(0, "reference")
+            results["network"].append(network.measure(engines, mode, batch, options.threads, shape, seconds, rounds))
+            print(report.network_line(results["network"][-1]), flush=True)
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     description="Time the kernels and the network, checked against the textbook kernels first.",
+                                     epilog="example:\n  python -m benchmarks cpu --json cpu.json --png cpu.png")
+    parser.add_argument("device", choices=["cpu"], help="what to time")
+    parser.add_argument("--quick", action="store_true", help="tiny layers and a tiny network, in seconds: does everything run?")
+    parser.add_argument("--only", choices=["kernels", "network"], help="half of it")
+    parser.add_argument("--batch", type=_positive, metavar="N", help="images a batch, for the kernels (default 128)")
+    parser.add_argument("--threads", type=_positive, metavar="N", default=get_num_threads(), help="default: this machine's, %(default)s")
+    parser.add_argument("--seconds", type=float, metavar="S", default=2.0, help="spent on each figure, about (default %(default)s)")
+    parser.add_argument("--json", type=_in_a_folder, metavar="FILE", help="write every figure")
+    parser.add_argument("--png", type=_in_a_folder, metavar="FILE", help="draw the ratios to PyTorch")
+    options = parser.parse_args(argv)
+    options.batch = options.batch or (4 if options.quick else 128)
+    if options.png and find_spec("matplotlib") is None:
+        parser.error(report.HELP_PLOT)
+    return options
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer >= 1, not {text!r}")
+    return int(text)
+
+
+def _in_a_folder(text: str) -> Path:
+    """A file that can be written at the end, checked at the beginning."""
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"no folder {str(path.parent)!r}")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

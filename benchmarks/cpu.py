@@ -1,0 +1,107 @@
+"""The layers of the network one by one: the textbook kernels, the fast ones and PyTorch, forward and backward."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from minitensor.kernels import kernel_set
+
+from . import torch_side
+from .cases import Arrays, Case
+from .timing import alternate, summary, timed
+
+SETS = ("reference", "cpu")
+PASSES = ("forward", "backward")
+Passes = dict[str, Callable[[], tuple]]
+
+
+class WrongResult(Exception):
+    """A contestant does not compute what the reference kernels compute."""
+
+
+def check(cases: list[Case], batch: int, torch: Any) -> None:
+    """Raises WrongResult unless every contestant agrees with the reference set on every case, forward and backward."""
+    for case in cases:
+        contestants = _contestants(case, _arrays(case, batch), torch)
+        for one in PASSES:
+            expected = contestants["reference"][one]()
+            for name, passes in contestants.items():
+                if name.startswith("torch"):
+                    if case.kernel == "dropout":                            # another generator, another mask
+                        continue
+                    results = [tensor.detach().numpy() for tensor in passes[one]()]
+                else:
+                    results = list(passes[one]())
+                for actual, wanted in zip(results, expected):
+                    _compare(f"{case.name} {one}, {name}", actual, wanted, case.tolerance)
+
+
+def _compare(what: str, actual: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+    if actual.shape != expected.shape:
+        raise WrongResult(f"{what}: shape {actual.shape}, not {expected.shape}")
+    error = float(np.abs(actual - expected).max() / np.abs(expected).max())
+    if not error <= tolerance:
+        raise WrongResult(f"{what}: off by {error:.2g} of the largest value, more than {tolerance:g}")
+
+
+def measure(cases: list[Case], batch: int, torch: Any, seconds: float, rounds: tuple[int, int]) -> Iterator[dict[str, Any]]:
+    """One row per case and pass: layer, kernel, pass, shape, gflop (of the whole batch, 0 if not a product), times by contestant."""
+    for case in cases:
+        contestants = _contestants(case, _arrays(case, batch), torch)
+        for one in PASSES:
+            times = alternate({name: timed(passes[one]) for name, passes in contestants.items()}, seconds, rounds)
+            products = 1 if one == "forward" else len(set(case.differentiated) & {"x", "w"})
+            yield {"layer": case.name, "kernel": case.kernel, "pass": one, "shape": case.shape,
+                   "gflop": 2e-9 * case.macs * batch * products, "times": {name: summary(t) for name, t in times.items()}}
+
+
+def _arrays(case: Case, batch: int) -> Arrays:
+    return case.arrays(np.random.default_rng(0), batch)
+
+
+def _contestants(case: Case, a: Arrays, torch: Any) -> dict[str, Passes]:
+    contestants = {name: _passes(name, case, a) for name in SETS}
+    if torch is not None:
+        contestants |= {layout: torch_side.passes(torch, layout, case, a) for layout in torch_side.LAYOUTS}
+    return contestants
+
+
+def _passes(set_name: str, case: Case, a: Arrays) -> Passes:
+    K = kernel_set(set_name)
+    results = case.forward(K, a)
+    return {"forward": lambda: case.forward(K, a), "backward": lambda: case.backward(K, a, results)}
+
+
+def measure_sgd(parameters: int, torch: Any, seconds: float, rounds: tuple[int, int]) -> dict[str, Any]:
+    """The optimiser's update on so many parameters. PyTorch's second column is its fused=True, not a layout."""
+    w, v, dw = (np.random.default_rng(i).standard_normal(parameters, np.float32) for i in range(3))
+    update = 1e-4, 0.9, 5e-4, False                                         # lr, momentum, weight_decay, nesterov
+    for name in SETS:
+        _check_sgd(name, w[:1000], v[:1000], dw[:1000], update)
+    contestants = {name: timed(partial(kernel_set(name).sgd, w, v, dw, *update)) for name in SETS}
+    if torch is not None:
+        for name, options in zip(torch_side.LAYOUTS, ({}, {"fused": True})):
+            contestants[name] = timed(torch_side.sgd(torch, w, dw, *update[:3], options).step)
+    times = alternate(contestants, seconds, rounds)
+    return {"layer": "update", "kernel": "sgd", "pass": "step", "shape": f"{parameters:,} parameters; 2nd torch: fused", "gflop": 0.0,
+            "times": {name: summary(t) for name, t in times.items()}}
+
+
+def _check_sgd(name: str, w: np.ndarray, v: np.ndarray, dw: np.ndarray, update: tuple) -> None:
+    lr, momentum, weight_decay, _ = update
+    new_w, new_v = w.copy(), v.copy()
+    kernel_set(name).sgd(new_w, new_v, dw, *update)
+    expected = momentum * v - lr * (dw + weight_decay * w)
+    _compare(f"sgd, {name}", new_v, expected, 1e-5)
+    _compare(f"sgd, {name}", new_w, w + expected, 1e-5)
+
+
+def product_peak(seconds: float, size: int) -> float:
+    """GFLOP/s of a large float32 matrix product in NumPy, with the BLAS threads as they are: the median run."""
+    a, b = (np.random.default_rng(i).standard_normal((size, size), np.float32) for i in range(2))
+    out = np.empty_like(a)
+    times = alternate({"product": timed(lambda: np.matmul(a, b, out=out))}, seconds, (3, 50))["product"]
+    return 2e-9 * size**3 / summary(times)["median"]

@@ -1,0 +1,189 @@
+"""The whole network: a training step, and inference. Every engine in a process of its own, which also tells its peak memory.
+
+The processes wait for one another, so that steps still alternate. All start from the same weights and pictures.
+"""
+from __future__ import annotations
+
+import multiprocessing
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .timing import alternate, summary, timed
+
+LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 1e-4, 0.9, 5e-4
+
+
+class Network(NamedTuple):
+    """The arguments of models.AlexNet."""
+    num_classes: int = 1000
+    image_size: int = 227
+    width: float = 1.0
+
+
+class Job(NamedTuple):
+    engine: str             # "reference", "cpu", "torch", "torch channels-last"
+    mode: str               # "train", "infer"
+    batch: int
+    threads: int
+    network: Network
+
+
+# ---- in the engine's process -----------------------------------------------------------------------------------------------
+
+def serve(job: Job, pipe: Any) -> None:
+    """Answer "logits" (of an evaluation, before any step), "run" (seconds of one step) and "memory" (peak bytes) until "stop"."""
+    try:
+        logits, step = (_torch if job.engine.startswith("torch") else _minitensor)(job)
+        answers = {"logits": logits, "run": timed(step), "memory": peak_memory}
+        while (question := pipe.recv()) != "stop":
+            pipe.send(answers[question]())
+    except (EOFError, KeyboardInterrupt):               # the parent is gone, or going
+        pass
+
+
+def _pictures(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    rng, side = np.random.default_rng(0), job.network.image_size
+    x = rng.standard_normal((job.batch, side, side, 3), np.float32).transpose(0, 3, 1, 2)
+    return x, rng.integers(0, job.network.num_classes, job.batch)
+
+
+def _weights(shape: tuple[int, ...], index: int) -> np.ndarray:
+    """He's initial weights (F, C, ...), or small biases (F,): the same for every engine."""
+    std = (2 / np.prod(shape[1:]))**0.5 if len(shape) > 1 else 0.01
+    return np.random.default_rng(index).standard_normal(shape, np.float32) * np.float32(std)
+
+
+def _minitensor(job: Job) -> tuple[Callable, Callable]:
+    import minitensor
+    from minitensor.kernels import cpu
+    from models import AlexNet
+
+    cpu.set_num_threads(job.threads)
+    network = AlexNet(*job.network, generator=minitensor.Generator(0))
+    for i, parameter in enumerate(network.parameters()):
+        parameter.data[...] = _weights(parameter.shape, i)
+    x, labels = _pictures(job)
+    optimiser = minitensor.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, WEIGHT_DECAY)
+
+    def infer() -> np.ndarray:
+        with minitensor.use_kernels(job.engine), minitensor.no_grad():
+            return network(minitensor.Tensor(x)).data
+
+    def step() -> None:
+        with minitensor.use_kernels(job.engine):
+            optimiser.zero_grad()
+            minitensor.cross_entropy(network(minitensor.Tensor(x)), labels).backward()
+            optimiser.step()
+
+    network.train(job.mode == "train")
+    return lambda: _evaluated(network, infer, job.mode), step if job.mode == "train" else infer
+
+
+def _torch(job: Job) -> tuple[Callable, Callable]:
+    import torch
+    from torch import nn
+
+    from .torch_side import LAYOUTS
+
+    torch.set_num_threads(job.threads)
+    network = _torch_alexnet(nn, job.network)
+    with torch.no_grad():
+        for i, parameter in enumerate(network.parameters()):
+            parameter.copy_(torch.from_numpy(_weights(tuple(parameter.shape), i)))
+    x, labels = map(torch.from_numpy, _pictures(job))
+    layout = getattr(torch, LAYOUTS[job.engine])
+    network, x = network.to(memory_format=layout), x.contiguous(memory_format=layout)
+    optimiser = torch.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY)
+
+    def infer() -> np.ndarray:
+        with torch.no_grad():
+            return network(x).numpy()
+
+    def step() -> None:
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(network(x), labels).backward()
+        optimiser.step()
+
+    network.train(job.mode == "train")
+    return lambda: _evaluated(network, infer, job.mode), step if job.mode == "train" else infer
+
+
+def _torch_alexnet(nn: Any, config: Network) -> Any:
+    """The layers of models/alexnet.py."""
+    from models.alexnet import CHANNELS, feature_side
+
+    c1, c2, c3, c4, c5, fc6, fc7 = (max(1, round(config.width * full)) for full in CHANNELS.values())
+    return nn.Sequential(
+        nn.Conv2d(3, c1, 11, 4), nn.ReLU(True), nn.MaxPool2d(3, 2),
+        nn.Conv2d(c1, c2, 5, padding=2), nn.ReLU(True), nn.MaxPool2d(3, 2),
+        nn.Conv2d(c2, c3, 3, padding=1), nn.ReLU(True), nn.Conv2d(c3, c4, 3, padding=1), nn.ReLU(True),
+        nn.Conv2d(c4, c5, 3, padding=1), nn.ReLU(True), nn.MaxPool2d(3, 2), nn.Flatten(),
+        nn.Dropout(0.5), nn.Linear(c5 * feature_side(config.image_size)**2, fc6), nn.ReLU(True),
+        nn.Dropout(0.5), nn.Linear(fc6, fc7), nn.ReLU(True), nn.Linear(fc7, config.num_classes))
+
+
+def _evaluated(network: Any, infer: Callable[[], np.ndarray], mode: str) -> np.ndarray:
+    network.eval()
+    logits = infer()
+    network.train(mode == "train")
+    return logits
+
+
+def peak_memory() -> int:
+    """Bytes of physical memory this process has had at most."""
+    status = Path("/proc/self/status")
+    if status.exists():         # not getrusage, which on Linux begins with what the parent had
+        return next(1024 * int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+# ---- in the parent ---------------------------------------------------------------------------------------------------------
+
+class WrongLogits(Exception):
+    """An engine's logits differ from the first one's, given the same weights and pictures."""
+
+
+@contextmanager
+def _process(job: Job) -> Iterator[Callable[[str], Any]]:
+    """Ask a fresh process about job."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(job, theirs), daemon=True)
+    process.start()
+    theirs.close()
+
+    def ask(question: str) -> Any:
+        ours.send(question)
+        try:
+            return ours.recv()
+        except EOFError:
+            raise RuntimeError(f"the process of {job} ended before it answered") from None
+    try:
+        yield ask
+        ours.send("stop")
+    finally:
+        ours.close()
+        process.join(10)
+        if process.is_alive():
+            process.terminate()
+
+
+def measure(engines: list[str], mode: str, batch: int, threads: int, network: Network, seconds: float,
+            rounds: tuple[int, int]) -> dict[str, Any]:
+    """One row: mode, batch, times by engine, and peak bytes by engine. Raises WrongLogits before anything is timed."""
+    with ExitStack() as stack:
+        ask = {engine: stack.enter_context(_process(Job(engine, mode, batch, threads, network))) for engine in engines}
+        logits = {engine: ask[engine]("logits") for engine in engines}
+        for engine in engines[1:]:
+            error = float(np.abs(logits[engine] - logits[engines[0]]).max() / np.abs(logits[engines[0]]).max())
+            if not error <= 1e-3:
+                raise WrongLogits(f"{mode}, batch {batch}: the logits of {engine} are off by {error:.2g} of the largest of {engines[0]}'s")
+        times = alternate({engine: partial(ask[engine], "run") for engine in engines}, seconds, rounds)
+        return {"mode": mode, "batch": batch, "times": {engine: summary(t) for engine, t in times.items()},
+                "peak_bytes": {engine: ask[engine]("memory") for engine in engines}}

@@ -1,0 +1,116 @@
+"""What the benchmarks print and write: tables, JSON, a picture."""
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+CONTESTANTS = ("reference", "cpu", "torch", "torch channels-last")
+HELP_PLOT = "--png needs matplotlib; install it with: pip install matplotlib"
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """What the figures depend on."""
+    return {"processor": _processor(), "cores": os.cpu_count(), "threads": threads, "system": platform.platform(),
+            "python": platform.python_version(), **{name: _version(name) for name in ("numpy", "torch")}}
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def ratio(times: dict[str, dict[str, float]]) -> float | None:
+    """The median of cpu over the fastest of PyTorch's medians; None without PyTorch."""
+    torch = [t["median"] for name, t in times.items() if name.startswith("torch")]
+    return times["cpu"]["median"] / min(torch) if torch else None
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------------
+
+def kernel_header(batch: int) -> str:
+    columns = "".join(f"{name:>20}" for name in CONTESTANTS)
+    return (f"Kernels, batch {batch}: milliseconds, median (fastest - slowest)\n"
+            f"{'layer':8}{'pass':10}{columns}{'cpu/torch':>11}{'GFLOP/s':>9}{'of peak':>9}  shape")
+
+
+def kernel_line(row: dict[str, Any], peak: float) -> str:
+    columns = "".join(f"{_milliseconds(row['times'].get(name)):>20}" for name in CONTESTANTS)
+    speed = row["gflop"] / row["times"]["cpu"]["median"]
+    share = f"{speed:9.0f}{speed / peak:9.0%}" if speed else f"{'-':>9}{'-':>9}"
+    return f"{row['layer']:8}{row['pass']:10}{columns}{_ratio(row['times']):>11}{share}  {row['shape']}"
+
+
+def network_header() -> str:
+    columns = "".join(f"{name:>28}" for name in CONTESTANTS)
+    return f"Network: milliseconds, median (fastest - slowest), peak memory in MB\n{'mode':7}{'batch':>5}{columns}{'cpu/torch':>11}"
+
+
+def network_line(row: dict[str, Any]) -> str:
+    columns = "".join(f"{_milliseconds(row['times'].get(name)) + _megabytes(row['peak_bytes'].get(name)):>28}" for name in CONTESTANTS)
+    return f"{row['mode']:7}{row['batch']:5}{columns}{_ratio(row['times']):>11}"
+
+
+def _milliseconds(times: dict[str, float] | None) -> str:
+    if times is None:
+        return "-"
+    median, fastest, slowest = (1e3 * times[key] for key in ("median", "fastest", "slowest"))
+    digits = 0 if median >= 100 else 1 if median >= 10 else 2
+    return f"{median:.{digits}f} ({fastest:.{digits}f}-{slowest:.{digits}f})"
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f" {size / 1e6:.0f}M"
+
+
+def _ratio(times: dict[str, dict[str, float]]) -> str:
+    value = ratio(times)
+    return "-" if value is None else f"{value:.2f}"
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------------
+
+def write_json(path: Path, results: dict[str, Any]) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(results, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def write_png(path: Path, results: dict[str, Any]) -> None:
+    """Bars: the cpu set's time over PyTorch's (or, without PyTorch, over the reference set's), per kernel and for the network."""
+    from matplotlib.figure import Figure
+
+    rows = [(f"{row['layer']} {row['pass']}", row["times"]) for row in results["kernels"]]
+    rows += [(f"network, {row['mode']}, batch {row['batch']}", row["times"]) for row in results["network"]]
+    against_torch = results["machine"]["torch"] is not None
+    ratios = {label: ratio(times) if against_torch else _over_reference(times) for label, times in rows}
+    bars = {label: value for label, value in ratios.items() if value is not None}
+    figure = Figure(figsize=(8, 1.5 + 0.22 * len(bars)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.barh(list(bars), list(bars.values()), color=["tab:green" if value <= 1 else "tab:red" for value in bars.values()])
+    axes.axvline(1, color="black", linewidth=1)
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    other = "PyTorch in its faster layout" if against_torch else "the textbook kernels"
+    axes.set_xlabel(f"time of minitensor / time of {other} (medians; lower is better)")
+    about = results["machine"]
+    axes.set_title(f"{about['processor']}, {about['threads']} threads, float32, kernels at batch {results['batch']}", fontsize=9)
+    temporary = path.with_name(path.name + ".part")
+    figure.savefig(temporary, format="png", dpi=120)
+    os.replace(temporary, path)
+
+
+def _over_reference(times: dict[str, dict[str, float]]) -> float | None:
+    return times["cpu"]["median"] / times["reference"]["median"] if "reference" in times else None

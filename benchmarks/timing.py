@@ -1,0 +1,39 @@
+"""Timing contestants in turn, so that whatever else the machine does hits all of them alike."""
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+REST = 0.005        # seconds before each call, in which the idle threads of the one before stop spinning
+
+
+def alternate(contestants: Mapping[str, Callable[[], float]], seconds: float, rounds: tuple[int, int]) -> dict[str, list[float]]:
+    """Times of each contestant, a function that does its work once and returns the seconds it took.
+
+    Each runs once to warm up, then at least rounds[0] times and at most rounds[1], until its runs together took `seconds`.
+    """
+    for run in contestants.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds[1]):
+        for name, run in contestants.items():
+            if len(times[name]) < rounds[0] or sum(times[name]) < seconds:
+                time.sleep(REST)
+                times[name].append(run())
+    return times
+
+
+def timed(work: Callable[[], Any]) -> Callable[[], float]:
+    """A contestant from a function."""
+    def run() -> float:
+        start = time.perf_counter()
+        result = work()
+        elapsed = time.perf_counter() - start
+        del result                                  # giving memory back is not part of the work of this contestant alone: not timed
+        return elapsed
+    return run
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Seconds: median, fastest, slowest, number of runs."""
+    return {"median": statistics.median(times), "fastest": min(times), "slowest": max(times), "runs": len(times)}

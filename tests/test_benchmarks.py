@@ -1,0 +1,103 @@
+"""The benchmarks run, refuse wrong kernels, and write what they found."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import cpu, timing
+from benchmarks.cases import CASES, QUICK_CASES
+from minitensor import Generator
+from minitensor.kernels import KERNELS, kernel_set
+from models import AlexNet
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments, **environment):
+    return subprocess.run([sys.executable, "-m", "benchmarks", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
+                          env={**os.environ, **environment})
+
+
+def test_quick_prints_a_table_and_writes_json_and_a_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    done = run("cpu", "--quick", "--threads", 2, "--json", tmp_path / "b.json", "--png", tmp_path / "b.png")
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.splitlines()
+    assert printed.index("All results match. Starting benchmarks.") < next(i for i, line in enumerate(printed) if line.startswith("layer"))
+    results = json.loads((tmp_path / "b.json").read_text())
+    assert results["machine"]["threads"] == 2
+    assert [(row["layer"], row["pass"]) for row in results["kernels"]] == [
+        *((case.name, one) for case in QUICK_CASES for one in ("forward", "backward")), ("update", "step")]
+    assert [(row["mode"], row["batch"]) for row in results["network"]] == [("train", 2), ("infer", 2)]
+    for row in results["kernels"] + results["network"]:
+        assert all(0 < t["fastest"] <= t["median"] <= t["slowest"] for t in row["times"].values())
+    assert all(10e6 < size < 10e9 for row in results["network"] for size in row["peak_bytes"].values())
+    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["b.json", "b.png"]
+
+
+@pytest.mark.parametrize("one", ("forward", "backward"))
+@pytest.mark.parametrize("case", QUICK_CASES, ids=lambda case: case.name)
+def test_a_kernel_wrong_by_a_thousandth_is_not_timed(monkeypatch, case, one):
+    backward = one == "backward" and case.kernel != "dropout"               # which is its own backward
+    name = f"{case.kernel}_backward" if backward else case.kernel
+    kernel = getattr(kernel_set("cpu"), name)
+
+    def wrong(*arguments):
+        results = kernel(*arguments)
+        scaled = [r if r is None else r * r.dtype.type(1.001) for r in (results if isinstance(results, tuple) else (results,))]
+        return tuple(scaled) if isinstance(results, tuple) else scaled[0]
+
+    cpu.check([case], 2, None)
+    monkeypatch.setattr(kernel_set("cpu"), name, wrong)
+    with pytest.raises(cpu.WrongResult, match=f"{case.name} .*, cpu: off by 0.001"):
+        cpu.check([case], 2, None)
+
+
+def test_macs_add_up_to_the_seed_network():
+    assert sum(case.macs for case in CASES) == 1_135_256_096
+
+
+def test_cases_name_kernels_of_the_contract():
+    assert {case.kernel for case in CASES} <= set(KERNELS)
+
+
+def test_alternate_takes_turns_and_stops():
+    calls = []
+
+    def contestant(name, seconds):
+        return lambda: calls.append(name) or seconds
+
+    times = timing.alternate({"slow": contestant("slow", 1.0), "fast": contestant("fast", 0.1)}, 0.3, (2, 10))
+    assert times["slow"] == [1.0] * 2
+    assert times["fast"] == [0.1] * 3 or times["fast"] == [0.1] * 4
+    assert calls[:6] == ["slow", "fast"] * 3                                # the first of each warms up
+    assert timing.summary([3.0, 1.0, 2.0]) == {"median": 2.0, "fastest": 1.0, "slowest": 3.0, "runs": 3}
+
+
+def test_without_pytorch_it_says_so(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('not here')")
+    done = run("cpu", "--quick", "--only", "kernels", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "PyTorch is not installed" in done.stdout and "pip install torch" in done.stdout
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "the following arguments are required: device"),
+    (["cpu", "--threads", "0"], "argument --threads: must be an integer >= 1, not '0'"),
+    (["cpu", "--json", "no/such/folder/b.json"], "argument --json: no folder 'no/such/folder'"),
+])
+def test_mistakes_end_at_once(arguments, message):
+    done = run(*arguments)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_both_sides_time_the_same_network(torch):
+    from benchmarks.network import Network, _torch_alexnet
+    ours = AlexNet(10, 67, 1 / 8, generator=Generator(0))
+    theirs = _torch_alexnet(torch.nn, Network(10, 67, 1 / 8))
+    assert [p.shape for p in ours.parameters()] == [tuple(p.shape) for p in theirs.parameters()]
+    assert [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)] == [ours.config["dropout"]] * 2
