@@ -144,11 +144,11 @@ class Tensor:
         return grad
 
     def _accumulate(self, dx: Array, dy: Array) -> None:
-        """`.grad` shares memory with no other array, so that users may change it in place: dy itself, or a view, is copied."""
+        """`.grad` shares memory with no other gradient, so that users may change it in place: dy itself, or a view of it, is copied."""
         if self.grad is not None:
             self.grad = self.grad + dx
         else:
-            self.grad = dx.copy(order="K") if dx is dy or dx.base is not None else dx
+            self.grad = dx.copy(order="K") if xp_of(dx).may_share_memory(dx, dy) else dx
 
     # ---- arithmetic --------------------------------------------------------------------------------------------------------
 
