@@ -90,6 +90,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     _setting(learning, "epochs", _number(int, 1), "passes over the training pictures")
     _setting(learning, "batch_size", _number(int, 1), "pictures per step")
     _setting(learning, "lr", _number(float, 0), "learning rate; biases learn at twice the rate and do not decay")
+    _setting(learning, "warmup", _number(int, 0), "steps over which the learning rate rises to its full height")
     _setting(learning, "momentum", _number(float, 0, 1, open_high=True), "momentum")
     _setting(learning, "weight_decay", _number(float, 0), "weight decay")
     _setting(learning, "label_smoothing", _number(float, 0, 1), "how much of each target goes to all classes alike")

@@ -25,6 +25,7 @@ class Settings:
     epochs: int = 30
     batch_size: int = 128
     lr: float = 0.01
+    warmup: int = 100               # steps
     momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0

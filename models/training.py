@@ -72,8 +72,14 @@ class Training:
         self.schedule = make_schedule(settings, self.optimizer)
 
     @property
+    def warmth(self) -> float:
+        """What the next step's learning rate is multiplied by: rises to 1 over the first steps, in which large ones would kill ReLUs."""
+        return min(1.0, (self.progress.step + 1) / max(1, self.settings.warmup))
+
+    @property
     def lr(self) -> float:
-        return self.optimizer.groups[0]["lr"]
+        """The learning rate of the next step, of the weights."""
+        return self.optimizer.groups[0]["lr"] * self.warmth
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         """Learn from images (N, 3, H, W) and labels (N,) -> the batch's loss and top-1 accuracy. Raises Diverged before the update."""
@@ -85,11 +91,19 @@ class Training:
                 p = self.progress
                 raise Diverged(f"the loss became {value} in epoch {p.epoch + 1}, step {p.step + 1}; try a lower --lr")
             loss.backward()
-            self.optimizer.step()
-        self.optimizer.zero_grad()
+            self._update()
         right = int((to_numpy(logits.data).argmax(axis=1) == labels).sum())
         self._count(value, right, len(labels))
         return value, right / len(labels)
+
+    def _update(self) -> None:
+        lrs = [group["lr"] for group in self.optimizer.groups]
+        for group in self.optimizer.groups:
+            group["lr"] *= self.warmth
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        for group, lr in zip(self.optimizer.groups, lrs):
+            group["lr"] = lr
 
     def _count(self, loss: float, right: int, pictures: int) -> None:
         p = self.progress

@@ -9,7 +9,8 @@ from safetensors.numpy import save_file
 
 from minitensor import checkpoint
 from minitensor.backend import gpu_available
-from models import errors, train
+from models import errors
+from models.training import Training
 from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, start_models
 
 
@@ -153,11 +154,11 @@ def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
 
 def test_a_loss_of_nan_keeps_the_last_good_checkpoint(run, monkeypatch, capsys):
     before = (run / "latest.safetensors").read_bytes()
-    step = train.Training.step
+    step = Training.step
 
     def poisoned(self, images, labels):
         return step(self, images * np.float32(np.nan if self.progress.step == 7 else 1), labels)
-    monkeypatch.setattr(train.Training, "step", poisoned)
+    monkeypatch.setattr(Training, "step", poisoned)
     assert models("train", "--resume", run, "--epochs", 2) == 1
     line = complaint(capsys)
     assert "the loss became nan in epoch 2, step 8; try a lower --lr" in line and "still holds step 5" in line
@@ -165,7 +166,7 @@ def test_a_loss_of_nan_keeps_the_last_good_checkpoint(run, monkeypatch, capsys):
 
 
 def test_a_learning_rate_that_is_far_too_high(tmp_path, capsys):
-    assert models(*BUILTIN, "--lr", "1e20", "--epochs", 2, "--out", tmp_path / "run") == 1
+    assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--epochs", 2, "--out", tmp_path / "run") == 1
     line = complaint(capsys)
     assert "epoch 1, step 2" in line and line.endswith("no checkpoint was written yet")
     assert [r["step"] for r in log(tmp_path / "run")] == [1] and not (tmp_path / "run" / "latest.safetensors").exists()

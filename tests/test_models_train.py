@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 
 from minitensor import checkpoint
-from models import train
+from models import trainer
 from models.settings import Settings
 from models.training import Training
 from models_cli import BUILTIN, log, make_folder, models, picture_size, start_models, TINY
+
+
+THREE_EPOCHS = (*BUILTIN, "--epochs", 3, "--warmup", 8)
 
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     """Three epochs of five steps, without a stop."""
     run = tmp_path_factory.mktemp("whole") / "run"
-    assert models(*BUILTIN, "--epochs", 3, "--lr", "0.002", "--out", run) == 0
+    assert models(*THREE_EPOCHS, "--out", run) == 0
     return run
 
 
@@ -45,6 +48,12 @@ def test_biases_learn_twice_as_fast_and_do_not_decay(whole_run):
     assert biases["lr"] == 2 * weights["lr"] and (weights["weight_decay"], biases["weight_decay"]) == (5e-4, 0)
 
 
+def test_the_learning_rate_warms_up(whole_run):
+    lrs = [r["lr"] for r in log(whole_run) if r["event"] == "step"]
+    cosine = [0.01] * 5 + [0.0075] * 5 + [0.0025] * 5
+    assert lrs == pytest.approx([lr * min(1, step / 8) for step, lr in enumerate(cosine, 1)])
+
+
 class StopAfter:
     """In place of the signal handler: Ctrl-C at the time of a training step or of an evaluation batch."""
 
@@ -67,8 +76,8 @@ class StopAfter:
 def test_a_stopped_and_resumed_run_is_bit_identical(checks, whole_run, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(train, "Interruption", lambda: StopAfter(checks))
-        assert models(*BUILTIN, "--epochs", 3, "--lr", "0.002", "--out", run) == 130
+        patch.setattr(trainer, "Interruption", lambda: StopAfter(checks))
+        assert models(*THREE_EPOCHS, "--out", run) == 130
     assert f"--resume {run}" in capsys.readouterr().err
     assert len(log(run)) < len(log(whole_run))
     assert models("train", "--resume", run) == 0
@@ -81,8 +90,8 @@ def test_a_stopped_and_resumed_run_is_bit_identical(checks, whole_run, tmp_path,
 def test_a_killed_run_forgets_what_came_after_its_checkpoint(whole_run, tmp_path, monkeypatch):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(train, "Interruption", lambda: StopAfter(8))
-        assert models(*BUILTIN, "--epochs", 3, "--lr", "0.002", "--out", run) == 130
+        patch.setattr(trainer, "Interruption", lambda: StopAfter(8))
+        assert models(*THREE_EPOCHS, "--out", run) == 130
     with open(run / "log.jsonl", "a") as file:
         file.write('{"event": "step", "epoch": 2, "step": 99, "loss": 0}\n{"event": "st')
     assert models("train", "--resume", run) == 0
@@ -114,19 +123,19 @@ def test_a_longer_run_goes_on_from_a_finished_one(whole_run, tmp_path):
 def test_a_folder_of_pictures_is_learned(tmp_path):
     folder = make_folder(tmp_path / "pictures", pictures=20)
     run = tmp_path / "run"
-    assert models("train", "--data", folder, *TINY, "--width", "1/16", "--epochs", 8, "--lr", "0.003", "--dropout", 0, "--pca-noise", "0.1",
-                  "--out", run) == 0
+    assert models("train", "--data", folder, *TINY, "--width", "1/16", "--epochs", 8, "--lr", "0.003", "--warmup", 0, "--dropout", 0,
+                  "--pca-noise", "0.1", "--out", run) == 0
     assert max(r["test_top1"] for r in log(run) if r["event"] == "epoch") >= 0.9
 
 
 def test_workers_change_nothing(whole_run, tmp_path):
     run = tmp_path / "run"
-    assert models(*BUILTIN, "--workers", 1, "--epochs", 3, "--lr", "0.002", "--out", run) == 0
+    assert models(*THREE_EPOCHS, "--workers", 1, "--out", run) == 0
     assert log(run) == log(whole_run)
 
 
 def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "STUCK_STEPS", 7)
+    monkeypatch.setattr(trainer, "STUCK_STEPS", 7)
     run = tmp_path / "run"
     assert models(*BUILTIN, "--lr", 0, "--dropout", 0, "--init", "paper", "--epochs", 4, "--out", run) == 0
     warnings = [r for r in log(run) if r["event"] == "warning"]
@@ -138,7 +147,7 @@ def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
     ("constant", [1, 1, 1, 1, 1, 1]), ("step", [1, 1, .1, .1, .01, .01]), ("multistep", [1, 1, 1, .1, .1, .01]),
     ("plateau", [1, 1, 1, .1, .1, .01]), ("cosine", [1, .933, .75, .5, .25, .067])])
 def test_schedules(name, lrs):
-    training = Training(Settings(schedule=name, epochs=6, lr=1.0, patience=1, image_size=67, width=1 / 32), ["a", "b"], {})
+    training = Training(Settings(schedule=name, epochs=6, lr=1.0, patience=1, warmup=0, image_size=67, width=1 / 32), ["a", "b"], {})
     seen = []
     for _ in range(6):
         seen.append(training.lr)

@@ -13,8 +13,8 @@ def run(tmp_path_factory):
     """Trained on folders, well enough that accuracy means something."""
     folder = tmp_path_factory.mktemp("use")
     make_folder(folder / "pictures" / "train", pictures=20), make_folder(folder / "pictures" / "val", pictures=7)
-    assert models("train", "--data", folder / "pictures", *TINY, "--width", "1/16", "--epochs", 6, "--lr", "0.003", "--dropout", 0,
-                  "--out", folder / "run") == 0
+    assert models("train", "--data", folder / "pictures", *TINY, "--width", "1/16", "--epochs", 6, "--lr", "0.003", "--warmup", 0,
+                  "--dropout", 0, "--out", folder / "run") == 0
     return folder / "run"
 
 
