@@ -36,11 +36,10 @@ def _window_sum(padded: np.ndarray, size: int, axes: tuple[int, ...], shape: tup
     for axis in axes:
         step = padded.strides[axis] // padded.itemsize
         length -= (size - 1) * step
-        total = scratch(f"lrn sum {axis}", padded.shape, padded.dtype).reshape(-1)
-        np.copyto(total[:length], flat[:length])
+        total, sums = flat[:length], scratch(f"lrn sum {axis}", padded.shape, padded.dtype).reshape(-1)
         for i in range(1, size):
-            np.add(total[:length], flat[i * step:][:length], out=total[:length])
-        flat = total
+            total = np.add(total, flat[i * step:][:length], out=sums[:length])
+        flat = sums if size > 1 else flat
     return flat.reshape(padded.shape)[tuple(map(slice, shape))]
 
 

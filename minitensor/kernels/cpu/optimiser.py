@@ -6,7 +6,7 @@ from .activation import flat_views
 from .blocks import split
 from .threads import parallel_for, scratch
 
-BLOCK = 2**17           # numbers
+BLOCK = 2**18           # numbers
 
 
 def sgd(w: np.ndarray, v: np.ndarray, dw: np.ndarray, lr: float, momentum: float, weight_decay: float, nesterov: bool) -> None:
