@@ -5,6 +5,9 @@ from .backend import gpu_available as gpu_available
 from .backend import synchronize as synchronize
 from .gradcheck import gradcheck as gradcheck
 from .kernels import use_kernels as use_kernels
+from .kernels.cpu.threads import free_buffers as free_buffers
+from .kernels.cpu.threads import get_num_threads as get_num_threads
+from .kernels.cpu.threads import set_num_threads as set_num_threads
 from .ops import adaptive_avg_pool2d as adaptive_avg_pool2d
 from .ops import avg_pool2d as avg_pool2d
 from .ops import col2im as col2im
