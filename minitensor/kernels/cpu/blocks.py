@@ -42,7 +42,7 @@ def empty_channels_last(shape: tuple[int, int, int, int], dtype) -> np.ndarray:
 
 def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, image: int, top: int, left: int,
                size: tuple[int, int]) -> np.ndarray:
-    """A copy, in the scratch buffer of that name, (height, width, C) of the window of x (N, H, W, C) whose corner is at (top, left); 0 outside the image.
+    """The window (height, width, C) of x (N, H, W, C) with its corner at (top, left), 0 outside the image: a copy in the scratch of that name.
 
     With relu_of, shaped as x, also 0 where relu_of <= 0: the gradient behind a relu.
     """

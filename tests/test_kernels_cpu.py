@@ -1,0 +1,282 @@
+"""The fast convolution and linear kernels against the reference set in float64, for any shape, stride, view and number of threads."""
+import inspect
+import multiprocessing
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from minitensor.kernels import KERNELS, cpu, reference
+from minitensor.kernels.cpu import conv, threads, winograd
+
+TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}      # norm-wise
+EVERYTHING = (True, True, True)
+
+
+@pytest.fixture(autouse=True)
+def same_threads_afterwards():
+    n = threads.get_num_threads()
+    yield
+    threads.set_num_threads(n)
+
+
+def assert_close(actual, expected, dtype):
+    assert actual.shape == expected.shape and actual.dtype == dtype
+    error = np.linalg.norm(actual - expected)
+    assert error <= TOLERANCE[dtype] * np.linalg.norm(expected) + 1e-30
+
+
+def in_some_memory_order(rng, array):
+    """The same values as a C-ordered array, channels-last, or a view into the middle of a larger array, reversed."""
+    order = rng.integers(3)
+    if order == 0 or array.ndim != 4:
+        return np.ascontiguousarray(array)
+    if order == 1:
+        return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    larger = np.full([2 * size + 1 for size in array.shape], np.nan, array.dtype)
+    view = larger[1::2, 1::2, -2::-2, 1::2]
+    view[...] = array
+    return view
+
+
+def check_conv(seed, dtype, N, C, F, size, kernel, stride, padding, dilation, groups, relu, bias):
+    """Forward and the three gradients of both sets, the reference one in float64."""
+    rng = np.random.default_rng(seed)
+    x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in ((N, C, *size), (F, C // groups, *kernel), (F,)))
+    b = b if bias else None
+    hyper = (stride, padding, dilation, groups)
+    exact = [None if a is None else a.astype(np.float64) for a in (x, w, b)]
+    y = cpu.conv2d(in_some_memory_order(rng, x), in_some_memory_order(rng, w), b, *hyper, relu)
+    assert_close(y, reference.conv2d(*exact, *hyper, relu), dtype)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    w = in_some_memory_order(rng, w)
+    gradients = cpu.conv2d_backward(in_some_memory_order(rng, dy), in_some_memory_order(rng, x), w, y if relu else None, *hyper, EVERYTHING)
+    expected = reference.conv2d_backward(dy.astype(np.float64), exact[0], exact[1], y if relu else None, *hyper, EVERYTHING)
+    for actual, wanted in zip(gradients, expected):
+        assert_close(actual, wanted, dtype)
+
+
+def pairs(low, high):
+    return st.tuples(st.integers(low, high), st.integers(low, high))
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(st.data(), st.integers(0, 2**32), st.sampled_from([np.float32, np.float64]))
+def test_conv2d_equals_the_reference(data, seed, dtype):
+    kernel, stride, padding, dilation = (data.draw(pairs(*limits)) for limits in ((1, 5), (1, 3), (0, 3), (1, 2)))
+    size = tuple(d * (k - 1) + 1 + data.draw(st.integers(0, 12)) for d, k in zip(dilation, kernel))
+    groups, N = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
+    C, F = groups * data.draw(st.integers(1, 5)), groups * data.draw(st.integers(1, 5))
+    check_conv(seed, dtype, N, C, F, size, kernel, stride, padding, dilation, groups, data.draw(st.booleans()), data.draw(st.booleans()))
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.data(), st.integers(0, 2**32), st.sampled_from([np.float32, np.float64]))
+def test_winograd_equals_the_reference(data, seed, dtype):
+    r, groups, padding = data.draw(st.integers(3, 5)), data.draw(st.integers(1, 2)), data.draw(pairs(0, 3))
+    size = tuple(data.draw(st.integers(15, 31)) for _ in range(2))
+    C, F = groups * data.draw(st.integers(60, 80)), groups * data.draw(st.integers(60, 80))
+    check_conv(seed, dtype, 3, C, F, size, (r, r), (1, 1), padding, (1, 1), groups, data.draw(st.booleans()), data.draw(st.booleans()))
+
+
+ALEXNET = {                                             # C, F, size, kernel, stride, padding, groups, takes Winograd
+    "conv1": (3, 96, (67, 67), 11, 4, 0, 1, False),
+    "conv2": (96, 256, (27, 27), 5, 1, 2, 1, True),
+    "conv2 of the paper": (96, 256, (27, 27), 5, 1, 2, 2, True),
+    "conv3": (256, 384, (13, 13), 3, 1, 1, 1, True),
+}
+
+
+@pytest.mark.parametrize("layer", ALEXNET)
+def test_the_layers_of_alexnet(layer):
+    C, F, size, k, s, p, groups, takes_winograd = ALEXNET[layer]
+    out = tuple((side + 2 * p - k) // s + 1 for side in size)
+    assert bool(conv._winograd_tiling(12, C, F, (k, k), (s, s), (1, 1), groups, out)) == takes_winograd
+    check_conv(0, np.float32, 12, C, F, size, (k, k), (s, s), (p, p), (1, 1), groups, relu=True, bias=True)
+
+
+@pytest.mark.parametrize("layer", ALEXNET)
+def test_one_image(layer):
+    C, F, size, k, s, p, groups, _ = ALEXNET[layer]
+    check_conv(0, np.float32, 1, C, F, size, (k, k), (s, s), (p, p), (1, 1), groups, relu=True, bias=True)
+
+
+@pytest.mark.parametrize("n", range(4, winograd.MAX_POINTS + 1))
+@pytest.mark.parametrize("r", (3, 5))
+def test_winograd_matrices_compute_a_correlation(n, r):
+    if r >= n:
+        pytest.skip("a tile of no output")
+    B2, G2, A2 = winograd._matrices(winograd.Tiling(n - r + 1, r, n), np.dtype(np.float64))
+    rng = np.random.default_rng(n)
+    x, w, m = rng.standard_normal((n, n)), rng.standard_normal((r, r)), n - r + 1
+    naive = [(x[i: i + r, j: j + r] * w).sum() for i in range(m) for j in range(m)]
+    np.testing.assert_allclose(A2 @ ((G2 @ w.ravel()) * (B2 @ x.ravel())), naive, atol=1e-12)
+
+
+def test_the_weight_gradient_keeps_the_memory_order_of_the_weights():
+    x, dy = np.ones((2, 3, 8, 8)), np.ones((2, 4, 6, 6))
+    for w in (np.ones((4, 3, 3, 3)), np.ones((4, 3, 3, 3)).transpose(0, 3, 1, 2)):
+        _, dw, _ = cpu.conv2d_backward(dy, x, w, None, (1, 1), (0, 0), (1, 1), 1, (False, True, False))
+        assert dw.strides == w.strides
+
+
+def test_only_what_is_needed_is_returned():
+    x, w, dy = np.ones((1, 2, 5, 5)), np.ones((3, 2, 3, 3)), np.ones((1, 3, 3, 3))
+    for needs in np.ndindex(2, 2, 2):
+        gradients = cpu.conv2d_backward(dy, x, w, None, (1, 1), (0, 0), (1, 1), 1, needs)
+        assert [g is not None for g in gradients] == [bool(n) for n in needs]
+        gradients = cpu.linear_backward(dy[0, :, 0], w[:, 0, :1, 0].repeat(3, 1), np.ones((3, 3)), needs)
+        assert [g is not None for g in gradients] == [bool(n) for n in needs]
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32), st.sampled_from([np.float32, np.float64]), st.integers(1, 5), st.integers(1, 700), st.integers(1, 1100))
+def test_linear_equals_the_reference(seed, dtype, N, C, F):
+    rng = np.random.default_rng(seed)
+    x, w, b, dy = (rng.standard_normal(shape).astype(dtype) for shape in ((2 * N, C), (F, C), (F,), (N, F)))
+    x = x[::2]
+    assert_close(cpu.linear(x, w, b), x.astype(np.float64) @ w.T.astype(np.float64) + b, dtype)
+    assert_close(cpu.linear(x, w, None), x.astype(np.float64) @ w.T.astype(np.float64), dtype)
+    exact = reference.linear_backward(*(a.astype(np.float64) for a in (dy, x, w)), EVERYTHING)
+    for actual, expected in zip(cpu.linear_backward(dy, x, w, EVERYTHING), exact):
+        assert_close(actual, expected, dtype)
+
+
+@pytest.mark.parametrize("layer", ALEXNET)
+def test_results_do_not_depend_on_the_number_of_threads(layer):
+    C, F, size, k, s, p, groups, _ = ALEXNET[layer]
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(shape, dtype=np.float32) for shape in ((9, C, *size), (F, C // groups, k, k), (F,)))
+    hyper = (s, s), (p, p), (1, 1), groups
+    flat, square = rng.standard_normal((9, 1500), dtype=np.float32), rng.standard_normal((1500, 1500), dtype=np.float32)
+
+    def run(n):
+        threads.set_num_threads(n)
+        y = cpu.conv2d(x, w, b, *hyper, True)
+        return (y, *cpu.conv2d_backward(y, x, w, y, *hyper, EVERYTHING),
+                cpu.linear(flat, square, None), *cpu.linear_backward(flat, flat, square, EVERYTHING))
+
+    alone = run(1)
+    for n in (2, 3):
+        for one, many in zip(alone, run(n)):
+            np.testing.assert_array_equal(one, many)
+
+
+def test_the_signatures_are_those_of_the_reference():
+    defined = [name for name in KERNELS if hasattr(cpu, name)]
+    assert {"conv2d", "conv2d_backward", "linear", "linear_backward"} <= set(defined)
+    for name in defined:
+        of_cpu, of_reference = (inspect.signature(getattr(kernels, name)) for kernels in (cpu, reference))
+        assert list(of_cpu.parameters) == list(of_reference.parameters), name
+        assert [p.default for p in of_cpu.parameters.values()] == [p.default for p in of_reference.parameters.values()], name
+
+
+# ---- threads ---------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("uses_blas", (False, True))
+def test_parallel_for_runs_every_piece_once(uses_blas):
+    threads.set_num_threads(3)
+    done = []
+    threads.parallel_for(done.append, range(100), uses_blas)
+    assert sorted(done) == list(range(100))
+
+
+def test_parallel_for_raises_the_exception_of_a_piece_and_lives_on():
+    threads.set_num_threads(2)
+    with pytest.raises(ZeroDivisionError):
+        threads.parallel_for(lambda piece: 1 / (piece - 50), range(100))
+    test_parallel_for_runs_every_piece_once(True)
+
+
+def test_parallel_for_inside_a_piece_runs_inline():
+    threads.set_num_threads(2)
+    done = []
+    threads.parallel_for(lambda i: threads.parallel_for(lambda j: done.append((i, j)), range(3)), range(4))
+    assert sorted(done) == sorted(np.ndindex(4, 3))
+
+
+def test_pieces_see_the_callers_errstate():
+    threads.set_num_threads(2)
+    zeros = np.zeros(10)
+    with np.errstate(divide="ignore"):
+        threads.parallel_for(lambda i: np.divide(1, zeros), range(8))
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        threads.parallel_for(lambda i: np.divide(1, zeros), range(8))
+
+
+def test_blas_gets_its_threads_back():
+    blas = threads._blas()
+    if blas is None:
+        pytest.skip("NumPy's BLAS is not an OpenBLAS")
+    threads.set_num_threads(2)
+    inside = []
+    threads.parallel_for(lambda i: inside.append(blas.get_num_threads()), range(4), uses_blas=True)
+    assert inside == [1, 1, 1, 1] and blas.get_num_threads() == 2
+
+
+def test_an_unknown_blas_means_one_level_of_threads(monkeypatch):
+    monkeypatch.setattr(threads, "_blas", lambda: None)
+    monkeypatch.setattr(threads, "_get_pool", lambda: pytest.fail("split around a BLAS with threads of its own"))
+    done = []
+    threads.parallel_for(done.append, range(5), uses_blas=True)
+    assert done == list(range(5))
+
+
+@pytest.mark.parametrize("n", (0, -1, 1.5, "2", True, None))
+def test_set_num_threads_rejects(n):
+    with pytest.raises(ValueError, match="set_num_threads: n must be an integer >= 1"):
+        threads.set_num_threads(n)
+
+
+@pytest.mark.parametrize("variables, expected", (
+    ({"OMP_NUM_THREADS": "3"}, 3), ({"OMP_NUM_THREADS": "5,2"}, 5), ({"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "7"}, 2),
+    ({"MKL_NUM_THREADS": "many", "OMP_NUM_THREADS": "4"}, 4),
+))
+def test_the_number_of_threads_comes_from_the_environment(monkeypatch, variables, expected):
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert threads._default_num_threads() == expected
+
+
+def _sum_over_threads(queue):
+    out = np.zeros(8)
+    threads.parallel_for(lambda i: out.__setitem__(i, i), range(8), uses_blas=True)
+    queue.put(out.sum())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    threads.set_num_threads(2)
+    threads.parallel_for(lambda piece: None, range(4))
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=_sum_over_threads, args=(queue,))
+    process.start()
+    assert queue.get(timeout=30) == 28
+    process.join(timeout=30)
+    assert process.exitcode == 0
+
+
+# ---- scratch ---------------------------------------------------------------------------------------------------------------
+
+def test_scratch_is_reused_aligned_and_freed():
+    threads.free_buffers()
+    first = threads.scratch("test", (100, 7), np.float32)
+    assert first.ctypes.data % 64 == 0 and first.flags.c_contiguous and first.flags.writeable
+    again = threads.scratch("test", (3, 5), np.float64)
+    assert again.ctypes.data == first.ctypes.data and again.shape == (3, 5) and again.dtype == np.float64
+    threads.free_buffers()
+    assert not any(threads._all_buffers)
+    first[:] = 1                                        # still this caller's
+
+
+def test_scratch_keeps_no_more_than_its_limit(monkeypatch):
+    threads.free_buffers()
+    monkeypatch.setattr(threads, "SCRATCH_LIMIT", 1000)
+    threads.scratch("small", (100,), np.float64)
+    assert threads.scratch("large", (1000,), np.float64).shape == (1000,)
+    assert set(threads._local.scratch) == {"small"}
