@@ -81,7 +81,7 @@ def test_winograd_equals_the_reference(data, seed, dtype):
 
 
 ALEXNET = {                                             # C, F, size, kernel, stride, padding, groups, takes Winograd
-    "conv1": (3, 96, (67, 67), 11, 4, 0, 1, False),
+    "conv1": (3, 96, (67, 67), 11, 4, 0, 1, True),
     "conv2": (96, 256, (27, 27), 5, 1, 2, 1, True),
     "conv2 of the paper": (96, 256, (27, 27), 5, 1, 2, 2, True),
     "conv3": (256, 384, (13, 13), 3, 1, 1, 1, True),

@@ -14,6 +14,8 @@ from .threads import parallel_for, scratch
 Pair = tuple[int, int]
 
 BLOCK_BYTES = 2**20                 # columns of one block: they stay in the second-level cache
+FEW_PIXELS = 256                    # up to here a product is cut by filters instead: BLAS reads all of w again for every block of pixels
+FILTER_PIECES = 4
 GRADIENT_PIECES = 8                 # partial sums of a weight gradient; a fixed number, so that it rounds alike on any number of threads
 
 
@@ -24,17 +26,18 @@ def _blocks(images: int, out: Pair, row_bytes: int) -> list[Strip]:
     return [Strip(i, rows.start, rows.stop, OW) for i in range(images) for rows in split(OH, -(-OH // parts))]
 
 
-def _columns(x, relu_of, block: Strip, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> np.ndarray:
-    """Scratch (rows of the block · OW, KH·KW·C/G): under every output pixel the pixels of x (N, H, W, C) that its window sees."""
+def _columns(x, relu_of, block: Strip, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair,
+             out: np.ndarray | None = None) -> np.ndarray:
+    """(rows of the block · OW, KH·KW·C), in out or else scratch: under every output pixel the pixels of x (N, H, W, C) its window sees."""
     (KH, KW), (SH, SW), (DH, DW) = kernel, stride, dilation
     rows, OW = block.stop - block.start, block.columns
     height, width = (rows - 1) * SH + (KH - 1) * DH + 1, (OW - 1) * SW + (KW - 1) * DW + 1
     window = load_strip("x", x, relu_of, block.image, block.start * SH - padding[0], -padding[1], (height, width))
     (sh, sw, sc), C = window.strides, window.shape[2]
     shape, strides = (rows, OW, KH, KW, C), (sh * SH, sw * SW, sh * DH, sw * DW, sc)
-    columns = scratch("columns", shape, x.dtype)
-    np.copyto(columns, np.lib.stride_tricks.as_strided(window, shape, strides))
-    return columns.reshape(rows * OW, KH * KW * C)
+    columns = scratch("columns", (rows * OW, KH * KW * C), x.dtype) if out is None else out
+    np.copyto(columns.reshape(shape), np.lib.stride_tricks.as_strided(window, shape, strides))
+    return columns
 
 
 def _as_matrices(w: np.ndarray, groups: int) -> np.ndarray:
@@ -46,6 +49,13 @@ def _group(size: int, groups: int, g: int) -> slice:
     return slice(g * size // groups, (g + 1) * size // groups)
 
 
+def _add_bias_and_relu(rows: np.ndarray, b: np.ndarray | None, relu: bool) -> None:
+    if b is not None:
+        np.add(rows, b, out=rows)
+    if relu:
+        np.maximum(rows, 0, out=rows)
+
+
 def convolve(x: np.ndarray, relu_of: np.ndarray | None, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair,
              groups: int, relu: bool, y: np.ndarray) -> None:
     """Fills y (N, F, OH, OW), channels-last in memory; x counts as 0 where relu_of <= 0."""
@@ -54,17 +64,32 @@ def convolve(x: np.ndarray, relu_of: np.ndarray | None, w: np.ndarray, b: np.nda
     channels = [_group(x.shape[3], groups, g) for g in range(groups)]
     by_group = [(x[..., c], None if relu_of is None else relu_of[..., c]) for c in channels]
 
+    blocks = _blocks(len(x), y.shape[1:3], y.shape[2] * matrices[0, 0].nbytes)
+
     def multiply(block: Strip) -> None:
         rows = y[block.image, block.start: block.stop].reshape(-1, F)
         for g, matrix in enumerate(matrices):
             columns = _columns(*by_group[g], block, kernel, stride, padding, dilation)
             np.matmul(columns, matrix.T, out=rows[:, _group(F, groups, g)])
-        if b is not None:
-            np.add(rows, b, out=rows)
-        if relu:
-            np.maximum(rows, 0, out=rows)
+        _add_bias_and_relu(rows, b, relu)
 
-    parallel_for(multiply, _blocks(len(x), y.shape[1:3], y.shape[2] * matrices[0, 0].nbytes), uses_blas=True)
+    def make_columns(block: Strip) -> None:
+        pixels = slice(*((block.image * y.shape[1] + row) * y.shape[2] for row in (block.start, block.stop)))
+        for g in range(groups):
+            _columns(*by_group[g], block, kernel, stride, padding, dilation, all_columns[g, pixels])
+
+    def multiply_filters(filters: slice) -> None:
+        for g, matrix in enumerate(matrices):
+            rows = y.reshape(-1, groups, F // groups)[:, g, filters]
+            np.matmul(all_columns[g], matrix[filters].T, out=rows)
+            _add_bias_and_relu(rows, None if b is None else b.reshape(groups, -1)[g, filters], relu)
+
+    if y[..., 0].size > FEW_PIXELS:
+        parallel_for(multiply, blocks, uses_blas=True)
+    else:
+        all_columns = scratch("all columns", (groups, y[..., 0].size, matrices.shape[2]), x.dtype)
+        parallel_for(make_columns, blocks)
+        parallel_for(multiply_filters, split(F // groups, -(-F // groups // FILTER_PIECES)), uses_blas=True)
 
 
 def input_gradient(dy: np.ndarray, relu_of: np.ndarray | None, w: np.ndarray, stride: Pair, padding: Pair, dilation: Pair, groups: int,
