@@ -71,6 +71,7 @@ class Trainer:
         for images, labels in batches(self.train_loader, p.epoch, p.batch, self.warn):
             self._step(images, labels)
             self._check_interruption()
+        self.bar.set_description(f"epoch {p.epoch + 1}, held out")
         held_out = self._interruptible(batches(self.test_loader, report=self.warn))
         scores = scores_of(self.training.network, held_out, self.training.settings.device)
         self._end_epoch(scores, time.monotonic() - began)

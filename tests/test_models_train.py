@@ -6,9 +6,10 @@ import signal
 import numpy as np
 import pytest
 
+from data import CIFAR10
 from minitensor import checkpoint
 from models import trainer
-from models.settings import Settings
+from models.settings import PRESETS, Settings, new_settings
 from models.training import Training
 from models_cli import BUILTIN, log, make_folder, models, picture_size, start_models, TINY
 
@@ -126,6 +127,23 @@ def test_a_folder_of_pictures_is_learned(tmp_path):
     assert models("train", "--data", folder, *TINY, "--width", "1/16", "--epochs", 8, "--lr", "0.003", "--warmup", 0, "--dropout", 0,
                   "--pca-noise", "0.1", "--out", run) == 0
     assert max(r["test_top1"] for r in log(run) if r["event"] == "epoch") >= 0.9
+
+
+def test_cifar10s_official_files_are_recognised(tmp_path, monkeypatch):
+    monkeypatch.setattr(CIFAR10, "pictures_per_file", 10)
+    records = np.random.default_rng(0).integers(0, 256, (10, 3073), np.uint8)
+    records[:, 0] = np.arange(10)
+    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+        records.tofile(tmp_path / f"{name}.bin")
+    run = tmp_path / "run"
+    assert models("train", "--data", tmp_path, *TINY, "--epochs", 1, "--out", run) == 0
+    assert checkpoint.load(run / "latest.safetensors")[1]["classes"][0] == "airplane"
+    assert models("evaluate", run, "--data", tmp_path) == 0
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_settings(name):
+    assert new_settings({"data": "builtin", "epochs": 3}, name).epochs == 3
 
 
 def test_workers_change_nothing(whole_run, tmp_path):
