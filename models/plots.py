@@ -32,6 +32,7 @@ def draw_curves(path: Path, epochs: list[dict[str, Any]]) -> None:
         error.plot(number, [100 * (1 - e[key]) for e in epochs], marker=".", label=name)
     error.set(xlabel="epoch", ylabel="error in %", ylim=(0, None))
     for axes in (loss, error):
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=100)
