@@ -25,7 +25,7 @@ def save(path: str | os.PathLike, arrays: Mapping[str, Array], info: Mapping[str
     Raises CheckpointError when the disk refuses, ImportError when safetensors is not installed.
     """
     safetensors = _safetensors()
-    data = {name: np.ascontiguousarray(to_numpy(array)) for name, array in arrays.items()}
+    data = {name: np.asarray(to_numpy(array), order="C") for name, array in arrays.items()}
     try:
         with written_whole(path) as partial:
             safetensors.numpy.save_file(data, partial, metadata={"format": FORMAT, "info": json.dumps(info)})

@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 from .backend import xp_of
 from .kernels import kernels_for
 from .nn.module import Parameter
+from .tensor import Tensor
 
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay", "nesterov")
 
@@ -16,21 +18,23 @@ class SGD:
     """v = momentum·v - lr·(grad + weight_decay·w), then w += v (Krizhevsky et al. 2012, section 5).
 
     params: parameters, or groups {"params": [...], "lr": ..., "momentum": ..., "weight_decay": ..., "nesterov": ...} that override the
-    arguments. The learning rate is inside v, as in the paper; PyTorch multiplies by it afterwards, which differs only just after lr changes.
-    Raises ValueError for hyperparameters out of range, an empty list, or a parameter in two groups.
+    arguments. The learning rate is inside v, as in the paper; PyTorch multiplies by it afterwards, which differs only after lr changes.
+    Raises ValueError for hyperparameters out of range, an empty list, or a parameter in two groups, TypeError for what is no Parameter.
     """
 
     def __init__(self, params: Iterable[Parameter] | Sequence[dict], lr: float, momentum: float = 0.0, weight_decay: float = 0.0,
                  nesterov: bool = False):
+        if isinstance(params, Tensor):
+            raise TypeError("SGD: params must be a list of Parameters or of groups, not a single one")
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
-        params = list(params)
-        groups = params if params and isinstance(params[0], dict) else [{"params": params}]
-        self.groups: list[dict[str, Any]] = [{**defaults, **group, "params": list(group["params"])} for group in groups]
+        given: list[Any] = list(params)
+        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
+        self.groups: list[dict[str, Any]] = [{**defaults, **group, "params": list(group.get("params", ()))} for group in groups]
         for group in self.groups:
             _check_group(group)
         parameters = self._parameters()
-        if not parameters or len(set(map(id, parameters))) != len(parameters):
-            raise ValueError("SGD: params must hold at least one parameter, and each only once")
+        if len(set(map(id, parameters))) != len(parameters):
+            raise ValueError("SGD: params must hold each parameter only once")
         self.velocities = [xp_of(p.data).zeros_like(p.data) for p in parameters]
 
     def _parameters(self) -> list[Parameter]:
@@ -70,12 +74,17 @@ class SGD:
 
 
 def _check_group(group: dict[str, Any]) -> None:
+    if not group["params"]:
+        raise ValueError("SGD: params must hold at least one parameter, but there is a group without params")
+    for parameter in group["params"]:
+        if not isinstance(parameter, Tensor):
+            raise TypeError(f"SGD: params must be Parameters, not {type(parameter).__name__}")
     unknown = group.keys() - {"params", *HYPERPARAMETERS}
     if unknown:
         raise ValueError(f"SGD: unknown options {sorted(unknown)}; a group has params, {', '.join(HYPERPARAMETERS)}")
     for name in ("lr", "momentum", "weight_decay"):
-        if not (math.isfinite(group[name]) and group[name] >= 0):
-            raise ValueError(f"SGD: {name} must be a number >= 0, not {group[name]}")
+        if not (isinstance(group[name], Real) and math.isfinite(group[name]) and group[name] >= 0):
+            raise ValueError(f"SGD: {name} must be a number >= 0, not {group[name]!r}")
     if group["nesterov"] and not group["momentum"]:
         raise ValueError("SGD: nesterov needs a momentum above 0")
 

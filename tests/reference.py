@@ -1,6 +1,6 @@
 """What the ops mean, one element at a time in float64: the oracle of the op tests. Slow on purpose, and shares nothing with the engine.
 
-Functions that take dy also return gradients, gathered in the same loops. Sizes as in `minitensor.kernels`; pairs are (vertical, horizontal).
+Functions that take dy also return gradients, gathered in the same loops. Sizes as in `minitensor.kernels`, pairs (vertical, horizontal).
 """
 import itertools
 import math
@@ -14,7 +14,7 @@ def indices(*sizes):
 
 def conv2d(x, w, b, stride, padding, dilation, groups, dy=None):
     """y, and with dy also dx, dw, db."""
-    (N, C, H, W), (F, C_per_group, KH, KW) = x.shape, w.shape
+    (N, _, H, W), (F, C_per_group, KH, KW) = x.shape, w.shape
     OH = (H + 2 * padding[0] - dilation[0] * (KH - 1) - 1) // stride[0] + 1
     OW = (W + 2 * padding[1] - dilation[1] * (KW - 1) - 1) // stride[1] + 1
     y, dx, dw, db = np.zeros((N, F, OH, OW)), np.zeros(x.shape), np.zeros(w.shape), np.zeros(F)
@@ -100,7 +100,7 @@ def adaptive_avg_pool2d(x, output_size):
 
 
 def local_response_norm(x, size, alpha, beta, k, norm_region):
-    (N, C, H, W), y = x.shape, np.zeros(x.shape)
+    (_, C, H, W), y = x.shape, np.zeros(x.shape)
     before, after = size // 2, (size - 1) // 2
     for n, c, h, w in indices(*x.shape):
         total = 0.0
@@ -124,7 +124,7 @@ def softmax(x):
 
 def cross_entropy(logits, labels, label_smoothing):
     """Losses (N,)."""
-    (N, K), losses = logits.shape, []
+    K, losses = logits.shape[1], []
     for row, label in zip(softmax(logits), labels):
         target = [(1 - label_smoothing) * (k == label) + label_smoothing / K for k in range(K)]
         losses.append(-sum(t * math.log(p) for t, p in zip(target, row)))

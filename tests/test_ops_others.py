@@ -88,7 +88,8 @@ matrices = st.tuples(st.integers(1, 6), st.integers(1, 9))
 def test_softmax_equals_pytorch(kernels, torch, name, shape, data, dtype_and_scale):
     dtype, scale = dtype_and_scale
     dim = data.draw(st.integers(-len(shape), len(shape) - 1))
-    assert_equals_torch(torch, lambda x: getattr(mt, name)(x, dim), lambda x: getattr(torch, name)(x, dim), normal(shape, dtype, scale=scale))
+    assert_equals_torch(torch, lambda x: getattr(mt, name)(x, dim), lambda x: getattr(torch, name)(x, dim),
+                        normal(shape, dtype, scale=scale))
 
 
 @given(matrices)
@@ -105,7 +106,8 @@ def test_cross_entropy_equals_pytorch(kernels, torch, shape, seed, smoothing, re
     dtype, scale = dtype_and_scale
     labels = np.random.default_rng(seed).integers(0, shape[1], shape[0])
     assert_equals_torch(torch, lambda x: mt.cross_entropy(x, labels, reduction, smoothing),
-                        lambda x: torch.nn.functional.cross_entropy(x, torch.tensor(labels), reduction=reduction, label_smoothing=smoothing),
+                        lambda x: torch.nn.functional.cross_entropy(x, torch.tensor(labels), None, reduction=reduction,
+                                                                    label_smoothing=smoothing),
                         normal(shape, dtype, scale=scale))
 
 
@@ -148,7 +150,8 @@ def test_mse_loss_equals_pytorch(kernels, torch, shape, reduction, dtype):
 
 # ---- local response normalisation ------------------------------------------------------------------------------------------------
 
-constants = st.tuples(st.integers(1, 6), st.sampled_from((1e-4, 0.5, 2.0)), st.sampled_from((0.75, 0.5, 1.3)), st.sampled_from((1.0, 2.0, 0.1)))
+constants = st.tuples(st.integers(1, 6), st.sampled_from((1e-4, 0.5, 2.0)), st.sampled_from((0.75, 0.5, 1.3)),  # size, alpha, beta
+                      st.sampled_from((1.0, 2.0, 0.1)))                                                         # k
 
 
 @given(images(), constants)

@@ -26,8 +26,9 @@ def test_max_pool2d_equals_the_loops(kernels, pooled, ceil_mode):
 @settings(max_examples=300)
 def test_max_pool2d_equals_pytorch(kernels, torch, pooled, ceil_mode):
     x, (kernel_size, stride, padding, _) = pooled
-    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode),
-                        lambda t: torch.nn.functional.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), x.new(distinct=True))
+    assert_equals_torch(
+        torch, lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode),
+        lambda t: torch.nn.functional.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), x.new(distinct=True))
 
 
 @given(pooled_images(**small), st.booleans(), st.sampled_from((1, 2, 3)))

@@ -1,7 +1,8 @@
 """Finite differences: are the gradients of a function what its `backward` says?"""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,14 +15,17 @@ class GradientError(AssertionError):
 
 
 def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Tensor], *, names: Sequence[str] | None = None, eps: float = 1e-5,
-              tolerance: float = 1e-6, directions: int = 2, max_elements: int = 2000, seed: int = 0) -> float:
+              retries: int = 0, tolerance: float = 1e-6, directions: int = 2, max_elements: int = 2000, seed: int = 0,
+              report: Callable[[str, float], None] = lambda name, error: None) -> float:
     """Compare backward with central differences (f(x + eps) - f(x - eps)) / 2 eps; returns the worst relative error.
 
-    function(*inputs) returns a Tensor of any shape; its gradient is checked along one random output gradient (an all-ones one is blind to,
-    say, a wrong softmax). Inputs that require a gradient must be float64 and away from kinks; those of up to max_elements are checked
-    element by element, larger ones along random directions. The relative error of a value is |backward - difference| over
-    |difference| + the root mean square of that input's differences. names are used in messages.
-    Raises GradientError above tolerance, TypeError for inputs that are not float64.
+    function(*inputs) returns a Tensor of any shape; its gradient is checked along one random output gradient (an all-ones one is blind
+    to, say, a wrong softmax). Inputs that require a gradient must be float64 leaves and away from kinks; those of up to max_elements are
+    checked element by element, larger ones along random directions. The relative error of a value is |backward - difference| over
+    |difference| + the root mean square of that input's differences. Where the two disagree, the difference is taken again with a tenth of
+    eps, up to retries times: a kink inside the step goes away, a wrong gradient stays wrong. names are used in messages;
+    report(name, worst error) is called after each input. The gradients of inputs are left in their `.grad`.
+    Raises GradientError above tolerance, TypeError for inputs that are not float64, ValueError for inputs that are not leaves.
     """
     names = names or [f"input {i}" for i in range(len(inputs))]
     rng = np.random.default_rng(seed)
@@ -29,47 +33,48 @@ def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Tensor], *, name
     worst = 0.0
     for name, x in zip(names, inputs):
         if x.requires_grad:
-            probe = _probe_elements if x.numel() <= max_elements else _probe_directions
-            worst = max(worst, _compare(name, x, tolerance, *probe(function, inputs, x, dy, eps, directions, rng)))
+            difference = partial(_difference, function, inputs, dy, x)
+            probes = [(label, slope, _close_difference(slope, tolerance, partial(difference, step), eps, retries))
+                      for label, slope, step in _probes(x, directions, max_elements, rng)]
+            error = _worst_error(f"{name} {x.shape}", probes, tolerance)
+            report(name, error)
+            worst = max(worst, error)
     return worst
 
 
-def _backward_along_random_dy(function, inputs, names, rng) -> Array:
+def _backward_along_random_dy(function, inputs: Sequence[Tensor], names: Sequence[str], rng: np.random.Generator) -> Array:
     for name, x in zip(names, inputs):
         if x.requires_grad and x.dtype != np.float64:
             raise TypeError(f"gradcheck: {name} must be float64, not {x.dtype}: differences of float32 are mostly rounding")
+        if x.creator:
+            raise ValueError(f"gradcheck: {name} must be a leaf, not the result of {type(x.creator).__name__}")
         x.grad = None
     y = function(*inputs)
     dy = xp_of(y.data).asarray(rng.standard_normal(y.shape))
     y.backward(dy)
+    for name, x in zip(names, inputs):
+        if x.grad is not None and x.grad.shape != x.shape:
+            raise GradientError(f"gradcheck: {name} {x.shape} got a gradient of shape {x.grad.shape}")
     return dy
 
 
-def _probe_elements(function, inputs, x, dy, eps, directions, rng):
-    """(labels, backward's values, differences), one of each per element of x."""
-    x_grad = x.grad if x.grad is not None else xp_of(x.data).zeros_like(x.data)
-    labels = list(np.ndindex(x.shape))
-    step = xp_of(x.data).zeros_like(x.data)
-    differences = []
-    for index in labels:
+def _probes(x: Tensor, directions: int, max_elements: int, rng: np.random.Generator) -> Iterator[tuple[str, float, Array]]:
+    """(label, backward's slope, step): every element on its own if they are few, else random directions, moving each element by about 1."""
+    xp = xp_of(x.data)
+    gradient = xp.zeros_like(x.data) if x.grad is None else x.grad
+    if x.numel() > max_elements:
+        for i in range(directions):
+            step = xp.asarray(rng.standard_normal(x.shape))
+            yield f"random direction {i}", float((gradient * step).sum()), step
+        return
+    step = xp.zeros_like(x.data)
+    for index in np.ndindex(x.shape):
         step[index] = 1.0
-        differences.append(_difference(function, inputs, x, step, dy, eps))
+        yield f"element {index}", float(gradient[index]), step
         step[index] = 0.0
-    return [f"element {index}" for index in labels], [float(x_grad[index]) for index in labels], differences
 
 
-def _probe_directions(function, inputs, x, dy, eps, directions, rng):
-    """The same along random directions, each scaled so that every element moves by about eps."""
-    x_grad = x.grad if x.grad is not None else xp_of(x.data).zeros_like(x.data)
-    slopes, differences = [], []
-    for _ in range(directions):
-        step = xp_of(x.data).asarray(rng.standard_normal(x.shape))
-        slopes.append(float((x_grad * step).sum()))
-        differences.append(_difference(function, inputs, x, step, dy, eps))
-    return [f"random direction {i}" for i in range(directions)], slopes, differences
-
-
-def _difference(function, inputs, x: Tensor, step: Array, dy: Array, eps: float) -> float:
+def _difference(function, inputs: Sequence[Tensor], dy: Array, x: Tensor, step: Array, eps: float) -> float:
     """Central difference of Σ dy · function along step. Outputs are subtracted before they are summed: fewer digits cancel."""
     original = x.data
     with no_grad():
@@ -83,14 +88,25 @@ def _difference(function, inputs, x: Tensor, step: Array, dy: Array, eps: float)
     return float(((above - below) * dy).sum()) / (2 * eps)
 
 
-def _compare(name: str, x: Tensor, tolerance: float, labels: list[str], slopes: list[float], differences: list[float]) -> float:
-    if not labels:
+def _close_difference(slope: float, tolerance: float, difference: Callable[[float], float], eps: float, retries: int) -> float:
+    """difference(eps), or the one nearest to slope of those with smaller and smaller eps until one agrees."""
+    nearest = difference(eps)
+    for i in range(1, retries + 1):
+        if abs(slope - nearest) <= tolerance * abs(nearest):
+            break
+        nearest = min(nearest, difference(eps / 10**i), key=lambda value: abs(slope - value))
+    return nearest
+
+
+def _worst_error(name: str, probes: list[tuple[str, float, float]], tolerance: float) -> float:
+    """The largest relative error of probes (label, slope, difference)."""
+    if not probes:
         return 0.0
-    slope, difference = np.array(slopes), np.array(differences)
+    slope, difference = np.array([values for _, *values in probes]).T
     scale = np.abs(difference) + np.sqrt(np.mean(difference**2)) + 1e-30
     error = np.where(slope == difference, 0.0, np.abs(slope - difference) / scale)
     worst = int(np.argmax(error))  # NaN counts as the largest
     if not error[worst] <= tolerance:
-        raise GradientError(f"gradcheck: {name} {x.shape}, {labels[worst]}: backward says {slope[worst]:.10g}, "
+        raise GradientError(f"gradcheck: {name}, {probes[worst][0]}: backward says {slope[worst]:.10g}, "
                             f"finite difference {difference[worst]:.10g} (relative error {error[worst]:.2g}, tolerance {tolerance:.2g})")
     return float(error[worst])

@@ -23,9 +23,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
 
-import numpy as np
-
-from ..backend import Array
+from ..backend import Array, device_of
 from . import reference
 
 KERNELS = (
@@ -54,6 +52,8 @@ def _load(name: str) -> SimpleNamespace:
     raise ValueError(f"use_kernels: no kernel set {name!r}; there are 'reference' and 'cpu'")
 
 
+SETS = {"cpu": ("reference", "cpu"), "cuda": ("reference",)}  # by device; the last one is the fastest
+
 _sets: dict[str, SimpleNamespace] = {}
 _choice: ContextVar[str | None] = ContextVar("kernels", default=None)
 
@@ -67,7 +67,7 @@ def kernel_set(name: str) -> SimpleNamespace:
 
 def kernels_for(array: Array) -> SimpleNamespace:
     """The one dispatch: the set chosen by `use_kernels`, else the fastest one for the device that holds array."""
-    return kernel_set(_choice.get() or ("cpu" if isinstance(array, np.ndarray) else "reference"))
+    return kernel_set(_choice.get() or SETS[device_of(array)][-1])
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def paper(module: Module, generator: Generator, ones: Iterable[str] = PAPER_ONES
     ones = set(ones)
     for name, parameter in module.named_parameters():
         if name.endswith("bias"):
-            parameter.data[...] = float(name.split(".")[-2] in ones)
+            parameter.data[...] = float(name.removesuffix(".bias").split(".")[-1] in ones)
         else:
             normal_(parameter.data, std, generator)
 

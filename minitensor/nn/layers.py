@@ -5,7 +5,7 @@ Whatever is random takes a `Generator`: weights are drawn from it when a layer i
 import numpy as np
 
 from .. import ops
-from ..ops.checks import pair
+from ..ops.checks import pair, positive, probability
 from ..random import Generator
 from ..tensor import Tensor
 from . import init
@@ -23,12 +23,6 @@ def _activate(y: Tensor, activation: str | None) -> Tensor:
     return getattr(ops, activation)(y) if activation else y
 
 
-def _check_sizes(layer: str, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{layer}: {name} must be an integer >= 1, not {size!r}")
-
-
 class Conv2d(Module):
     """ops.conv2d with weight (out_channels, in_channels / groups, KH, KW) and bias (out_channels,), then an activation.
 
@@ -37,7 +31,7 @@ class Conv2d(Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, dilation=1, groups: int = 1,
                  bias: bool = True, *, activation: str | None = None, generator: Generator, dtype=np.float32):
-        _check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         _check_activation("Conv2d", activation)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}")
@@ -70,7 +64,7 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *, activation: str | None = None,
                  generator: Generator, dtype=np.float32):
-        _check_sizes("Linear", in_features=in_features, out_features=out_features)
+        positive("Linear", in_features=in_features, out_features=out_features)
         _check_activation("Linear", activation)
         self.activation = activation
         self.weight = Parameter(init.he_normal_(np.zeros((out_features, in_features), dtype), generator))
@@ -171,6 +165,7 @@ class Dropout(Module):
     """ops.dropout while training; nothing in evaluation."""
 
     def __init__(self, p: float = 0.5, *, generator: Generator):
+        probability("Dropout", p)
         self.p, self.generator = p, generator
 
     def forward(self, x: Tensor) -> Tensor:

@@ -92,7 +92,8 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Array], strict: bool = True) -> None:
         """Copy arrays into the parameters of the same name.
 
-        Raises ValueError, before anything is changed, for shapes that differ and, if strict, for names missing here or there.
+        Raises, before anything is changed, ValueError for shapes that differ and, if strict, for names missing here or there;
+        RuntimeError for a parameter that a backward pass still needs.
         """
         parameters = dict(self.named_parameters())
         problems = [f"{name} is {tuple(state[name].shape)} but must be {p.shape}"
@@ -103,8 +104,12 @@ class Module:
         if problems:
             more = f", and {len(problems) - 4} more" if len(problems) > 4 else ""
             raise ValueError(f"load_state_dict: {'; '.join(problems[:4])}{more}")
-        for name in parameters.keys() & state.keys():
-            data = parameters[name].data
+        loaded = {name: parameter for name, parameter in parameters.items() if name in state}
+        for name, parameter in loaded.items():
+            if not getattr(parameter.data.flags, "writeable", True):
+                raise RuntimeError(f"load_state_dict: {name} is still needed by a backward pass that has not run")
+        for name, parameter in loaded.items():
+            data = parameter.data
             data[...] = xp_of(data).asarray(to_numpy(state[name]))  # in place: keeps the order in memory, the dtype and the device
 
     # ---- printing ------------------------------------------------------------------------------------------------------------

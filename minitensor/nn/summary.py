@@ -11,19 +11,20 @@ from .module import Module
 def summary(module: Module, input_shape: tuple[int, ...]) -> str:
     """The table as text, found by running one image of input_shape (C, H, W) through module."""
     rows: list[tuple[str, str, str, int, int]] = []
-    leaves = [(name, m) for name, m in module.named_modules() if not any(m.named_children())]
-    was_training = module.training
+    modes = [(m, m.training) for _, m in module.named_modules()]
+    leaves = {m: name for name, m in module.named_modules() if not any(m.named_children())}
     module.eval()
     try:
-        for name, leaf in leaves:
-            leaf.forward = _recorded(name, leaf, rows)  # type: ignore[method-assign]
+        for leaf, name in leaves.items():
+            leaf.forward = _recorded(name, leaf, rows)  # type: ignore[method-assign, assignment]
         first = next(module.parameters()).data
         with no_grad():
             module(Tensor(to_device(np.zeros((1, *input_shape), first.dtype), Tensor(first).device)))
     finally:
-        for _, leaf in leaves:
+        for leaf in leaves:
             vars(leaf).pop("forward", None)
-        module.train(was_training)
+        for m, was_training in modes:
+            m.training = was_training
     return _table(type(module).__name__, input_shape, rows)
 
 

@@ -1,5 +1,6 @@
 """What the ops check before a kernel runs, each failure one sentence that names the argument and its value."""
 from collections.abc import Sequence
+from numbers import Integral
 
 from ..tensor import FLOATS, Tensor
 
@@ -9,17 +10,34 @@ Pair = tuple[int, int]
 def pair(op: str, name: str, value: int | Sequence[int], minimum: int) -> Pair:
     """3 -> (3, 3); (2, 4) as it is. Raises ValueError unless both are integers of at least minimum."""
     values = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(values) != 2 or not all(isinstance(v, int) and v >= minimum for v in values):
+    if len(values) != 2 or not all(isinstance(v, Integral) and v >= minimum for v in values):
         raise ValueError(f"{op}: {name} must be an integer >= {minimum} or a pair of them, not {value!r}")
-    return values
+    return int(values[0]), int(values[1])
+
+
+def positive(op: str, **integers: int) -> None:
+    for name, value in integers.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{op}: {name} must be an integer >= 1, not {value!r}")
+
+
+def probability(op: str, p: float) -> None:
+    if not 0 <= p < 1:
+        raise ValueError(f"{op}: p must be in [0, 1), not {p}")
 
 
 def floating(op: str, **tensors: Tensor | None) -> None:
-    for name, tensor in tensors.items():
-        if tensor is not None and not isinstance(tensor, Tensor):
+    """All are Tensors (or None) of one dtype, float32 or float64."""
+    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    for name, tensor in given.items():
+        if not isinstance(tensor, Tensor):
             raise TypeError(f"{op}: {name} must be a Tensor, not {type(tensor).__name__}")
-        if tensor is not None and tensor.dtype.name not in FLOATS:
+        if tensor.dtype.name not in FLOATS:
             raise TypeError(f"{op}: {name} must be {' or '.join(FLOATS)}, not {tensor.dtype}")
+    (first, like), *others = given.items()
+    for name, tensor in others:
+        if tensor.dtype != like.dtype:
+            raise TypeError(f"{op}: {first} is {like.dtype} but {name} is {tensor.dtype}; convert one with .to(dtype=...)")
 
 
 def images(op: str, x: Tensor) -> None:
@@ -31,5 +49,6 @@ def images(op: str, x: Tensor) -> None:
 
 def windows_fit(op: str, x: Tensor, kernel_size: Pair, padding: Pair, dilation: Pair = (1, 1)) -> None:
     for axis, image, k, p, d in zip(("height", "width"), x.shape[2:], kernel_size, padding, dilation):
-        if d * (k - 1) + 1 > image + 2 * p:
-            raise ValueError(f"{op}: a window {d * (k - 1) + 1} high or wide does not fit x {x.shape}, whose {axis} with padding is {image + 2 * p}")
+        span, room = d * (k - 1) + 1, image + 2 * p
+        if span > room:
+            raise ValueError(f"{op}: a window of {axis} {span} does not fit x {x.shape}, whose {axis} with padding is {room}")

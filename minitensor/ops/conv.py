@@ -4,7 +4,7 @@ Sizes and shapes: see `minitensor.kernels`. OH = floor((H + 2·padding - dilatio
 """
 from ..kernels import kernels_for
 from ..tensor import Op, Tensor
-from .checks import Pair, floating, images, pair, windows_fit
+from .checks import Pair, floating, images, pair, positive, windows_fit
 
 
 class Conv2d(Op):
@@ -55,19 +55,20 @@ def conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, stride=1, padding=0, d
     parts that do not see each other (the paper's two towers). Raises ValueError naming the argument when shapes do not fit.
     """
     images("conv2d", x)
-    floating("conv2d", w=w, b=b)
+    floating("conv2d", x=x, w=w, b=b)
     stride = pair("conv2d", "stride", stride, 1)
     padding = pair("conv2d", "padding", padding, 0)
     dilation = pair("conv2d", "dilation", dilation, 1)
     _check_filters(x, w, b, groups)
-    windows_fit("conv2d", x, w.shape[2:], padding, dilation)
+    windows_fit("conv2d", x, (w.shape[2], w.shape[3]), padding, dilation)
     return Conv2d(stride, padding, dilation, groups, relu)(*((x, w) if b is None else (x, w, b)))
 
 
 def _check_filters(x: Tensor, w: Tensor, b: Tensor | None, groups: int) -> None:
     if w.ndim != 4 or 0 in w.shape:
         raise ValueError(f"conv2d: w must be (F, C / groups, KH, KW) with every size at least 1, not {w.shape}")
-    if groups < 1 or len(w) % groups:
+    positive("conv2d", groups=groups)
+    if len(w) % groups:
         raise ValueError(f"conv2d: groups must divide the {len(w)} filters of w {w.shape}, not {groups}")
     if x.shape[1] != w.shape[1] * groups:
         in_groups = f" in {groups} groups" if groups > 1 else ""

@@ -2,7 +2,7 @@
 from ..kernels import kernels_for
 from ..random import Generator
 from ..tensor import Op, Tensor
-from .checks import floating
+from .checks import floating, probability
 
 
 class Dropout(Op):
@@ -24,6 +24,5 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, generator: Gene
     The mask depends only on the generator's seed and step and on the element's position. Raises ValueError unless 0 <= p < 1.
     """
     floating("dropout", x=x)
-    if not 0 <= p < 1:
-        raise ValueError(f"dropout: p must be in [0, 1), not {p}")
-    return Dropout(p, generator.next_key())(x) if training and p else x
+    probability("dropout", p)
+    return Dropout(float(p), generator.next_key())(x) if training and p else x

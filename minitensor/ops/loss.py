@@ -29,15 +29,15 @@ def cross_entropy(logits: Tensor, labels: Any, reduction: str = "mean", label_sm
     logits: (N, K). labels: (N,) integers in [0, K), a Tensor, array or list. label_smoothing moves that much of the target to all classes
     alike (Szegedy et al. 2016, section 7). Raises TypeError for labels that are not integers, ValueError for labels out of range.
     """
-    labels = _class_indices("cross_entropy", logits, labels)
+    labels = _class_indices("cross_entropy", labels, logits=logits)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], not {label_smoothing}")
-    return _reduce("cross_entropy", reduction, lambda: CrossEntropy(labels, label_smoothing)(logits))
+    return _reduce("cross_entropy", reduction, lambda: CrossEntropy(labels, float(label_smoothing))(logits))
 
 
 def nll_loss(log_probabilities: Tensor, labels: Any, reduction: str = "mean") -> Tensor:
     """-log_probabilities[label] for log_probabilities (N, K) and integer labels (N,), averaged over the batch."""
-    labels = _class_indices("nll_loss", log_probabilities, labels)
+    labels = _class_indices("nll_loss", labels, log_probabilities=log_probabilities)
     rows = xp_of(labels).arange(len(labels))
     return _reduce("nll_loss", reduction, lambda: -log_probabilities[rows, labels])
 
@@ -46,6 +46,7 @@ def mse_loss(x: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     """(x - target)², averaged over all elements. Raises ValueError when the shapes differ."""
     floating("mse_loss", x=x)
     target = target if isinstance(target, Tensor) else Tensor(target, dtype=x.dtype)
+    floating("mse_loss", x=x, target=target)
     if x.shape != target.shape:
         raise ValueError(f"mse_loss: x {x.shape} and target {target.shape} must have the same shape")
     return _reduce("mse_loss", reduction, lambda: (x - target)**2)
@@ -57,15 +58,16 @@ def _reduce(op: str, reduction: str, losses) -> Tensor:
     return losses() if reduction == "none" else getattr(losses(), reduction)()
 
 
-def _class_indices(op: str, scores: Tensor, labels: Any) -> Array:
-    """labels as an integer array (N,) on the device of scores (N, K)."""
-    floating(op, logits=scores)
+def _class_indices(op: str, labels: Any, **scored: Tensor) -> Array:
+    """labels as an integer array (N,) on the device of the scores (N, K), the one tensor of scored."""
+    floating(op, **scored)
+    (name, scores), = scored.items()
     xp = xp_of(scores.data)
     labels = xp.asarray(labels.data if isinstance(labels, Tensor) else labels)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{op}: labels must be integers, not {labels.dtype}")
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or not len(labels):
-        raise ValueError(f"{op}: logits must be (N, K) and labels (N,) with N >= 1 (logits {scores.shape}, labels {labels.shape})")
+        raise ValueError(f"{op}: {name} must be (N, K) and labels (N,) with N >= 1 ({name} {scores.shape}, labels {labels.shape})")
     classes = scores.shape[1]
     wrong = (labels < 0) | (labels >= classes)
     if wrong.any():

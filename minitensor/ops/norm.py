@@ -1,7 +1,7 @@
 """Local response normalisation (Krizhevsky et al. 2012, section 3.3)."""
 from ..kernels import kernels_for
 from ..tensor import Op, Tensor
-from .checks import images
+from .checks import images, positive
 
 REGIONS = {"across_channels": (1,), "within_channel": (2, 3)}  # Caffe's names -> the axes that are summed over
 
@@ -27,8 +27,9 @@ def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float =
     beta 0.75, k 2. Raises ValueError for a size below 1, a k of 0 or less, or an unknown norm_region.
     """
     images("local_response_norm", x)
-    if size < 1 or k <= 0:
-        raise ValueError(f"local_response_norm: size must be at least 1 and k above 0 (size {size}, k {k})")
+    positive("local_response_norm", size=size)
+    if not k > 0:
+        raise ValueError(f"local_response_norm: k must be above 0, not {k}")
     if norm_region not in REGIONS:
         raise ValueError(f"local_response_norm: norm_region must be one of {tuple(REGIONS)}, not {norm_region!r}")
-    return LocalResponseNorm(size, alpha, beta, k, REGIONS[norm_region])(x)
+    return LocalResponseNorm(int(size), float(alpha), float(beta), float(k), REGIONS[norm_region])(x)

@@ -44,7 +44,8 @@ class AdaptiveAvgPool2d(Op):
 def max_pool2d(x: Tensor, kernel_size, stride=None, padding=0, *, ceil_mode: bool = False) -> Tensor:
     """The largest value of each window: x (N, C, H, W) -> (N, C, OH, OW). The first of equal values wins, and gets the gradient.
 
-    stride defaults to kernel_size; padding counts as -inf and is at most half of kernel_size; ceil_mode lets a last window hang over the end.
+    stride defaults to kernel_size; padding counts as -inf and is at most half of kernel_size; ceil_mode lets a last window hang over
+    the end.
     """
     return MaxPool2d(*_window("max_pool2d", x, kernel_size, stride, padding), ceil_mode)(x)
 

@@ -1,0 +1,109 @@
+"""`python -m minitensor.gradcheck`: proves every gradient by finite differences, and prints the proof as a table."""
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from ..backend import DEVICES, gpu_problem, to_device
+from ..kernels import SETS, use_kernels
+from ..tensor import Tensor
+from . import GradientError, gradcheck
+from .cases import Case, op_cases
+from .networks import Network, alexnet, miniature
+
+EXAMPLES = """examples:
+  python -m minitensor.gradcheck                    everything, on every kernel set of the CPU
+  python -m minitensor.gradcheck --op conv2d        one op
+  python -m minitensor.gradcheck --op alexnet       the full network: 62,378,344 parameters at 227 x 227
+  python -m minitensor.gradcheck --quick            all but the full network"""
+
+NETWORKS: dict[str, Callable[[], Network]] = {"miniature": miniature, "alexnet": alexnet}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0 when every check passed and there was one."""
+    options = _options(arguments)
+    table, start = Table(), time.perf_counter()
+    for op, kernels, check in _everything(options):
+        with use_kernels(kernels):
+            table.add(op, kernels, check)
+    print(f"\n{table.passed} passed, {table.failed} failed, {time.perf_counter() - start:.0f} s")
+    return int(table.failed > 0 or table.passed == 0)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m minitensor.gradcheck", description=__doc__, epilog=EXAMPLES,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = list(dict.fromkeys([*(case.op for case in op_cases()), *NETWORKS]))
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
+    parser.add_argument("--kernels", help="one kernel set: 'reference' or 'cpu' (default: every set of the device)")
+    parser.add_argument("--op", metavar="NAME", choices=names, help=f"only this one of: {', '.join(names)}")
+    parser.add_argument("--quick", action="store_true", help="leave out the full AlexNet")
+    options = parser.parse_args(arguments)
+    if options.device == "cuda" and (problem := gpu_problem()):
+        parser.error(problem)
+    if options.kernels not in (None, *SETS[options.device]):
+        there = " and ".join(map(repr, SETS[options.device]))
+        parser.error(f"argument --kernels: device {options.device!r} has {there}, not {options.kernels!r}")
+    return options
+
+
+Report = Callable[[str, float], None]  # is told every case and its worst relative error
+
+
+def _everything(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[Report], None]]]:
+    """(op, kernel set, check): check(report) is to be run in that kernel set and raises GradientError."""
+    kernel_sets = [options.kernels] if options.kernels else SETS[options.device]
+    for case in op_cases():
+        if options.op in (None, case.op):
+            yield from ((case.op, kernels, partial(_check_case, case, options.device)) for kernels in kernel_sets)
+    for name, build in NETWORKS.items():
+        if options.op == name or options.op is None and not (options.quick and name == "alexnet"):
+            try:
+                network = build()
+            except ImportError as error:
+                print(f"{name}: skipped, {error}")
+                continue
+            yield from ((name, kernels, partial(_check_network, network, options.device)) for kernels in kernel_sets)
+
+
+def _check_case(case: Case, device: str, report: Report) -> None:
+    inputs = [Tensor(to_device(array, device), requires_grad=True) for array in case.arrays]
+    report(case.name, gradcheck(case.function, inputs))
+
+
+def _check_network(network: Network, device: str, report: Report) -> None:
+    inputs, names = network.prepare(device)
+    titles = [f"{name} {' x '.join(map(str, x.shape))}" for name, x in zip(names, inputs)]
+    gradcheck(network.forward, inputs, names=titles, report=report, **network.options)
+
+
+class Table:
+    """Prints a row per check as soon as it is done, and counts them."""
+
+    def __init__(self) -> None:
+        self.passed = self.failed = 0
+        self._print("op", "case", "kernels", "worst error", "")
+
+    def add(self, op: str, kernels: str, check: Callable[[Report], None]) -> None:
+        def report(case: str, error: float) -> None:
+            self._print(op, case, kernels, f"{error:.1e}", "pass")
+            self.passed += 1
+
+        try:
+            check(report)
+        except Exception as error:  # a kernel that raises is a failure like any other, and the rest is still worth checking
+            reason = "" if isinstance(error, GradientError) else f"{type(error).__name__}: "
+            self._print(op, "", kernels, "", f"FAIL\n    {reason}{error}")
+            self.failed += 1
+
+    @staticmethod
+    def _print(op: str, case: str, kernels: str, error: str, verdict: str) -> None:
+        print(f"{op:<20} {case:<36} {kernels:<10} {error:>11}  {verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

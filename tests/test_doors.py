@@ -1,0 +1,99 @@
+"""Who may import whom: the house stays readable from the bottom up, and importing the engine stays light."""
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ENGINE = ROOT / "minitensor"
+
+# For each room, the rooms of the engine it may import. Kernels know arrays, not Tensors; layers know ops, not kernels.
+DOORS = {
+    "backend": set(),
+    "files": set(),
+    "random": set(),
+    "guard": set(),
+    "kernels": {"backend"},
+    "tensor": {"backend", "guard"},
+    "ops": {"backend", "kernels", "random", "tensor"},
+    "nn": {"backend", "ops", "random", "tensor"},
+    "optim": {"backend", "kernels", "nn", "tensor"},
+    "checkpoint": {"backend", "files"},
+    "gradcheck": {"backend", "kernels", "nn", "ops", "random", "tensor"},
+    "__init__": {"backend", "gradcheck", "kernels", "nn", "ops", "optim", "random", "tensor"},
+}
+OUTSIDE = {"backend": {"cupy"}, "kernels/gpu": {"cupy"}, "checkpoint": {"safetensors"}, "gradcheck/networks": {"models"}}  # beside numpy
+
+
+def imports(path):
+    """Absolute names of the modules that a file imports, wherever in the file it does."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = ".".join([*package[:len(package) - node.level + 1], *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def room(module):
+    """minitensor.ops.conv -> ops"""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+FILES = sorted(path.relative_to(ROOT).as_posix() for path in ENGINE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_engine_keeps_its_doors(file):
+    path = ROOT / file
+    home = path.relative_to(ENGINE).parts[0].removesuffix(".py")
+    others = {room(name) for name in imports(path) if name.split(".")[0] == "minitensor"} - {home}
+    assert others <= DOORS[home], f"{file} imports {sorted(others - DOORS[home])}"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_engine_imports_numpy_and_little_else(file):
+    outside = {name.split(".")[0] for name in imports(ROOT / file)} - set(sys.stdlib_module_names) - {"minitensor", "numpy"}
+    allowed = OUTSIDE.get(file.removeprefix("minitensor/").removesuffix(".py"), set())
+    assert outside <= allowed, f"{file} imports {sorted(outside - allowed)}"
+
+
+@pytest.mark.parametrize("file", sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "data").rglob("*.py")))
+def test_data_imports_numpy_and_pillow_only(file):
+    assert {name.split(".")[0] for name in imports(ROOT / file)} - set(sys.stdlib_module_names) <= {"data", "numpy", "PIL"}
+
+
+def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
+    import inspect
+
+    from minitensor.kernels import KERNELS, cpu, reference
+    for name in KERNELS:
+        if hasattr(cpu, name):
+            fast, textbook = (list(inspect.signature(getattr(kernels, name)).parameters) for kernels in (cpu, reference))
+            assert fast == textbook, name
+
+
+def loaded_by(statement):
+    """What a fresh interpreter has in sys.modules after statement, beyond what it had before."""
+    code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
+    return set(subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_import_minitensor_loads_numpy_and_nothing_heavier():
+    ours = loaded_by("import minitensor") - loaded_by("import numpy.random")
+    outside = {name.split(".")[0] for name in ours} - set(sys.stdlib_module_names) - {"minitensor", "numpy"}
+    assert outside == set()
+    assert len({name for name in ours if not name.startswith("minitensor")}) <= 60, "beside its own modules"
+
+
+def test_every_public_name_is_exported_on_purpose():
+    import minitensor
+    from minitensor import ops
+    assert set(ops.__all__) <= vars(minitensor).keys()
+    assert {"Tensor", "Op", "no_grad", "cat", "nn", "optim", "gradcheck", "use_kernels", "Generator"} <= vars(minitensor).keys()
