@@ -128,6 +128,16 @@ def test_elementwise_results_keep_the_order_in_memory(x):
         assert result.strides == y.strides
 
 
+# ---- the loss --------------------------------------------------------------------------------------------------------------
+
+@given(st.integers(0, 5), st.integers(2, 7), st.sampled_from((0.0, 0.1)), st.sampled_from((np.float32, np.float64)), st.floats(-200, 200))
+def test_cross_entropy(N, K, smoothing, dtype, shift):
+    rng = np.random.default_rng(N)
+    logits, labels = (rng.standard_normal((N, K)) * 20 + shift).astype(dtype), rng.integers(0, K, N)
+    _, probabilities = assert_same("cross_entropy", logits, labels, smoothing)
+    assert_same("cross_entropy_backward", rng.standard_normal(N).astype(dtype), probabilities, labels, smoothing)
+
+
 # ---- normalisation ---------------------------------------------------------------------------------------------------------
 
 @given(images(), st.integers(1, 6), st.sampled_from((0.75, 0.5, 1.3)), st.sampled_from(((1,), (2, 3))))

@@ -4,6 +4,7 @@ from .linear import linear as linear, linear_backward as linear_backward
 from .threads import free_buffers as free_buffers, get_num_threads as get_num_threads, set_num_threads as set_num_threads
 from .activation import relu as relu, relu_backward as relu_backward, tanh as tanh, tanh_backward as tanh_backward
 from .activation import sigmoid as sigmoid, sigmoid_backward as sigmoid_backward, dropout as dropout
+from .loss import cross_entropy as cross_entropy, cross_entropy_backward as cross_entropy_backward
 from .normalisation import local_response_norm as local_response_norm, local_response_norm_backward as local_response_norm_backward
 from .optimiser import sgd as sgd
 from .pooling import max_pool2d as max_pool2d, max_pool2d_backward as max_pool2d_backward

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .blocks import split
-from .threads import parallel_for, scratch
+from .threads import parallel_for
 
 BLOCK = 2**18           # numbers: calls long enough for threads; a few such arrays stay in the last-level cache
 
@@ -29,12 +29,10 @@ def _blockwise(write: Callable, *arrays: np.ndarray) -> np.ndarray:
 
 
 def _select(condition: np.ndarray, x: np.ndarray, out: np.ndarray) -> None:
-    """x where condition, else 0: as `numpy.where`, by masking bits, because that does not branch."""
+    """x where condition, else 0: as `numpy.where`, by multiplying bits by 1 or 0, because that does not branch. out is not x."""
     bits = f"i{x.itemsize}"
-    mask = scratch("mask", x.shape, bits)
-    np.copyto(mask, condition)
-    np.negative(mask, out=mask)
-    np.bitwise_and(mask, x.view(bits), out=out.view(bits))
+    np.copyto(out.view(bits), condition)
+    np.multiply(out.view(bits), x.view(bits), out=out.view(bits))
 
 
 def relu(x: np.ndarray) -> np.ndarray:
@@ -86,8 +84,8 @@ def dropout(x: np.ndarray, p: float, key: tuple[int, int]) -> np.ndarray:
     def piece(block: slice) -> None:
         words = np.random.Philox(key=np.array(key, np.uint64), counter=block.start // 8).random_raw(-(-(block.stop - block.start) // 2))
         draws = words.astype("<u8", copy=False).view("<u4")[:block.stop - block.start]     # the low half of each word comes first
-        np.divide(flat_x[block], x.dtype.type(1 - p), out=flat_y[block])
-        _select(draws >= limit, flat_y[block], flat_y[block])
+        _select(draws >= limit, flat_x[block], flat_y[block])
+        np.divide(flat_y[block], x.dtype.type(1 - p), out=flat_y[block])
 
     parallel_for(piece, split(x.size, BLOCK))
     return y
