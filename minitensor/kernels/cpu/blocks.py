@@ -23,6 +23,11 @@ def split(size: int, step: int) -> list[slice]:
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
+def split_evenly(size: int, limit: int) -> list[slice]:
+    """0 ... size in the fewest slices of at most limit, nearly equal."""
+    return split(size, -(-size // -(-size // limit)))
+
+
 @overload
 def channels_last(array: np.ndarray) -> np.ndarray: ...
 @overload

@@ -8,7 +8,7 @@ runs, and the product lands in y as it is, where bias and relu meet it still in 
 """
 import numpy as np
 
-from .blocks import Strip, channels_last, load_strip, split
+from .blocks import Strip, channels_last, load_strip, split, split_evenly
 from .threads import parallel_for, scratch
 
 Pair = tuple[int, int]
@@ -22,8 +22,8 @@ GRADIENT_PIECES = 8                 # partial sums of a weight gradient; a fixed
 def _blocks(images: int, out: Pair, row_bytes: int) -> list[Strip]:
     """Blocks of whole output rows, of nearly equal height, whose columns fit BLOCK_BYTES."""
     OH, OW = out
-    parts = min(OH, -(-OH * row_bytes // BLOCK_BYTES))
-    return [Strip(i, rows.start, rows.stop, OW) for i in range(images) for rows in split(OH, -(-OH // parts))]
+    parts = split_evenly(OH, max(1, BLOCK_BYTES // row_bytes))
+    return [Strip(i, rows.start, rows.stop, OW) for i in range(images) for rows in parts]
 
 
 def _columns(x, relu_of, block: Strip, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair,

@@ -19,11 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .blocks import Source, Strip, split
+from .blocks import Source, Strip, split, split_evenly
 from .threads import parallel_for, scratch
 
 MAX_POINTS = 8                      # n: beyond it float32 loses too many digits
 CHUNK_TILES = 400                   # tiles whose transforms are in flight together: enough rows for BLAS, few enough for the cache
+POINTS_PER_PIECE = 4                # of the n² products; one at a time, threads would wait for each other's Python between short products
 STRIP_BYTES = 2**20                 # gathered tiles of one strip: they stay in the second-level cache
 
 
@@ -111,7 +112,7 @@ def _strips(images: int, t: Tiling, C: int, out: tuple[int, int], itemsize: int)
     """Rows of tiles, as many as the cache holds of their n x n inputs."""
     rows, columns = -(-out[0] // t.m), -(-out[1] // t.m)
     rows_per_strip = max(1, STRIP_BYTES // (columns * t.n**2 * C * itemsize))
-    return [Strip(i, part.start, part.stop, columns) for i in range(images) for part in split(rows, rows_per_strip)]
+    return [Strip(i, part.start, part.stop, columns) for i in range(images) for part in split_evenly(rows, rows_per_strip)]
 
 
 def _tiles(image_rows: np.ndarray, strip: Strip, size: int, step: int) -> np.ndarray:
@@ -197,16 +198,15 @@ def convolve(x: Source, w: np.ndarray, b: np.ndarray | None, groups: int, relu: 
             strip, place = piece
             _transform_input(x, strip, t, V.reshape(points, tiles, C)[:, place])
 
-        def multiply(piece):
-            p, g = piece
-            np.matmul(V[p, :, g], U[p, g], out=M[p, :, g])
+        def multiply(some: slice):                                          # (points, G, tiles, C/G) @ (points, G, C/G, F/G)
+            np.matmul(V[some].swapaxes(1, 2), U[some], out=M[some].swapaxes(1, 2))
 
         def restore(piece):
             strip, place = piece
             _transform_output(M.reshape(-1, tiles, F)[:, place], strip, t, relu, y)
 
         parallel_for(transform, chunk, uses_blas=True)
-        parallel_for(multiply, [(p, g) for p in range(points) for g in range(groups)], uses_blas=True)
+        parallel_for(multiply, split(points, POINTS_PER_PIECE), uses_blas=True)
         parallel_for(restore, chunk, uses_blas=True)
 
 
@@ -225,17 +225,15 @@ def weight_gradient(dy: Source, x: Source, groups: int, t: Tiling, dw: np.ndarra
             _transform_input(x, strip, t, V.reshape(points, tiles, C)[:, place])
             _transform_gradient(dy, strip, t, P.reshape(points, tiles, F)[:, place])
 
-        def multiply(piece):
-            p, g = piece
-            if index == 0:
-                np.matmul(P[p, :, g].T, V[p, :, g], out=dU[p, g])
-            else:
-                product = scratch("product", dU.shape[2:], dw.dtype)
-                np.matmul(P[p, :, g].T, V[p, :, g], out=product)
-                np.add(dU[p, g], product, out=dU[p, g])
+        def multiply(some: slice):                                          # (points, G, F/G, tiles) @ (points, G, tiles, C/G)
+            for P_, V_, dU_ in zip(P[some], V[some], dU[some]):
+                product = scratch("product", dU_.shape, dw.dtype) if index else dU_
+                np.matmul(P_.transpose(1, 2, 0), V_.swapaxes(0, 1), out=product)
+                if index:
+                    np.add(dU_, product, out=dU_)
 
         parallel_for(transform, chunk, uses_blas=True)
-        parallel_for(multiply, [(p, g) for p in range(points) for g in range(groups)], uses_blas=True)
+        parallel_for(multiply, split(points, POINTS_PER_PIECE), uses_blas=True)
     G2, by_filter = _matrices(t, dw.dtype)[1], dw.reshape(groups, F // groups, t.r**2, C // groups)
 
     def restore(piece):
