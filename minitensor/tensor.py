@@ -349,7 +349,7 @@ class Pow(Op):
     def __init__(self, exponent: float):
         if not isinstance(exponent, Real):
             raise TypeError(f"Pow: exponent must be a number, not {type(exponent).__name__}")
-        self.exponent = int(exponent) if isinstance(exponent, Integral) else float(exponent)
+        self.exponent: float = int(exponent) if isinstance(exponent, Integral) else float(exponent)
 
     def forward(self, x):
         self.x = x

@@ -13,7 +13,8 @@ def relative_error(actual, expected):
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(actual[~finite], expected[~finite])
     difference = np.abs(actual[finite] - expected[finite]).max(initial=0.0)
-    return difference / np.abs(expected[finite]).max(initial=0.0) if difference else 0.0
+    scale = np.abs(expected[finite]).max(initial=0.0)
+    return difference / scale if scale else np.inf if difference else 0.0
 
 
 def assert_close(actual, expected, tolerance=1e-10, name="result"):
