@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -101,19 +102,30 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch):
     assert load(path)[1] == INFO and os.listdir(path.parent) == [path.name]
 
 
-def test_a_full_disk(tmp_path):
-    """A real one: a file system of 64 kB, which only the administrator may mount."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode:
+@contextmanager
+def mounted(folder, options):
+    """A small file system in memory, which only root may mount."""
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
         pytest.skip("mounting a small disk needs to be root")
     try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk(tmp_path):
+    with mounted(tmp_path / "disk", "size=64k") as disk:
         save(disk / "a", ARRAYS, INFO)
         with pytest.raises(CheckpointError, match=r"cannot write checkpoint .*No space left on device"):
             save(disk / "a", {"w": np.zeros(100_000)}, {})
         assert os.listdir(disk) == ["a"] and load(disk / "a")[1] == INFO
-    finally:
-        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_read_only_disk(tmp_path):
+    with mounted(tmp_path / "disk", "ro") as disk:
+        with pytest.raises(CheckpointError, match="cannot write checkpoint .*: Read-only file system"):
+            save(disk / "a", ARRAYS, INFO)
 
 
 def test_a_read_only_folder(path):
