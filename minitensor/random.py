@@ -1,4 +1,6 @@
 """Randomness without hidden state: a seed and a counter of the draws made so far."""
+from __future__ import annotations
+
 import numpy as np
 
 
