@@ -127,7 +127,7 @@ def weight_gradient(dy: np.ndarray, relu_of: np.ndarray | None, x: np.ndarray, s
     F, kernel = dy.shape[3], dw.shape[2:]
     matrices = channels_last(dw).reshape(groups, F // groups, -1)                      # a view
     blocks = _blocks(len(x), dy.shape[1:3], dy.shape[2] * matrices[0, 0].nbytes)
-    pieces = split(len(blocks), -(-len(blocks) // GRADIENT_PIECES))
+    pieces = split(len(blocks), max(1, -(-len(blocks) // GRADIENT_PIECES)))
     sums = scratch("sums", (len(pieces), *matrices.shape), x.dtype)
 
     def add_up(piece: int) -> None:
