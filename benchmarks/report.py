@@ -15,7 +15,7 @@ HELP_PLOT = "--png needs matplotlib; install it with: pip install matplotlib"
 def machine(threads: int) -> dict[str, Any]:
     """What the figures depend on."""
     return {"processor": _processor(), "cores": os.cpu_count(), "threads": threads, "system": platform.platform(),
-            "python": platform.python_version(), **{name: _version(name) for name in ("numpy", "torch")}}
+            "python": platform.python_version(), "blas": _blas(), **{name: _version(name) for name in ("numpy", "torch")}}
 
 
 def _processor() -> str:
@@ -23,6 +23,16 @@ def _processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _blas() -> str | None:
+    """NumPy's BLAS and the processor kind it chose its kernels for, which can halve its speed; None without threadpoolctl."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    return " and ".join(f"{b['internal_api']} {b['version']} for {b.get('architecture')}" for b in libraries) or None
 
 
 def _version(package: str) -> str | None:
