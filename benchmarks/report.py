@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from minitensor.files import written_whole
+
 CONTESTANTS = ("reference", "cpu", "torch", "torch channels-last")
 HELP_PLOT = "--png needs matplotlib; install it with: pip install matplotlib"
 
@@ -93,9 +95,8 @@ def _ratio(times: dict[str, dict[str, float]]) -> str:
 # ---- files -----------------------------------------------------------------------------------------------------------------
 
 def write_json(path: Path, results: dict[str, Any]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(temporary, path)
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def write_png(path: Path, results: dict[str, Any]) -> None:
@@ -117,9 +118,8 @@ def write_png(path: Path, results: dict[str, Any]) -> None:
     axes.set_xlabel(f"time of minitensor / time of {other} (medians; lower is better)")
     about = results["machine"]
     axes.set_title(f"{about['processor']}, {about['threads']} threads, float32, kernels at batch {results['batch']}", fontsize=9)
-    temporary = path.with_name(path.name + ".part")
-    figure.savefig(temporary, format="png", dpi=120)
-    os.replace(temporary, path)
+    with written_whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=120)
 
 
 def _over_reference(times: dict[str, dict[str, float]]) -> float | None:
