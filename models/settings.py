@@ -50,8 +50,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": {"data": "builtin", "pictures": 2000, "width": 0.5, "epochs": 4, "batch_size": 32, "lr": 0.004, "warmup": 60, "dropout": 0.0},
     # CIFAR-10, enlarged; give --data. Ten minutes on two cores.
     "cifar10": {"image_size": 99, "width": 0.25, "epochs": 8, "batch_size": 64, "dropout": 0.2},
-    # Krizhevsky et al. 2012, section 5; give --data.
-    "2012": {"epochs": 90, "schedule": "plateau", "pca_noise": 0.1},
 }
 
 
