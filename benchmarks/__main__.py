@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,13 +30,17 @@ def main(argv: list[str] | None = None) -> int:
             _kernels(options, torch, results)
         if options.only != "kernels":
             _networks(options, torch, results)
-    except (cpu.WrongResult, network.WrongLogits) as error:
+    except (cpu.WrongResult, network.WrongLogits, network.DeadEngine) as error:
         print(f"python -m benchmarks: {error}", file=sys.stderr)
         return 1
-    if options.json:
-        report.write_json(options.json, results)
-    if options.png:
-        report.write_png(options.png, results)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    finally:                                            # what was measured until then is not lost
+        if options.json:
+            report.write_json(options.json, results)
+        if options.png:
+            report.write_png(options.png, results)
     return 0
 
 
@@ -94,8 +99,8 @@ def _positive(text: str) -> int:
 def _in_a_folder(text: str) -> Path:
     """A file that can be written at the end, checked at the beginning."""
     path = Path(text)
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"no folder {str(path.parent)!r}")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"must be a file in a folder that can be written to, not {text!r}")
     return path
 
 

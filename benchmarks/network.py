@@ -145,6 +145,10 @@ def peak_memory() -> int:
 
 # ---- in the parent ---------------------------------------------------------------------------------------------------------
 
+class DeadEngine(Exception):
+    """A process ended before it answered."""
+
+
 class WrongLogits(Exception):
     """An engine's logits differ from the first one's, given the same weights and pictures."""
 
@@ -163,7 +167,7 @@ def _process(job: Job) -> Iterator[Callable[[str], Any]]:
         try:
             return ours.recv()
         except EOFError:
-            raise RuntimeError(f"the process of {job} ended before it answered") from None
+            raise DeadEngine(f"the process of {job} ended before it answered; it may have run out of memory") from None
     try:
         yield ask
         ours.send("stop")

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from data.checks import whole
+from data.images import UnreadableImage
 
 
 def _three_numbers(name, values):
@@ -129,12 +130,20 @@ class PCANoise:
             raise ValueError(f"PCANoise: components must be 3 x 3, one component a column, not {self.components.shape}")
 
     @classmethod
-    def fit(cls, dataset, sigma=0.1, pictures=1000):
-        """The noise for `dataset`, from the colours of its first `pictures` pictures, evenly spread over it."""
+    def fit(cls, dataset, sigma=0.1, pictures=1000, on_error="raise"):
+        """The noise for `dataset`, from the colours of `pictures` pictures, evenly spread over it.
+
+        An unreadable one raises UnreadableImage, unless `on_error` is "skip" and there are others.
+        """
         chosen = np.linspace(0, len(dataset) - 1, min(pictures, len(dataset))).astype(int)
         count, total, products = 0, np.zeros(3), np.zeros((3, 3))
         for index in chosen:
-            colours = dataset[index][0].reshape(-1, 3) / 255
+            try:
+                colours = dataset[index][0].reshape(-1, 3) / 255
+            except UnreadableImage:
+                if on_error == "raise" or (index == chosen[-1] and not count):
+                    raise
+                continue
             count += len(colours)
             total += colours.sum(axis=0)
             products += colours.T @ colours

@@ -1,4 +1,4 @@
-"""minitensor: a deep learning engine written from scratch on NumPy (CPU) and CuPy (GPU)."""
+"""minitensor: a deep learning engine written from scratch on NumPy, whose textbook kernels run on CuPy too."""
 from . import nn as nn
 from . import optim as optim
 from .backend import gpu_available as gpu_available

@@ -10,7 +10,7 @@ import numpy as np
 Array = Any  # a numpy.ndarray or a cupy.ndarray
 
 DEVICES = ("cpu", "cuda")
-GPU_HELP = "install CuPy with: pip install 'minitensor[cuda]'"
+GPU_HELP = "install it with: pip install cupy-cuda13x"
 
 
 def xp_of(array: Array) -> ModuleType:

@@ -112,7 +112,9 @@ class Schedule:
         return {name: value for name, value in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`; the learning rates become those of this schedule, should its settings differ."""
         vars(self).update(state)
+        self._apply(self.factor(self.epoch))
 
 
 class StepLR(Schedule):
@@ -163,6 +165,9 @@ class ReduceLROnPlateau(Schedule):
         self.reduction, self.patience, self.threshold = factor, patience, threshold
         self.best, self.bad_epochs, self.reductions = math.inf, 0, 0
 
+    def factor(self, epoch: int) -> float:
+        return self.reduction**self.reductions
+
     def step(self, metric: float) -> None:  # type: ignore[override]
         """metric: this epoch's validation loss or error."""
         self.epoch += 1
@@ -172,4 +177,4 @@ class ReduceLROnPlateau(Schedule):
         self.bad_epochs += 1
         if self.bad_epochs > self.patience:
             self.bad_epochs, self.reductions = 0, self.reductions + 1
-            self._apply(self.reduction**self.reductions)
+            self._apply(self.factor(self.epoch))

@@ -1,6 +1,8 @@
 """Randomness without hidden state: a seed and a counter of the draws made so far."""
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 
@@ -13,8 +15,8 @@ class Generator:
 
     def __init__(self, seed: int, step: int = 0):
         for name, value in (("seed", seed), ("step", step)):
-            if not 0 <= value < 2**64:
-                raise ValueError(f"Generator: {name} must be in [0, 2^64), not {value}")
+            if not isinstance(value, Integral) or not 0 <= value < 2**64:
+                raise ValueError(f"Generator: {name} must be an integer in [0, 2^64), not {value!r}")
         self.seed, self.step = seed, step
 
     def next_key(self) -> tuple[int, int]:

@@ -92,6 +92,13 @@ class Tensor:
     def __bool__(self) -> bool:
         return bool(self.data)
 
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """What `numpy.asarray(tensor)` gives."""
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
     def item(self) -> float:
         return self.data.item()
 
@@ -512,6 +519,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """tensors joined along dim; their other sizes must agree. Raises ValueError for none, or for sizes that differ."""
     if not tensors:
         raise ValueError("cat: expected at least one tensor")
+    if not -tensors[0].ndim <= dim < tensors[0].ndim:
+        raise ValueError(f"cat: dim {dim} is not an axis of tensors of shape {tensors[0].shape}")
     return Cat(dim)(*tensors)
 
 

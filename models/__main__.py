@@ -10,7 +10,7 @@ from minitensor.checkpoint import CheckpointError
 
 from .errors import UserError, require
 from .machine import machine
-from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes,
+from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes, new_file,
                       add_train_options)
 
 EXAMPLES = {
@@ -45,6 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     except (UserError, CheckpointError) as error:
         print(f"{PROG} {command}: {error}", file=sys.stderr)
         return getattr(error, "status", 1)
+    except MemoryError as error:
+        print(f"{PROG} {command}: not enough memory ({error}); a smaller --width, --image-size or --batch-size needs less", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -75,7 +78,8 @@ def make_parser() -> Parser:
     classify = command("classify", _classify, "Print the five best classes of pictures.")
     classify.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
     classify.add_argument("pictures", metavar="PICTURE", nargs="+", help="a picture, or a folder of pictures")
-    classify.add_argument("--figure", metavar="FILE.png", help="also draw the pictures with their five bars, as in the paper's Figure 4")
+    classify.add_argument("--figure", metavar="FILE.png", type=new_file,
+                          help="also draw the pictures with their five bars, up to 40, as in the paper's Figure 4")
     add_device_options(classify)
 
     summary = command("summary", _summary, "Print a network's layers: output shapes, parameters, multiplications.")

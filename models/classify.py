@@ -116,7 +116,7 @@ def draw(file: Path, shown: list[tuple[Guess, np.ndarray]]) -> None:
         row, column = divmod(number, columns)
         _draw_picture(axes[2 * row, column], guess, picture)
         _draw_bars(axes[2 * row + 1, column], guess)
-    figure.savefig(file, dpi=100)
+    figure.savefig(file, format="png", dpi=100)
 
 
 def _draw_picture(ax: Any, guess: Guess, picture: np.ndarray) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import data
@@ -13,6 +14,7 @@ from .errors import UserError, told
 from .settings import Settings
 
 TEST_FOLDERS = ("test", "val")
+ON_ERROR = {"stop": "raise", "skip": "skip"}  # the command line's words for the loader's
 HELD_OUT = 0.2                              # of a folder that has no test pictures of its own
 TRAIN_SEED, TEST_SEED = 0, 1                # of built-in pictures: always the same, whatever a run's seed
 MARGIN = 256 / 227                          # a folder's pictures are made this much larger than the crops taken from them
@@ -36,7 +38,7 @@ def open_data(settings: Settings) -> tuple[Any, Any]:
 def open_test_data(source: str, training: Settings) -> Any:
     """The pictures to evaluate on: those held out in training if source is its data, else a source's test pictures or all of its folder."""
     if source == training.data or source == "builtin":
-        return open_data(training)[1]
+        return open_data(replace(training, data=source))[1]
     with told(ValueError, OSError):
         if _is_cifar10(source):
             return CIFAR10(source, train=False)
@@ -85,7 +87,7 @@ def train_transform(settings: Settings, pictures: Any) -> Compose:
         steps.append(RandomHorizontalFlip())
     if settings.pca_noise:
         with told(UnreadableImage):
-            steps.append(PCANoise.fit(pictures, settings.pca_noise))
+            steps.append(PCANoise.fit(pictures, settings.pca_noise, on_error=ON_ERROR[settings.on_error]))
     return Compose([*steps, Normalize(p["mean"], p["std"])])
 
 
@@ -97,9 +99,8 @@ def test_transform(p: dict[str, Any], ten_crop: bool = False) -> Compose:
 
 def make_loader(pictures: Any, transform: Compose, settings: Settings, shuffle: bool) -> DataLoader:
     """settings gives batch_size, seed, workers and on_error."""
-    on_error = {"stop": "raise", "skip": "skip"}[settings.on_error]
     return DataLoader(pictures, settings.batch_size, transform, shuffle=shuffle, seed=settings.seed, num_workers=settings.workers,
-                      on_error=on_error)
+                      on_error=ON_ERROR[settings.on_error])
 
 
 def batches(loader: DataLoader, epoch: int = 0, start: int = 0, report: Callable[[str], None] = print) -> Iterator[tuple]:

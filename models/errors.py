@@ -25,7 +25,8 @@ def told(*kinds: type[Exception], what: str = "", error: type[UserError] = UserE
     try:
         yield
     except kinds as exception:
-        raise error(what + sentence(exception)) from exception
+        where = f"{exception.filename}: " if isinstance(exception, OSError) and exception.filename else ""
+        raise error((what or where) + sentence(exception)) from exception
 
 
 def writing(path: str | os.PathLike):

@@ -4,7 +4,7 @@ from contextlib import contextmanager, nullcontext
 
 from minitensor import use_kernels
 from minitensor.backend import check_device
-from minitensor.kernels import kernel_set
+from minitensor.kernels import SETS
 
 from .errors import UsageError, told
 
@@ -14,8 +14,7 @@ def machine(device: str, kernels: str | None) -> Iterator[None]:
     """Inside the with-block kernels are used (None: the fastest). Raises UserError at once for a device or a set that is not there."""
     with told(RuntimeError):
         check_device(device)
-    if kernels is not None:
-        with told(ValueError, error=UsageError):
-            kernel_set(kernels)
+    if kernels not in (None, *SETS[device]):
+        raise UsageError(f"no kernel set {kernels!r} for device {device!r}, which has {' and '.join(SETS[device])}")
     with use_kernels(kernels) if kernels is not None else nullcontext():
         yield

@@ -46,7 +46,7 @@ def _number(kind, low: float, high: float = math.inf, open_high: bool = False):
 def _width(text: str) -> float:
     try:
         value = float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         value = 0.0
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be a number above 0 such as 0.25 or 1/4, not {text!r}")
@@ -63,6 +63,14 @@ def _image_size(text: str) -> int:
 def _data_source(text: str) -> str:
     """"builtin", or an absolute path, so that a run can be resumed from elsewhere."""
     return text if text == "builtin" else os.path.abspath(text)
+
+
+def new_file(text: str) -> str:
+    """A file that is written at the end: its folder is looked for at the beginning."""
+    folder = os.path.dirname(text) or "."
+    if os.path.isdir(text) or not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"must be a file in a folder that can be written to, not {text!r}")
+    return text
 
 
 # ---- options ------------------------------------------------------------------------------------------------------------------

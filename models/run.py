@@ -31,7 +31,8 @@ class RunFolder:
         """A new folder with config.json, which also proves that it can be written to. Raises UserError."""
         folder = cls(Path(path or datetime.now().strftime("runs/%Y-%m-%d-%H%M%S")))
         if folder.log.exists() or folder.latest.exists():
-            raise UserError(f"{folder.path} already holds a run; go on with it by --resume {folder.path}, or choose another --out")
+            go_on = f"go on with it by --resume {folder.path}" if folder.latest.exists() else "it left no checkpoint, so delete it"
+            raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another --out")
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
         write_text(folder.path / "config.json", json.dumps(config, indent=2) + "\n")

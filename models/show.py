@@ -8,7 +8,7 @@ from minitensor import Generator
 from minitensor.nn.summary import summary
 
 from . import NETWORKS
-from .errors import UsageError
+from .errors import UsageError, require
 from .run import checkpoint_path
 from .saved import load_network
 
@@ -25,4 +25,5 @@ def _from_checkpoint(path: str, config: dict[str, Any]) -> Any:
         raise UsageError(f"there is no network or checkpoint {path!r}; networks: {', '.join(NETWORKS)}")
     if config:
         raise UsageError(f"{path} is a checkpoint, whose network is as it is: leave out --{next(iter(config)).replace('_', '-')}")
+    require("safetensors")
     return load_network(checkpoint_path(path))[0]

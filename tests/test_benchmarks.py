@@ -88,7 +88,8 @@ def test_without_pytorch_it_says_so(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     ([], "the following arguments are required: device"),
     (["cpu", "--threads", "0"], "argument --threads: must be an integer >= 1, not '0'"),
-    (["cpu", "--json", "no/such/folder/b.json"], "argument --json: no folder 'no/such/folder'"),
+    (["cpu", "--json", "no/such/folder/b.json"],
+     "argument --json: must be a file in a folder that can be written to, not 'no/such/folder/b.json'"),
 ])
 def test_mistakes_end_at_once(arguments, message):
     done = run(*arguments)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, TenCrop
+from data import CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, TenCrop, UnreadableImage
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -155,3 +155,23 @@ def test_repr_can_be_read_as_the_recipe():
     steps = Compose([Resize(256), RandomCrop(227, padding=1), RandomHorizontalFlip(0.5)])
     assert repr(steps) == "Compose([Resize(256), RandomCrop(227, padding=1), RandomHorizontalFlip(p=0.5)])"
     assert "0.485" in repr(Normalize(MEAN, STD))
+
+
+def test_colours_are_fitted_to_what_can_be_read():
+    class Pictures:
+        def __init__(self, readable):
+            self.readable = readable
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            if index not in self.readable:
+                raise UnreadableImage(f"{index}.jpg", "broken")
+            return np.random.default_rng(index).integers(0, 256, (4, 5, 3)).astype(np.uint8), 0
+
+    with pytest.raises(UnreadableImage):
+        PCANoise.fit(Pictures({0, 2}))
+    assert PCANoise.fit(Pictures({0}), on_error="skip").eigenvalues.shape == (3,)
+    with pytest.raises(UnreadableImage):
+        PCANoise.fit(Pictures(set()), on_error="skip")

@@ -24,7 +24,7 @@ DOORS = {
     "gradcheck": {"backend", "kernels", "nn", "ops", "random", "tensor"},
     "__init__": {"backend", "gradcheck", "kernels", "nn", "ops", "optim", "random", "tensor"},
 }
-OUTSIDE = {"backend": {"cupy"}, "kernels/gpu": {"cupy"}, "checkpoint": {"safetensors"}, "gradcheck/networks": {"models"}}  # beside numpy
+OUTSIDE = {"backend": {"cupy"}, "checkpoint": {"safetensors"}, "gradcheck/networks": {"models"}}  # beside numpy
 
 
 def imports(path):

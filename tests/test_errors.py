@@ -83,8 +83,10 @@ CASES = [
     (lambda: mt.conv2d(x, np.zeros((4, 3, 3, 3))), TypeError, "conv2d: w must be a Tensor, not ndarray"),
     (lambda: mt.conv2d(tensor(1, 3, 9, 9, dtype=np.float16), w), TypeError, "conv2d: x must be float32 or float64, not float16"),
     # generators and kernels
-    (lambda: Generator(-1), ValueError, "Generator: seed must be in [0, 2^64), not -1"),
-    (lambda: Generator(0, 2**64), ValueError, "Generator: step must be in [0, 2^64)"),
+    (lambda: Generator(-1), ValueError, "Generator: seed must be an integer in [0, 2^64), not -1"),
+    (lambda: Generator(1.5), ValueError, "Generator: seed must be an integer in [0, 2^64), not 1.5"),
+    (lambda: mt.cat([x, x], 5), ValueError, "cat: dim 5 is not an axis"),
+    (lambda: Generator(0, 2**64), ValueError, "Generator: step must be an integer in [0, 2^64)"),
     (lambda: use_kernels("fast").__enter__(), ValueError, "use_kernels: no kernel set 'fast'; there are"),
 ]
 

@@ -178,6 +178,32 @@ def test_the_miniature_has_every_layer_type():
 
 
 @pytest.mark.parametrize("case", list(op_cases()), ids=lambda case: f"{case.op} {case.name}")
+def test_a_case_passes_on_every_kernel_set(case, kernels):
+    gradcheck(case.function, [Tensor(a, requires_grad=True) for a in case.arrays])
+
+
+def test_a_case_reaches_each_fast_convolution():
+    from minitensor.kernels.cpu.conv import _winograd_tiling
+    reached = set()
+    for case in op_cases():
+        if case.name.endswith(("as in conv2", "as in conv3")):
+            (N, C, *_), (F, _, *kernel) = case.arrays[0].shape, case.arrays[1].shape
+            out = case.function(*map(Tensor, case.arrays)).shape[2:]
+            reached.add((kernel[0], bool(_winograd_tiling(N, C, F, tuple(kernel), (1, 1), (1, 1), 1, out))))
+    assert reached == {(5, True), (3, True)}
+
+
+def test_the_miniature_passes_on_every_kernel_set(kernels):
+    network = miniature()
+    inputs, names = network.prepare("cpu")
+    gradcheck(network.forward, inputs, names=names, **network.options)
+
+
+def test_the_full_alexnet_passes():
+    assert command.main(["--op", "alexnet", "--kernels", "cpu"]) == 0
+
+
+@pytest.mark.parametrize("case", list(op_cases()), ids=lambda case: f"{case.op} {case.name}")
 def test_a_case_rejects_a_gradient_wrong_by_a_twentieth_of_a_percent(case):
     """Each case must be able to fail: its inputs' gradients, made 1.0005 times too large, are noticed."""
     inputs = [Tensor(a, requires_grad=True) for a in case.arrays]

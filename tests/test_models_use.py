@@ -4,7 +4,10 @@ import re
 import numpy as np
 import pytest
 
+from data import BuiltinPictures
+from models.datasets import open_test_data
 from models.scores import Scores, best_classes
+from models.settings import Settings
 from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, picture_size, start_models
 
 
@@ -85,8 +88,8 @@ def test_classify_an_empty_folder(run, tmp_path, capsys):
 
 
 def test_a_figure_that_cannot_be_written(run, tmp_path, capsys):
-    assert models("classify", run, run.parent / "pictures" / "val" / "cat" / "0.png", "--figure", tmp_path / "none" / "f.png") == 1
-    assert "cannot write" in complaint(capsys)
+    assert models("classify", run, run.parent / "pictures" / "val" / "cat" / "0.png", "--figure", tmp_path / "none" / "f.png") == 2
+    assert "argument --figure: must be a file in a folder that can be written to" in complaint(capsys)
 
 
 def test_ten_classes_show_five(tmp_path, capsys):
@@ -123,3 +126,8 @@ def test_help_in_a_process_of_its_own():
     process = start_models("--help")
     out, err = process.communicate()
     assert process.returncode == 0 and err == "" and "classify" in out
+
+
+def test_builtin_pictures_are_evaluated_even_for_a_network_trained_on_a_folder():
+    pictures = open_test_data("builtin", Settings(data="/a/folder", pictures=40, image_size=67))
+    assert isinstance(pictures, BuiltinPictures) and len(pictures) == 10

@@ -243,3 +243,15 @@ def test_summary_counts_a_layer_used_twice_once_per_use():
     relu = nn.ReLU()
     lines = nn.summary(nn.Sequential(a=relu, fc=nn.Linear(4, 4, generator=generator()), b=relu), (4,)).splitlines()
     assert sum("ReLU()" in line for line in lines) == 2
+
+
+def test_summary_without_parameters_and_with_a_parameter_of_the_container():
+    assert "2 x 2 x 2" in nn.summary(nn.Sequential(nn.MaxPool2d(2)), (2, 4, 4))
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.scale, self.flatten = nn.Parameter(np.ones(1, np.float32)), nn.Flatten()
+
+        def forward(self, x):
+            return self.flatten(x) * self.scale
+    assert nn.summary(Scaled(), (2, 1, 1)).splitlines()[-1].split() == ["total", "1", "0"]

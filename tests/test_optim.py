@@ -192,3 +192,15 @@ def test_a_schedule_continues_where_it_was_left(make):
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     second.optimizer.load_state_dict(first.optimizer.state_dict())
     assert [step(second) for _ in range(5)] == expected[3:]
+
+
+def test_a_longer_schedule_takes_over_at_its_own_learning_rate():
+    """A run of 3 epochs, resumed to 6: the cosine over 6 is half-way down, not at its end."""
+    def cosine(epochs):
+        return optim.CosineAnnealingLR(optim.SGD([nn.Parameter(np.ones(2))], lr=0.1), epochs)
+    short, long = cosine(3), cosine(6)
+    for _ in range(3):
+        short.step()
+    assert short.optimizer.groups[0]["lr"] == pytest.approx(0)
+    long.load_state_dict({"epoch": short.state_dict()["epoch"]})
+    assert long.optimizer.groups[0]["lr"] == pytest.approx(0.05)

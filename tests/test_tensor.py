@@ -424,3 +424,8 @@ def test_cuda_without_a_gpu_is_one_sentence():
         pytest.skip("this machine has a GPU")
     with pytest.raises(RuntimeError, match="device 'cuda' needs"):
         leaf([1, 2]).to("cuda")
+
+
+def test_a_tensor_is_an_array_and_a_number_to_others():
+    assert np.array_equal(np.asarray(Tensor([[1, 2], [3, 4]])), [[1, 2], [3, 4]])
+    assert float(Tensor([2.5]).sum()) == 2.5

@@ -132,7 +132,8 @@ def _convolutions(rng) -> Iterator[Case]:
         ("depthwise", (2, 4, 6, 6), (4, 1, 3, 3), dict(padding=1, groups=4)),
         ("dilation 2", (1, 2, 9, 9), (3, 2, 3, 3), dict(dilation=2)),
         ("oblong", (2, 2, 9, 7), (3, 2, 2, 4), dict(stride=(3, 1), padding=(0, 2), dilation=(2, 1))),
-        ("3x3, padding 1, many channels", (2, 20, 13, 13), (24, 20, 3, 3), dict(padding=1)),
+        ("3x3, padding 1, as in conv3", (6, 96, 13, 13), (96, 96, 3, 3), dict(padding=1)),
+        ("5x5, padding 2, as in conv2", (2, 48, 27, 27), (64, 48, 5, 5), dict(padding=2)),
     )
     for name, x, w, geometry in geometries:
         yield Case("conv2d", name, lambda x, w, b, g=geometry: ops.conv2d(x, w, b, **g), arrays(x, w))

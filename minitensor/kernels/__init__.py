@@ -1,10 +1,9 @@
 """The contract of the kernels: arrays in, arrays out, no Tensor in sight.
 
-Three sets implement the same functions with the same signatures:
+Two sets implement the same functions with the same signatures:
 
     reference   the textbook, on NumPy and CuPy alike; its docstrings define what every kernel computes
     cpu         the fast NumPy set
-    gpu         the CUDA set
 
 A kernel that a fast set lacks falls back to the reference set. Every argument is explicit and already valid: defaults,
 broadcasting of `3` to `(3, 3)` and error messages belong to `minitensor.ops`.
@@ -15,7 +14,8 @@ Sizes are called                                    and arrays
     H, W     height and width of the input              b, db    (F,)
     KH, KW   height and width of a window               y, dy    (N, F, OH, OW)       the output and its gradient
     OH, OW   height and width of the output
-Shapes are logical: the order in memory is free, kernels accept any strides, and the fast sets return channels-last memory.
+Shapes are logical: the order in memory is free, kernels accept any strides, and the cpu set's
+convolutions and pools return channels-last memory.
 A pair (stride, padding, dilation, kernel_size, image_size) is (vertical, horizontal). Arrays are float32 or float64.
 """
 from collections.abc import Iterator

@@ -17,15 +17,15 @@ def summary(module: Module, input_shape: tuple[int, ...]) -> str:
     try:
         for leaf, name in leaves.items():
             leaf.forward = _recorded(name, leaf, rows)  # type: ignore[method-assign, assignment]
-        first = next(module.parameters()).data
+        like = next(module.parameters(), Tensor(np.zeros(0, np.float32)))
         with no_grad():
-            module(Tensor(to_device(np.zeros((1, *input_shape), first.dtype), Tensor(first).device)))
+            module(Tensor(to_device(np.zeros((1, *input_shape), like.dtype), like.device)))
     finally:
         for leaf in leaves:
             vars(leaf).pop("forward", None)
         for m, was_training in modes:
             m.training = was_training
-    return _table(type(module).__name__, input_shape, rows)
+    return _table(type(module).__name__, input_shape, rows, module.num_parameters())
 
 
 def _recorded(name: str, leaf: Module, rows: list) -> Callable[[Tensor], Tensor]:
@@ -40,11 +40,11 @@ def _recorded(name: str, leaf: Module, rows: list) -> Callable[[Tensor], Tensor]
     return run
 
 
-def _table(title: str, input_shape: tuple[int, ...], rows: list) -> str:
+def _table(title: str, input_shape: tuple[int, ...], rows: list, num_parameters: int) -> str:
     cells = [(name, layer, shape, f"{parameters:,}" if parameters else "", f"{macs:,}" if macs else "")
              for name, layer, shape, parameters, macs in rows]
     header = ("name", "layer", "output", "parameters", "MACs")
-    total = ("total", "", "", f"{sum(r[3] for r in rows):,}", f"{sum(r[4] for r in rows):,}")
+    total = ("total", "", "", f"{num_parameters:,}", f"{sum(r[4] for r in rows):,}")
     widths = [max(len(row[i]) for row in (header, total, *cells)) for i in range(5)]
 
     def line(row):
