@@ -49,8 +49,9 @@ def conv(name: str, C: int, side: int, F: int, kernel: int, stride: int, padding
     geometry = (stride, stride), (padding, padding), (1, 1), 1
 
     def arrays(rng, N):
-        w = images(rng, F, C, kernel, kernel) * np.float32((C * kernel**2)**-0.5)
-        return {"x": images(rng, N, C, side, side), "w": w, "b": rng.standard_normal(F, np.float32), "dy": images(rng, N, F, out, out)}
+        # Whole numbers plus a bias of one half: no rounding moves a sum across the kink of the relu, where gradients would differ for good.
+        x, w, b = np.rint(images(rng, N, C, side, side)), np.rint(images(rng, F, C, kernel, kernel)), np.rint(rng.standard_normal(F, np.float32))
+        return {"x": x, "w": w, "b": b + np.float32(0.5), "dy": images(rng, N, F, out, out)}
 
     def backward(K, a, results):
         gradients = K.conv2d_backward(a["dy"], a["x"], a["w"], results[0], *geometry, (not first, True, True))
