@@ -50,8 +50,9 @@ def conv(name: str, C: int, side: int, F: int, kernel: int, stride: int, padding
 
     def arrays(rng, N):
         # Whole numbers plus a bias of one half: no rounding moves a sum across the kink of the relu, where gradients would differ for good.
-        x, w, b = np.rint(images(rng, N, C, side, side)), np.rint(images(rng, F, C, kernel, kernel)), np.rint(rng.standard_normal(F, np.float32))
-        return {"x": x, "w": w, "b": b + np.float32(0.5), "dy": images(rng, N, F, out, out)}
+        x, w = np.rint(images(rng, N, C, side, side)), np.rint(images(rng, F, C, kernel, kernel))
+        b = np.rint(rng.standard_normal(F, np.float32)) + np.float32(0.5)
+        return {"x": x, "w": w, "b": b, "dy": images(rng, N, F, out, out)}
 
     def backward(K, a, results):
         gradients = K.conv2d_backward(a["dy"], a["x"], a["w"], results[0], *geometry, (not first, True, True))
