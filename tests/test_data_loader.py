@@ -219,6 +219,7 @@ def test_workers_leave_when_the_parent_is_killed(tmp_path):
 
 def test_an_interrupt_of_the_whole_group_leaves_one_traceback(tmp_path):
     done = run_script(tmp_path, """
+        signal.signal(signal.SIGINT, signal.default_int_handler)    # a job started in the background inherits that it is ignored
         batches = iter(DataLoader(Numbered(8), 2, process_id, num_workers=2))
         next(batches)
         os.killpg(0, signal.SIGINT)
