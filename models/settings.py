@@ -48,7 +48,7 @@ CHANGEABLE = ("epochs", "workers", "on_error", "device", "kernels", "save_minute
 PRESETS: dict[str, dict[str, Any]] = {
     # Drawn pictures, nothing to download, and AlexNet in full: a few minutes on two cores.
     "demo": {"data": "builtin", "pictures": 2000, "epochs": 4, "batch_size": 32, "lr": 0.004, "warmup": 60, "dropout": 0.0},
-    # CIFAR-10, enlarged; give --data. Ten minutes on two cores.
+    # CIFAR-10, enlarged; give --data. A quarter of an hour on two cores.
     "cifar10": {"image_size": 99, "width": 0.25, "epochs": 8, "batch_size": 64, "dropout": 0.2},
 }
 
