@@ -72,7 +72,7 @@ def make_parser() -> Parser:
     evaluate.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
     add_data_option(evaluate, "'builtin', or a folder, of which the test pictures are taken (default: those held out in training)")
     evaluate.add_argument("--ten-crop", action="store_true", help="average over ten crops of each picture, as in the paper")
-    add_loading_options(evaluate)
+    add_loading_options(evaluate, default="as in training")
     add_device_options(evaluate)
 
     classify = command("classify", _classify, "Print the five best classes of pictures.")

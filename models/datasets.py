@@ -79,10 +79,9 @@ def preprocessing(settings: Settings) -> dict[str, Any]:
     return {"resize": crop if settings.data == "builtin" else round(crop * MARGIN), "crop": crop, **COLOURS}
 
 
-def train_transform(settings: Settings, pictures: Any) -> Compose:
-    """A random crop (built-in pictures have no margin to crop), a mirrored half, colour noise if asked for."""
-    p = preprocessing(settings)
-    steps: list[Callable] = [Resize(p["resize"]), RandomCrop(p["crop"])]
+def train_transform(settings: Settings, p: dict[str, Any], pictures: Any) -> Compose:
+    """A random crop (built-in pictures have no margin to crop), a mirrored half, colour noise if asked for. p: preprocessing."""
+    steps: list[Callable] = [Resize(p["resize"]), (RandomCrop if settings.random_crop else CenterCrop)(p["crop"])]
     if settings.flip:
         steps.append(RandomHorizontalFlip())
     if settings.pca_noise:

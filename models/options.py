@@ -86,6 +86,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     add_data_option(data, "'builtin'; a folder with train/ and test/ (or val/); one folder of class folders, a fifth of which is "
                     "held out; or a folder with CIFAR-10's official files")
     _setting(data, "pictures", _number(int, 20), "how many built-in pictures to train on; a quarter as many are held out")
+    _setting(data, "random_crop", None, "cut training pictures anywhere, else in the centre", action=argparse.BooleanOptionalAction)
     _setting(data, "flip", None, "mirror half of the training pictures", action=argparse.BooleanOptionalAction)
     _setting(data, "pca_noise", _number(float, 0), "colour noise along the principal components; 0.1 in the paper", metavar="SIGMA")
     add_loading_options(data)
@@ -126,9 +127,10 @@ def add_num_classes(parser) -> None:
                         help="how many (default: 1000)")
 
 
-def add_loading_options(parser) -> None:
-    _setting(parser, "workers", _number(int, 0), "processes that prepare pictures; 0 prepares them between the steps")
-    _setting(parser, "on_error", None, "what to do about an unreadable picture", choices=("stop", "skip"))
+def add_loading_options(parser, default: str = "") -> None:
+    """default: what the help says of it, where it is not that of Settings."""
+    _setting(parser, "workers", _number(int, 0), "processes that prepare pictures; 0 prepares them between the steps", default)
+    _setting(parser, "on_error", None, "what to do about an unreadable picture", default, choices=("stop", "skip"))
 
 
 def add_device_options(parser) -> None:
@@ -138,9 +140,9 @@ def add_device_options(parser) -> None:
              metavar="SET")
 
 
-def _setting(parser, name: str, kind: Any, text: str, **options: Any) -> None:
+def _setting(parser, name: str, kind: Any, text: str, default: Any = "", **options: Any) -> None:
     """An option for one field of Settings. What is not given stays out of the namespace, so that presets and resumed runs can tell."""
-    default = getattr(Settings, name)
+    default = default or getattr(Settings, name)
     if default not in ("", None) and not isinstance(default, bool):
         text += f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
     if kind is not None:

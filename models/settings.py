@@ -10,10 +10,11 @@ from .errors import UsageError
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run's results depend on, and a little that they do not (CHANGEABLE). Saved in every checkpoint."""
+    """Everything that a run is told. Saved in every checkpoint; a resumed run keeps all but the CHANGEABLE ones."""
 
     data: str = ""                  # "builtin", or the absolute path of a folder
     pictures: int = 4000            # how many built-in pictures to train on; a quarter as many are held out
+    random_crop: bool = True        # else the centre
     flip: bool = True               # mirror half of the training pictures
     pca_noise: float = 0.0          # sigma; 0.1 in the paper
 
@@ -43,7 +44,9 @@ class Settings:
     save_minutes: float = 10.0
 
 
-CHANGEABLE = ("epochs", "workers", "on_error", "device", "kernels", "save_minutes")     # when a run is resumed
+# When a run is resumed. Workers and save_minutes change no result; the others may, and are the user's to change: epochs stretches a
+# schedule, device and kernels round differently, on_error decides what happens to a picture that has become unreadable.
+CHANGEABLE = ("epochs", "workers", "on_error", "device", "kernels", "save_minutes")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Drawn pictures, nothing to download, and AlexNet in full: a few minutes on two cores.
@@ -62,7 +65,7 @@ def new_settings(given: dict[str, Any], preset: str | None) -> Settings:
 
 
 def resumed_settings(saved: dict[str, Any], given: dict[str, Any]) -> Settings:
-    """A run's own settings, with those changed that its results do not depend on."""
+    """A run's own settings, with those of CHANGEABLE that were given. Raises UsageError for any other that differs."""
     fixed = [name for name in given if name not in CHANGEABLE and given[name] != saved.get(name)]
     if fixed:
         raise UsageError(f"--{fixed[0].replace('_', '-')} cannot change in a resumed run, which has {saved.get(fixed[0])!r}; "

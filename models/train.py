@@ -26,7 +26,7 @@ def _start(out: str | None, settings: Settings) -> int:
     with machine(settings.device, settings.kernels):
         pictures = open_data(settings)
         training = Training(settings, pictures[0].classes, preprocessing(settings))
-        loaders = _loaders(settings, pictures)
+        loaders = _loaders(training, pictures)
         folder = RunFolder.create(out, training.header)             # last, when nothing else can be wrong
         with Trainer(training, loaders, folder) as trainer:
             return trainer.run()
@@ -45,14 +45,15 @@ def _resume(path: str, given: dict[str, Any]) -> int:
         pictures = open_data(settings)
         if list(pictures[0].classes) != info["classes"]:
             raise UserError(f"{settings.data} no longer has the {len(info['classes'])} classes that {path} was trained on")
-        loaders = _loaders(settings, pictures)
+        loaders = _loaders(training, pictures)
         folder.rewind(training.progress.step, training.progress.epoch)
         with Trainer(training, loaders, folder) as trainer:
             return trainer.run()
 
 
-def _loaders(settings: Settings, pictures: tuple[Any, Any]) -> tuple[Any, Any]:
+def _loaders(training: Training, pictures: tuple[Any, Any]) -> tuple[Any, Any]:
+    settings, p = training.settings, training.header["preprocessing"]
     train_pictures, test_pictures = pictures
     with told(ValueError):
-        return (make_loader(train_pictures, train_transform(settings, train_pictures), settings, shuffle=True),
-                make_loader(test_pictures, test_transform(preprocessing(settings)), settings, shuffle=False))
+        return (make_loader(train_pictures, train_transform(settings, p, train_pictures), settings, shuffle=True),
+                make_loader(test_pictures, test_transform(p), settings, shuffle=False))
