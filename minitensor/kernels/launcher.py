@@ -1,0 +1,246 @@
+"""The one way from Python to a CUDA kernel: compile once, check every argument, cast, launch, and name what failed.
+
+A kernel is an `extern "C" __global__` function in `minitensor/kernels/cuda/*.cu`, where REAL is the dtype of the call. CuPy checks nothing
+and passes a Python int as `long long` whatever the kernel expects, so the launcher reads the kernel's parameters from the source.
+
+The first lines of a file state what it is compiled for, one combination a line, and nothing else can be launched:
+
+    // variant: float32
+    // variant: float32 -DPRECISION=1 -arch=sm_90a
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import Array, device_of
+
+FOLDER = Path(__file__).parent / "cuda"
+REAL = {"float32": "float", "float64": "double"}
+STATIC_LIMIT = 48 * 1024        # bytes of shared memory beyond which a kernel has to ask for more
+TYPES = {
+    "float": np.float32, "double": np.float64, "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32,
+    "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8, "signed char": np.int8,
+    "unsigned short": np.uint16, "short": np.int16, "bool": np.bool_, "uint8_t": np.uint8, "int32_t": np.int32, "uint32_t": np.uint32,
+    "int64_t": np.int64, "uint64_t": np.uint64, "uint16_t": np.uint16,
+}
+
+
+class Variant(NamedTuple):
+    """One combination that a file is compiled for."""
+    dtype: str
+    options: tuple[str, ...]
+
+
+class Parameter(NamedTuple):
+    """One parameter of a kernel; dtype is of the value or of what the pointer points to (None: any)."""
+    name: str
+    dtype: np.dtype | None
+    pointer: bool
+    const: bool
+    restrict: bool
+
+
+class Kernel(NamedTuple):
+    """A compiled kernel and what it expects; device tells where its arrays live."""
+    function: Any
+    parameters: tuple[Parameter, ...]
+    device: str
+
+
+def launch(file: str, kernel: str, args: Sequence, *, dtype: Any, items: int | None = None, grid: int | tuple[int, ...] | None = None,
+           threads: int | tuple[int, ...] = 256, options: tuple[str, ...] = (), shared_bytes: int = 0, layout: str = "C") -> None:
+    """Run a kernel of file on blocks of threads: `grid` of them, or as many as `items` threads need. No block at all is no launch.
+
+    args     arrays, None (a null pointer), Python or NumPy numbers, in the order of the kernel's parameters
+    dtype    float32 or float64: the kernel's REAL
+    options  for the compiler, as on a variant line of the file
+    layout   what the arrays promise: "C", C-contiguous; "channels_last", their 4-d arrays (N, C, H, W) run N, H, W, C in memory;
+             "dense", any gap-free order, the same for all arrays of the first one's shape
+
+    Raises TypeError or ValueError for an argument that does not fit, RuntimeError when compiling or launching fails.
+    """
+    blocks = _triple(-(-items // _count(threads)) if grid is None else grid)        # type: ignore[operator]
+    if not all(blocks):
+        return
+    compiled = _kernel(file, kernel, np.dtype(dtype).name, options)
+    try:
+        values = _checked(compiled, args, layout)
+        if shared_bytes > STATIC_LIMIT:
+            compiled.function.max_dynamic_shared_size_bytes = shared_bytes
+        compiled.function(blocks, _triple(threads), values, shared_mem=shared_bytes)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise type(error)(f"{kernel} ({file}): {error}") from None
+    except Exception as error:
+        raise RuntimeError(f"CUDA kernel {kernel} ({file}) failed on {blocks} blocks of {threads} threads with {shared_bytes} bytes of "
+                           f"shared memory, arguments {_described(compiled, args)}: {error}") from error
+
+
+def _triple(size: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (size, 1, 1) if isinstance(size, int) else size + (1,) * (3 - len(size))
+
+
+def _count(threads: int | tuple[int, ...]) -> int:
+    return threads if isinstance(threads, int) else int(np.prod(threads))
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------------
+
+def _checked(kernel: Kernel, args: Sequence, layout: str) -> tuple:
+    """args as the driver takes them: arrays as they are, numbers in the type of their parameter."""
+    if len(args) != len(kernel.parameters):
+        raise TypeError(f"takes {len(kernel.parameters)} arguments {_names(kernel)}, not {len(args)}")
+    dense = next((_order(a) for a in args if hasattr(a, "strides") and a.ndim), None) if layout == "dense" else None
+    values = []
+    for parameter, value in zip(kernel.parameters, args):
+        if not parameter.pointer:
+            if hasattr(value, "ndim") and value.ndim:
+                raise TypeError(f"{parameter.name} must be a number, not an array {value.shape}")
+            value = parameter.dtype.type(value)                                     # type: ignore[union-attr]
+        elif value is None:
+            value = np.uintp(0)
+        else:
+            _check_array(parameter, value, kernel.device, layout, dense)
+        values.append(value)
+    return tuple(values)
+
+
+def _check_array(parameter: Parameter, array: Array, device: str, layout: str, dense: tuple[int, ...] | None) -> None:
+    if not hasattr(array, "strides"):
+        raise TypeError(f"{parameter.name} must be an array or None, not {array!r}")
+    if device_of(array) != device:
+        raise ValueError(f"{parameter.name} {array.shape} lives on device {device_of(array)!r}, not {device!r}")
+    if parameter.dtype is not None and array.dtype != parameter.dtype:
+        raise TypeError(f"{parameter.name} {array.shape} must be {parameter.dtype}, not {array.dtype}")
+    if layout == "channels_last" and array.ndim == 4:
+        array = array.transpose(0, 2, 3, 1)
+    elif dense and array.ndim == len(dense):
+        array = array.transpose(dense)
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{parameter.name} {array.shape} with strides {array.strides} must be contiguous in layout {layout!r}")
+
+
+def _order(array: Array) -> tuple[int, ...]:
+    """The axes from the slowest to the fastest in memory."""
+    return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+
+
+def _names(kernel: Kernel) -> str:
+    return "(" + ", ".join(p.name for p in kernel.parameters) + ")"
+
+
+def _described(kernel: Kernel, args: Sequence) -> str:
+    """x (2, 3, 4) float32, N 2, …"""
+    return ", ".join(f"{p.name} {a.shape} {a.dtype}" if hasattr(a, "strides") else f"{p.name} {a}" for p, a in zip(kernel.parameters, args))
+
+
+# ---- compiling -------------------------------------------------------------------------------------------------------------
+
+def compile_module(source: str, options: tuple[str, ...]) -> Any:
+    """CuPy's module of a source: `get_function(name)` gives a kernel. The one place where a test puts a stand-in."""
+    import cupy
+    return cupy.RawModule(code=source, options=options)
+
+
+@cache
+def _kernel(file: str, kernel: str, dtype: str, options: tuple[str, ...]) -> Kernel:
+    source, defines = source_of(file), compiler_options(file, dtype, options)
+    parameters = parameters_of(source, kernel, defines)
+    module = _module(file, dtype, options)
+    return Kernel(module.get_function(kernel), parameters, getattr(module, "device", "cuda"))
+
+
+@cache
+def _module(file: str, dtype: str, options: tuple[str, ...]) -> Any:
+    try:
+        module = compile_module(source_of(file), compiler_options(file, dtype, options))
+        if hasattr(module, "compile"):          # CuPy compiles late: its error belongs here
+            module.compile()
+        return module
+    except ImportError:
+        raise
+    except Exception as error:
+        raise RuntimeError(f"{file} does not compile for {dtype} with options {options}: {error}") from error
+
+
+def forget_modules() -> None:
+    """Compile again from now on: for whoever replaces `compile_module`."""
+    for remembered in (_kernel, _module):
+        remembered.cache_clear()
+
+
+def compiler_options(file: str, dtype: str, options: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """All options of one variant. Raises ValueError for a combination that file does not state."""
+    if Variant(dtype, options) not in variants(file):
+        raise ValueError(f"{file} states no variant: {' '.join((dtype, *options))}")
+    return ("-std=c++17", f"-DREAL={REAL[dtype]}", *options)
+
+
+@cache
+def variants(file: str) -> tuple[Variant, ...]:
+    """The combinations that file states it is compiled for."""
+    lines = re.findall(r"^// variant: (.*)$", (FOLDER / file).read_text(), re.MULTILINE)
+    return tuple(Variant(words[0], tuple(words[1:])) for words in map(str.split, lines))
+
+
+@cache
+def source_of(file: str) -> str:
+    """The text of file with each of its own headers in the place of its first #include: CuPy's cache does not look into those."""
+    return "\n".join(_inlined(file, set()))
+
+
+def _inlined(file: str, seen: set[str]) -> list[str]:
+    seen.add(file)
+    lines = [f'#line 1 "{file}"']
+    for number, line in enumerate((FOLDER / file).read_text().splitlines(), 1):
+        header = re.fullmatch(r'\s*#include\s+"(.+)"\s*', line)
+        if header:
+            lines += [*(_inlined(header[1], seen) if header[1] not in seen else ()), f'#line {number + 1} "{file}"']
+        elif line.strip() != "#pragma once":
+            lines.append(line)
+        else:
+            lines.append("")
+    return lines
+
+
+# ---- what a source says about its kernels -----------------------------------------------------------------------------------
+
+KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s+)?(\w+)\s*\(([^)]*)\)')
+
+
+def kernels_in(source: str) -> list[str]:
+    """Names of the kernels that source defines."""
+    return [name for name, _ in KERNEL.findall(_without_comments(source))]
+
+
+def parameters_of(source: str, kernel: str, options: tuple[str, ...]) -> tuple[Parameter, ...]:
+    """The parameters of a kernel. Raises ValueError where source has no such kernel, or a type is not understood."""
+    text = _without_comments(source)
+    aliases = {name: kind for kind, name in re.findall(r"typedef\s+([\w ]+?)\s+(\w+);", text)}
+    aliases |= dict(re.findall(r"using\s+(\w+)\s*=\s*([\w ]+?)\s*;", text))
+    aliases |= dict(option[2:].split("=", 1) for option in options if option.startswith("-D") and "=" in option)
+    lists = [parameters for name, parameters in KERNEL.findall(text) if name == kernel]
+    if not lists:
+        raise ValueError(f"no kernel {kernel!r}; there are {', '.join(kernels_in(source))}")
+    return tuple(_parameter(text, aliases) for text in lists[0].split(",") if text.strip())
+
+
+def _parameter(text: str, aliases: dict[str, str]) -> Parameter:
+    *words, name = re.findall(r"\w+|\*", text)
+    kind = " ".join(w for w in words if w not in ("const", "__restrict__", "*"))
+    while kind in aliases:
+        kind = aliases[kind]
+    pointer = "*" in words
+    if kind not in TYPES and not pointer:
+        raise ValueError(f"parameter {name!r} has the unknown type {kind!r}")
+    dtype = np.dtype(TYPES[kind]) if kind in TYPES else None
+    return Parameter(name, dtype, pointer, "const" in words, "__restrict__" in words)
+
+
+def _without_comments(source: str) -> str:
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", source, flags=re.DOTALL)
