@@ -65,6 +65,20 @@ def _data_source(text: str) -> str:
     return text if text == "builtin" else os.path.abspath(text)
 
 
+def _named_number(text: str) -> tuple[str, float]:
+    name, equals, number = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"must be a layer and a number such as fc8=0.001, not {text!r}")
+    return name, _number(float, 0)(number)
+
+
+class _Table(argparse.Action):
+    """Pairs become a dict."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, dict(values))
+
+
 def new_file(text: str) -> str:
     """A file that is written at the end: its folder is looked for at the beginning."""
     folder = os.path.dirname(text) or "."
@@ -101,7 +115,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     _setting(learning, "lr", _number(float, 0), "learning rate; biases learn at twice the rate and do not decay")
     _setting(learning, "warmup", _number(int, 0), "steps over which the learning rate rises to its full height")
     _setting(learning, "momentum", _number(float, 0, 1, open_high=True), "momentum")
-    _setting(learning, "weight_decay", _number(float, 0), "weight decay")
+    _setting(learning, "weight_decay", _number(float, 0), "weight decay; biases have none")
+    _setting(learning, "layer_weight_decay", _named_number, "weight decay of single layers, such as fc8=0.001", nargs="+",
+             action=_Table, metavar="LAYER=N")
     _setting(learning, "label_smoothing", _number(float, 0, 1), "how much of each target goes to all classes alike")
     _setting(learning, "schedule", None, "how the learning rate falls, epoch by epoch", choices=SCHEDULES)
     _setting(learning, "step_size", _number(int, 1), "step: epochs between cuts (default: a third of all)")

@@ -29,6 +29,7 @@ class Settings:
     warmup: int = 100               # steps
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    layer_weight_decay: dict[str, float] | None = None     # of the layers that differ from weight_decay
     label_smoothing: float = 0.0
     schedule: str = "cosine"
     step_size: int | None = None    # epochs; None: a third of all

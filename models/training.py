@@ -12,6 +12,7 @@ from minitensor.backend import to_numpy, xp_of
 
 from .alexnet import AlexNet
 from .errors import UserError, told
+from .groups import parameter_groups
 from .saved import VELOCITY, header
 from .settings import Settings
 
@@ -62,13 +63,9 @@ class Training:
                                    init=settings.init)
         self.network.to(settings.device)
         self.header = {**header(self.network, classes, preprocessing), "settings": asdict(settings)}
-        named = dict(self.network.named_parameters())
-        weights = [name for name in named if not name.endswith("bias")]
-        biases = [name for name in named if name.endswith("bias")]
-        self.names = weights + biases
-        self.optimizer = optim.SGD([{"params": [named[name] for name in weights], "weight_decay": settings.weight_decay},
-                                    {"params": [named[name] for name in biases], "lr": 2 * settings.lr}],
-                                   lr=settings.lr, momentum=settings.momentum)
+        with told(ValueError):
+            self.names, groups = parameter_groups(self.network, settings)
+        self.optimizer = optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
         self.schedule = make_schedule(settings, self.optimizer)
 
     @property

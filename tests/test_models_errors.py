@@ -40,6 +40,7 @@ def run(trained, tmp_path):
     (["train", "--image-size", "66"], "--image-size: must be at least 67 pixels"),
     (["train", "--batch-size", "2.5"], "--batch-size: must be a whole number at least 1, not '2.5'"),
     (["train", "--schedule", "linear"], "'linear'"),
+    (["train", "--layer-weight-decay", "1"], "must be a layer and a number such as fc8=0.001, not '1'"),
     (["train", "--data", "builtin", "--kernels", "magic"], "no kernel set 'magic'"),
     (["train", "--resume", "somewhere", "--out", "elsewhere"], "leave out --out"),
     (["classify", "somewhere"], "PICTURE"),
@@ -67,6 +68,12 @@ def test_missing_extras_are_named_with_the_pip_command(monkeypatch, capsys):
 
 def train_on(folder, out, *more):
     return models("train", "--data", folder, *TINY, "--epochs", 1, "--out", out, *more)
+
+
+def test_a_weight_decay_for_no_layer(tmp_path, capsys):
+    assert models(*BUILTIN, "--layer-weight-decay", "fc9=1", "--out", tmp_path / "run") == 1
+    assert "the network has no layer 'fc9'; its layers: conv1, " in complaint(capsys)
+    assert not (tmp_path / "run").exists()
 
 
 def test_no_data_folder(tmp_path, capsys):

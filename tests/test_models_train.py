@@ -9,6 +9,7 @@ import pytest
 from data import CIFAR10
 from minitensor import checkpoint
 from models import trainer
+from models.groups import parameter_groups
 from models.datasets import preprocessing, test_transform as held_out_transform, train_transform
 from models.settings import PRESETS, Settings, new_settings
 from models.training import Training
@@ -48,6 +49,20 @@ def test_biases_learn_twice_as_fast_and_do_not_decay(whole_run):
     _, info = checkpoint.load(whole_run / "latest.safetensors")
     weights, biases = info["optimizer"]
     assert biases["lr"] == 2 * weights["lr"] and (weights["weight_decay"], biases["weight_decay"]) == (5e-4, 0)
+
+
+def test_single_layers_have_a_weight_decay_of_their_own(tmp_path):
+    run = tmp_path / "run"
+    assert models(*BUILTIN, "--epochs", 1, "--weight-decay", 0.004, "--layer-weight-decay", "fc7=0.5", "fc8=1", "--out", run) == 0
+    settings = Settings(**checkpoint.load(run / "latest.safetensors")[1]["settings"])
+    network = Training(settings, ["a", "b"], {}).network
+    parameters = dict(network.named_parameters())
+    names, groups = parameter_groups(network, settings)
+    assert sorted(names) == sorted(parameters)
+    assert [parameters[name] for name in names] == [p for group in groups for p in group["params"]]
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    for name, parameter in parameters.items():
+        assert decay[id(parameter)] == (0 if name.endswith("bias") else {"fc7": 0.5, "fc8": 1}.get(name.split(".")[0], 0.004))
 
 
 def test_the_learning_rate_warms_up(whole_run):

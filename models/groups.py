@@ -1,0 +1,40 @@
+"""How fast each parameter learns and how much it decays: the groups of the optimiser."""
+from __future__ import annotations
+
+from typing import Any
+
+from minitensor import nn
+
+from .settings import Settings
+
+BIAS_LR = 2.0       # biases learn at twice the rate and do not decay, in the 2012 code as in Caffe
+
+
+def parameter_groups(network: nn.Module, settings: Settings) -> tuple[list[str], list[dict[str, Any]]]:
+    """(the names of network's parameters in the order of the optimiser, its groups: one for each pair of learning rate and decay).
+
+    Raises ValueError for a layer in settings.layer_weight_decay that network does not have.
+    """
+    parameters = dict(network.named_parameters())
+    layers = {_layer(name): None for name in parameters}
+    for layer in settings.layer_weight_decay or {}:
+        if layer not in layers:
+            raise ValueError(f"--layer-weight-decay: the network has no layer {layer!r}; its layers: {', '.join(layers)}")
+    members: dict[tuple[float, float], list[str]] = {}
+    for name in parameters:
+        members.setdefault(_rates(name, settings), []).append(name)
+    groups = [{"params": [parameters[name] for name in names], "lr": lr, "weight_decay": weight_decay}
+              for (lr, weight_decay), names in members.items()]
+    return [name for names in members.values() for name in names], groups
+
+
+def _rates(name: str, settings: Settings) -> tuple[float, float]:
+    """(learning rate, weight decay) of the parameter called name."""
+    if name.endswith("bias"):
+        return BIAS_LR * settings.lr, 0.0
+    return settings.lr, (settings.layer_weight_decay or {}).get(_layer(name), settings.weight_decay)
+
+
+def _layer(name: str) -> str:
+    """"conv1" of "conv1.weight"."""
+    return name.rpartition(".")[0]
