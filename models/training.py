@@ -10,8 +10,8 @@ import numpy as np
 from minitensor import Generator, Tensor, cross_entropy, optim
 from minitensor.backend import to_numpy, xp_of
 
-from .alexnet import AlexNet
 from .errors import UserError, told
+from .family import build
 from .groups import parameter_groups
 from .saved import VELOCITY, header
 from .settings import Settings
@@ -59,8 +59,7 @@ class Training:
         self.settings, self.progress = settings, Progress()
         self.generator = Generator(settings.seed)
         with told(ValueError):
-            self.network = AlexNet(len(classes), settings.image_size, settings.width, settings.dropout, generator=self.generator,
-                                   init=settings.init)
+            self.network = build(settings.network, len(classes), **settings.network_config, generator=self.generator, init=settings.init)
         self.network.to(settings.device)
         self.header = {**header(self.network, classes, preprocessing), "settings": asdict(settings)}
         with told(ValueError):
