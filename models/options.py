@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from minitensor.backend import DEVICES
 
 from .family import ABLATIONS, FAMILY, INITS
-from .settings import PRESETS, Settings
+from .settings import NORMALIZATIONS, PRESETS, Settings
 
 OWN = "the network's own"
 SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine")
@@ -94,9 +94,14 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     add_data_option(data, "'builtin'; a folder with train/ and test/ (or val/); one folder of class folders, a fifth of which is "
                     "held out; or a folder with CIFAR-10's official files")
     _setting(data, "pictures", _number(int, 20), "how many built-in pictures to train on; a quarter as many are held out")
+    _setting(data, "resize", _number(int, 1), "the shorter side of a picture before it is cropped, in pixels (default: 256/227 of the "
+             "crop; built-in pictures have the crop's size)")
     _setting(data, "random_crop", None, "cut training pictures anywhere, else in the centre", action=argparse.BooleanOptionalAction)
     _setting(data, "flip", None, "mirror half of the training pictures", action=argparse.BooleanOptionalAction)
     _setting(data, "pca_noise", _number(float, 0), "colour noise along the principal components; 0.1 in the paper", metavar="SIGMA")
+    _setting(data, "normalize", None, "what pixels become: imagenet subtracts the mean colour of ImageNet's pictures and divides by its "
+             "deviation; mean-pixel and mean-image subtract that of the training pictures from bytes, as in the paper",
+             choices=NORMALIZATIONS)
     add_loading_options(data)
 
     network = parser.add_argument_group("network")

@@ -11,11 +11,23 @@ from .errors import UserError, told
 from .family import FAMILY, Network, build
 
 VELOCITY = "velocity."
+MEAN_IMAGE = "preprocessing.mean_image"
 
 
 def header(network: Network, classes: list[str], preprocessing: dict[str, Any]) -> dict[str, Any]:
     """What it takes to build the network again and to show it pictures."""
     return {"network": network.name, "config": network.config, "classes": list(classes), "preprocessing": preprocessing}
+
+
+def in_json(header: dict[str, Any]) -> dict[str, Any]:
+    """header without the arrays in it, which JSON cannot hold and a checkpoint holds beside the parameters (picture_arrays)."""
+    return {**header, "preprocessing": {key: value for key, value in header["preprocessing"].items() if key != "mean_image"}}
+
+
+def picture_arrays(header: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays in header by the names they have in a checkpoint."""
+    p = header["preprocessing"]
+    return {MEAN_IMAGE: p["mean_image"]} if "mean_image" in p else {}
 
 
 def load_checkpoint(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -26,6 +38,8 @@ def load_checkpoint(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     name = str(info["network"]).lower()         # the first checkpoints say AlexNet
     if name not in FAMILY:
         raise UserError(f"{path} holds a network called {info['network']}, not one of {', '.join(FAMILY)}")
+    if MEAN_IMAGE in arrays:
+        info["preprocessing"]["mean_image"] = arrays.pop(MEAN_IMAGE)
     return arrays, {**info, "network": name}
 
 

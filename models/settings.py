@@ -16,9 +16,11 @@ class Settings:
 
     data: str = ""                  # "builtin", or the absolute path of a folder
     pictures: int = 4000            # how many built-in pictures to train on; a quarter as many are held out
+    resize: int | None = None       # the shorter side, before a crop; None: 256/227 of image_size, or image_size for built-in pictures
     random_crop: bool = True        # else the centre
     flip: bool = True               # mirror half of the training pictures
     pca_noise: float = 0.0          # sigma; 0.1 in the paper
+    normalize: str = "imagenet"     # one of NORMALIZATIONS, which preprocessing.py explains
 
     network: str = "alexnet"        # a name in the family
     image_size: int = 227
@@ -53,6 +55,8 @@ class Settings:
         """The arguments of `family.build` but for the name and the number of classes."""
         return {name: getattr(self, name) for name in ("image_size", "width", "dropout", "ablations")}
 
+
+NORMALIZATIONS = ("imagenet", "mean-pixel", "mean-image")
 
 # When a run is resumed. Workers and save_minutes change no result; the others may, and are the user's to change: epochs stretches a
 # schedule, device and kernels round differently, on_error decides what happens to a picture that has become unreadable.
