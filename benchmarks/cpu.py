@@ -81,7 +81,7 @@ def measure_sgd(parameters: int, torch: Any, seconds: float, rounds: tuple[int, 
     update = 1e-4, 0.9, 5e-4, False                                         # lr, momentum, weight_decay, nesterov
     for name in SETS:
         _check_sgd(name, w[:1000], v[:1000], dw[:1000], update)
-    contestants = {name: timed(partial(kernel_set(name).sgd, w, v, dw, *update)) for name in SETS}
+    contestants = {name: timed(partial(kernel_set(name).sgd, [w], [v], [dw], *update)) for name in SETS}
     if torch is not None:
         for name, options in zip(torch_side.LAYOUTS, ({}, {"fused": True})):
             contestants[name] = timed(torch_side.sgd(torch, w, dw, *update[:3], options).step)
@@ -93,7 +93,7 @@ def measure_sgd(parameters: int, torch: Any, seconds: float, rounds: tuple[int, 
 def _check_sgd(name: str, w: np.ndarray, v: np.ndarray, dw: np.ndarray, update: tuple) -> None:
     lr, momentum, weight_decay, _ = update
     new_w, new_v = w.copy(), v.copy()
-    kernel_set(name).sgd(new_w, new_v, dw, *update)
+    kernel_set(name).sgd([new_w], [new_v], [dw], *update)
     expected = momentum * v - lr * (dw + weight_decay * w)
     _compare(f"sgd, {name}", new_v, expected, 1e-5)
     _compare(f"sgd, {name}", new_w, w + expected, 1e-5)

@@ -3,9 +3,9 @@ from data.datasets import CIFAR10, ImageFolder, Subset, split
 from data.images import UnreadableImage, load_image
 from data.loader import DataLoader
 from data.pictures import BuiltinPictures
-from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean,
+from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize,
                              TenCrop)
 from data.workers import DeadWorker
 
 __all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker", "ImageFolder", "Normalize", "PCANoise",
-           "RandomCrop", "RandomHorizontalFlip", "Resize", "Subset", "SubtractMean", "TenCrop", "UnreadableImage", "load_image", "split"]
+           "RandomCrop", "RandomHorizontalFlip", "Resize", "Subset", "TenCrop", "UnreadableImage", "load_image", "split"]

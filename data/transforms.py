@@ -1,8 +1,7 @@
 """From a decoded picture to the network's input, as in the 2012 paper (section 4.1), step by small step.
 
 Each step is called as `step(image, rng)`, with image uint8 (H, W, 3) and rng a NumPy Generator (which steps without chance ignore).
-All steps but SubtractMean and Normalize keep the dtype. Bytes are four times less to move than floats, so the conversion comes last,
-once, unless each pixel has a mean of its own, which must be subtracted before the picture is cropped or mirrored.
+Every step but Normalize keeps uint8: bytes are four times less to move than floats, so the conversion comes last, once.
 """
 import numpy as np
 from PIL import Image
@@ -109,8 +108,8 @@ class RandomHorizontalFlip:
 
 
 def mirror(image):
-    pixels = np.ascontiguousarray(image).view(f"V{3 * image.itemsize}")         # a pixel moved as one item moves faster than its three
-    return np.ascontiguousarray(pixels[:, ::-1]).view(image.dtype)
+    pixels = np.ascontiguousarray(image).view("V3")     # a pixel moved as one item moves faster than its three bytes
+    return np.ascontiguousarray(pixels[:, ::-1]).view(np.uint8)
 
 
 class PCANoise:
@@ -192,23 +191,6 @@ class TenCrop:
 
     def __repr__(self):
         return f"TenCrop({self.size})"
-
-
-class SubtractMean:
-    """Pixel by pixel the mean picture `mean` (H, W, 3), of the same size: uint8 (H, W, 3) -> float32 (H, W, 3) (2012 paper, section 2)."""
-
-    def __init__(self, mean):
-        self.mean = np.asarray(mean, np.float32)
-        if self.mean.ndim != 3 or self.mean.shape[2] != 3 or not np.isfinite(self.mean).all():
-            raise ValueError(f"SubtractMean: mean must be a picture (H, W, 3) of finite numbers, not {self.mean.shape}")
-
-    def __call__(self, image, rng):
-        if image.shape != self.mean.shape:
-            raise ValueError(f"{self!r}: the picture is {image.shape[0]} x {image.shape[1]}; put a Resize and a CenterCrop before")
-        return image - self.mean
-
-    def __repr__(self):
-        return f"SubtractMean({self.mean.shape[0]} x {self.mean.shape[1]})"
 
 
 class Normalize:

@@ -48,11 +48,10 @@ class SGD:
                                    "call backward first, drop its result, or compute it under no_grad")
         velocities = iter(self.velocities)
         for group in self.groups:
-            hyperparameters = [group[name] for name in HYPERPARAMETERS]
-            for parameter in group["params"]:
-                v, w = next(velocities), parameter.data
-                if parameter.grad is not None:
-                    kernels_for(w).sgd(w, v, parameter.grad, *hyperparameters)
+            arrays = [(p.data, v, p.grad) for p, v in zip(group["params"], velocities) if p.grad is not None]
+            if arrays:
+                ws, vs, dws = zip(*arrays)
+                kernels_for(ws[0]).sgd(ws, vs, dws, *(group[name] for name in HYPERPARAMETERS))
 
     def zero_grad(self) -> None:
         for parameter in self._parameters():

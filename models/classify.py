@@ -12,8 +12,8 @@ import numpy as np
 from data import UnreadableImage, load_image
 from data.datasets import SUFFIXES
 
+from .datasets import test_transform
 from .errors import UserError
-from .preprocessing import test_transform
 from .scores import best_classes, log_probabilities
 from .plots import new_figure
 from .run import checkpoint_path, write_file

@@ -1,4 +1,4 @@
-"""From the name of a source to pictures in batches: what is trained on, and what is held out."""
+"""From the name of a source to pictures in batches: what is trained on, what is held out, and what is done to each picture."""
 from __future__ import annotations
 
 import os
@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import data
-from data import BuiltinPictures, CIFAR10, Compose, DataLoader, ImageFolder, UnreadableImage
+from data import BuiltinPictures, CIFAR10, CenterCrop, Compose, DataLoader, ImageFolder, Normalize, PCANoise, RandomCrop
+from data import RandomHorizontalFlip, Resize, TenCrop, UnreadableImage
 
 from .errors import UserError, told
 from .settings import Settings
@@ -16,6 +17,8 @@ TEST_FOLDERS = ("test", "val")
 ON_ERROR = {"stop": "raise", "skip": "skip"}  # the command line's words for the loader's
 HELD_OUT = 0.2                              # of a folder that has no test pictures of its own
 TRAIN_SEED, TEST_SEED = 0, 1                # of built-in pictures: always the same, whatever a run's seed
+MARGIN = 256 / 227                          # a folder's pictures are made this much larger than the crops taken from them
+COLOURS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}        # of ImageNet's pictures
 
 
 # ---- sources ------------------------------------------------------------------------------------------------------------------
@@ -66,6 +69,29 @@ def _is_cifar10(folder: str) -> bool:
 def _test_folder(source: str) -> str | None:
     folders = (os.path.join(source, name) for name in TEST_FOLDERS)
     return next(filter(os.path.isdir, folders), None)
+
+
+# ---- what is done to each picture -----------------------------------------------------------------------------------------------
+
+def preprocessing(settings: Settings) -> dict[str, Any]:
+    """What a checkpoint must remember to see pictures as in training: {"resize", "crop": pixels, "mean", "std": of red, green, blue}."""
+    crop = settings.image_size
+    return {"resize": crop if settings.data == "builtin" else round(crop * MARGIN), "crop": crop, **COLOURS}
+
+
+def train_transform(settings: Settings, p: dict[str, Any], pictures: Any) -> Compose:
+    """A random crop (built-in pictures have no margin to crop), a mirrored half, colour noise if asked for. p: preprocessing."""
+    steps: list[Callable] = [Resize(p["resize"]), (RandomCrop if settings.random_crop else CenterCrop)(p["crop"])]
+    if settings.flip:
+        steps.append(RandomHorizontalFlip())
+    if settings.pca_noise:
+        with told(UnreadableImage):
+            steps.append(PCANoise.fit(pictures, settings.pca_noise, on_error=ON_ERROR[settings.on_error]))
+    return Compose([*steps, Normalize(p["mean"], p["std"])])
+
+
+def test_transform(p: dict[str, Any], ten_crop: bool = False) -> Compose:
+    return Compose([Resize(p["resize"]), (TenCrop if ten_crop else CenterCrop)(p["crop"]), Normalize(p["mean"], p["std"])])
 
 
 # ---- batches ------------------------------------------------------------------------------------------------------------------

@@ -74,11 +74,12 @@ def test_data_imports_numpy_and_pillow_only(file):
 def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
     import inspect
 
-    from minitensor.kernels import KERNELS, cpu, reference
+    from minitensor.kernels import KERNELS, cpu, gpu, reference
     for name in KERNELS:
-        if hasattr(cpu, name):
-            fast, textbook = (list(inspect.signature(getattr(kernels, name)).parameters) for kernels in (cpu, reference))
-            assert fast == textbook, name
+        for fast in (cpu, gpu):
+            if hasattr(fast, name):
+                arguments, textbook = (list(inspect.signature(getattr(kernels, name)).parameters) for kernels in (fast, reference))
+                assert arguments == textbook, name
 
 
 def loaded_by(statement):

@@ -155,10 +155,10 @@ def test_sgd(x, other_layout, momentum, weight_decay, nesterov):
     """w, v, dw in one order or in several, contiguous or not."""
     w, v, dw = x.new(), laid_out(x.new(*x.shape) * 0.5, x.layout), laid_out(x.new() - 1, other_layout)
     expected_w, expected_v = w.copy(), v.copy()
-    REFERENCE.sgd(expected_w, expected_v, dw, 0.1, momentum, weight_decay, nesterov)
+    REFERENCE.sgd([expected_w], [expected_v], [dw], 0.1, momentum, weight_decay, nesterov)
     for n in (1, 2, 3):
         threads.set_num_threads(n)
         actual_w, actual_v = laid_out(w.copy(), x.layout), laid_out(v.copy(), x.layout)
-        assert CPU.sgd(actual_w, actual_v, dw, 0.1, momentum, weight_decay, nesterov) is None
+        assert CPU.sgd([actual_w], [actual_v], [dw], 0.1, momentum, weight_decay, nesterov) is None
         assert_close(actual_w, expected_w, TOLERANCE[w.dtype.name])
         assert_close(actual_v, expected_v, TOLERANCE[w.dtype.name])

@@ -1,9 +1,10 @@
 """The contract of the kernels: arrays in, arrays out, no Tensor in sight.
 
-Two sets implement the same functions with the same signatures:
+Three sets implement the same functions with the same signatures:
 
     reference   the textbook, on NumPy and CuPy alike; its docstrings define what every kernel computes
     cpu         the fast NumPy set
+    cuda        the fast CuPy set: kernels in CUDA C++, in `cuda/*.cu`, called from `gpu/`
 
 A kernel that a fast set lacks falls back to the reference set. Every argument is explicit and already valid: defaults,
 broadcasting of `3` to `(3, 3)` and error messages belong to `minitensor.ops`.
@@ -14,7 +15,7 @@ Sizes are called                                    and arrays
     H, W     height and width of the input              b, db    (F,)
     KH, KW   height and width of a window               y, dy    (N, F, OH, OW)       the output and its gradient
     OH, OW   height and width of the output
-Shapes are logical: the order in memory is free, kernels accept any strides, and the cpu set's
+Shapes are logical: the order in memory is free, kernels accept any strides, and the fast sets'
 convolutions and pools return channels-last memory.
 A pair (stride, padding, dilation, kernel_size, image_size) is (vertical, horizontal). Arrays are float32 or float64.
 """
@@ -25,6 +26,7 @@ from types import SimpleNamespace
 
 from ..backend import Array, device_of
 from . import reference
+from .precision import PRECISIONS, check_precision, precision_of, use_precision
 
 KERNELS = (
     "im2col", "col2im", "conv2d", "conv2d_backward", "linear", "linear_backward",
@@ -33,7 +35,7 @@ KERNELS = (
     "relu", "relu_backward", "tanh", "tanh_backward", "sigmoid", "sigmoid_backward", "dropout",
     "local_response_norm", "local_response_norm_backward",
     "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "cross_entropy", "cross_entropy_backward",
-    "sgd",
+    "sgd", "pictures",
 )
 
 
@@ -49,10 +51,13 @@ def _load(name: str) -> SimpleNamespace:
     if name == "cpu":
         from . import cpu
         return _kernel_set(name, cpu, reference)
-    raise ValueError(f"use_kernels: no kernel set {name!r}; there are 'reference' and 'cpu'")
+    if name == "cuda":
+        from . import gpu
+        return _kernel_set(name, gpu, reference)
+    raise ValueError(f"use_kernels: no kernel set {name!r}; there are 'reference', 'cpu' and 'cuda'")
 
 
-SETS = {"cpu": ("reference", "cpu"), "cuda": ("reference",)}  # by device; the last one is the fastest
+SETS = {"cpu": ("reference", "cpu"), "cuda": ("reference", "cuda")}  # by device; the last one is the fastest
 
 _sets: dict[str, SimpleNamespace] = {}
 _choice: ContextVar[str | None] = ContextVar("kernels", default=None)
@@ -66,13 +71,18 @@ def kernel_set(name: str) -> SimpleNamespace:
 
 
 def kernels_for(array: Array) -> SimpleNamespace:
-    """The one dispatch: the set chosen by `use_kernels`, else the fastest one for the device that holds array."""
-    return kernel_set(_choice.get() or SETS[device_of(array)][-1])
+    """The one dispatch: the set chosen by `use_kernels`, else the fastest one for the device that holds array.
+
+    Raises ValueError where a `use_precision` is in force that the set does not have.
+    """
+    name = _choice.get() or SETS[device_of(array)][-1]
+    check_precision(name)
+    return kernel_set(name)
 
 
 @contextmanager
 def use_kernels(name: str) -> Iterator[None]:
-    """Run everything inside the with-block on one kernel set, "reference" or "cpu"."""
+    """Run everything inside the with-block on one kernel set, "reference", "cpu" or "cuda"."""
     kernel_set(name)
     token = _choice.set(name)
     try:

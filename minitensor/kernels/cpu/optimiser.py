@@ -1,4 +1,6 @@
 """The optimiser's update, in blocks that stay in cache from the first of its steps to the last."""
+from collections.abc import Sequence
+
 import numpy as np
 
 from .. import reference
@@ -9,11 +11,17 @@ from .threads import parallel_for, scratch
 BLOCK = 2**18           # numbers
 
 
-def sgd(w: np.ndarray, v: np.ndarray, dw: np.ndarray, lr: float, momentum: float, weight_decay: float, nesterov: bool) -> None:
+def sgd(ws: Sequence[np.ndarray], vs: Sequence[np.ndarray], dws: Sequence[np.ndarray], lr: float, momentum: float, weight_decay: float,
+        nesterov: bool) -> None:
+    for w, v, dw in zip(ws, vs, dws):
+        _update(w, v, dw, lr, momentum, weight_decay, nesterov)
+
+
+def _update(w: np.ndarray, v: np.ndarray, dw: np.ndarray, lr: float, momentum: float, weight_decay: float, nesterov: bool) -> None:
     """One pass over memory instead of six."""
     flat = flat_views(w, v, dw)
     if flat is None:
-        return reference.sgd(w, v, dw, lr, momentum, weight_decay, nesterov)
+        return reference.sgd([w], [v], [dw], lr, momentum, weight_decay, nesterov)
 
     def piece(block: slice) -> None:
         w, v, dw = (a[block] for a in flat)

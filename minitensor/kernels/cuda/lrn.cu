@@ -1,0 +1,55 @@
+// variant: float32
+// variant: float64
+// Local response normalisation of channels-last arrays (N, H, W, C), forward and backward in one pass each.
+#include "common.cuh"
+
+// s^-beta. AlexNet's beta 0.75 is s^(-1/2) · s^(-1/4), and 1/√s is one instruction.
+__device__ inline REAL power(REAL s, REAL beta)
+{
+    if (beta != (REAL)0.75)
+        return pow(s, -beta);
+    REAL root = rsqrt(s);
+    return root * rsqrt(s * root);
+}
+
+struct Sides { int H, W, C; };
+
+// The sum of f(i) over the neighbours of element `index`: those from `before` ahead of it on, size.H x size.W x size.C of them, in the image.
+template <class F>
+__device__ REAL sum_neighbours(int index, Sides image, Sides size, Sides before, F f)
+{
+    int c = index % image.C, w = index / image.C % image.W, h = index / image.C / image.W % image.H;
+    int base = index - (h * image.W + w) * image.C - c;
+    int first_c = max(c - before.C, 0), end_c = min(c - before.C + size.C, image.C);
+    REAL total = 0;
+    for (int i = max(h - before.H, 0); i < min(h - before.H + size.H, image.H); i++)
+        for (int j = max(w - before.W, 0); j < min(w - before.W + size.W, image.W); j++)
+            for (int k = first_c; k < end_c; k++)
+                total += f(base + (i * image.W + j) * image.C + k);
+    return total;
+}
+
+// A thread computes one element of scale = k + alpha/n · Σ x² and of y = x / scale^beta.
+extern "C" __global__ void local_response_norm(const REAL* x, REAL* y, REAL* scale, int n, int H, int W, int C, int size_h, int size_w,
+                                               int size_c, REAL alpha_per_n, REAL beta, REAL k)
+{
+    int i = thread_index();
+    if (i >= n)
+        return;
+    Sides size = {size_h, size_w, size_c}, before = {size_h / 2, size_w / 2, size_c / 2};
+    REAL s = k + alpha_per_n * sum_neighbours(i, {H, W, C}, size, before, [&](int j) { return x[j] * x[j]; });
+    scale[i] = s;
+    y[i] = x[i] * power(s, beta);
+}
+
+// A thread computes one element of dx = dy / scale^beta - 2 alpha beta / n · x · Σ dy x / scale^(beta+1).
+extern "C" __global__ void local_response_norm_backward(const REAL* dy, const REAL* x, const REAL* scale, REAL* dx, int n, int H, int W,
+                                                        int C, int size_h, int size_w, int size_c, REAL alpha_per_n, REAL beta)
+{
+    int i = thread_index();
+    if (i >= n)
+        return;
+    Sides size = {size_h, size_w, size_c}, before = {(size_h - 1) - size_h / 2, (size_w - 1) - size_w / 2, (size_c - 1) - size_c / 2};
+    REAL ratio = sum_neighbours(i, {H, W, C}, size, before, [&](int j) { return dy[j] * x[j] * power(scale[j], beta) / scale[j]; });
+    dx[i] = dy[i] * power(scale[i], beta) - 2 * alpha_per_n * beta * x[i] * ratio;
+}

@@ -1,0 +1,49 @@
+"""Activations and dropout, in the order that the elements have in memory."""
+import math
+
+from ...backend import Array, xp_of
+from ..launcher import launch
+from .layout import contiguous, in_order, inverse, memory_order, packs
+
+FILE = "elementwise.cu"
+DRAWS = 8               # elements of a dropout mask that one thread decides: those of one counter of the generator
+
+
+def _elementwise(kernel: str, *arrays: Array) -> Array:
+    """y, in the memory order of the first array: kernel(arrays..., y, n)."""
+    order = memory_order(arrays[0])
+    inputs = in_order(order, *arrays)
+    y = xp_of(arrays[0]).empty_like(inputs[0])
+    launch(FILE, kernel, (*inputs, y, y.size), dtype=y.dtype, items=packs(y))
+    return y.transpose(inverse(order))
+
+
+def relu(x: Array) -> Array:
+    return _elementwise("relu", x)
+
+
+def relu_backward(dy: Array, y: Array) -> Array:
+    return _elementwise("relu_backward", dy, y)
+
+
+def tanh(x: Array) -> Array:
+    return _elementwise("tanh_forward", x)
+
+
+def tanh_backward(dy: Array, y: Array) -> Array:
+    return _elementwise("tanh_backward", dy, y)
+
+
+def sigmoid(x: Array) -> Array:
+    return _elementwise("sigmoid", x)
+
+
+def sigmoid_backward(dy: Array, y: Array) -> Array:
+    return _elementwise("sigmoid_backward", dy, y)
+
+
+def dropout(x: Array, p: float, key: tuple[int, int]) -> Array:
+    x = contiguous(x)
+    y = xp_of(x).empty_like(x)
+    launch(FILE, "dropout", (x, y, x.size, math.ceil(p * 2**24), 1 - p, *key), dtype=x.dtype, items=math.ceil(x.size / DRAWS))
+    return y

@@ -1,0 +1,53 @@
+"""Arrays as kernels take them: gap-free, pictures channels-last. What is already so is not copied."""
+import math
+
+from ...backend import Array, xp_of
+
+Pair = tuple[int, int]
+
+PACK_BYTES = 16         # what a thread reads at once
+
+
+def contiguous(a: Array) -> Array:
+    """a in C order."""
+    return a if a.flags.c_contiguous else a.copy()
+
+
+def channels_last(a: Array) -> Array:
+    """a (N, C, H, W) as an array (N, H, W, C) in C order."""
+    return contiguous(a.transpose(0, 2, 3, 1))
+
+
+def channels_first(a: Array) -> Array:
+    """The view (N, C, H, W) of a (N, H, W, C)."""
+    return a.transpose(0, 3, 1, 2)
+
+
+def memory_order(a: Array) -> tuple[int, ...]:
+    """The axes of a from the slowest to the fastest in memory."""
+    return tuple(sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis])))
+
+
+def inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(order.index(axis) for axis in range(len(order)))
+
+
+def in_order(order: tuple[int, ...], *arrays: Array) -> list[Array]:
+    """The arrays with their axes in that order, in C order."""
+    return [contiguous(a.transpose(order)) for a in arrays]
+
+
+def packs(a: Array) -> int:
+    """How many threads it takes when each has 16 bytes of a."""
+    return math.ceil(a.size * a.itemsize / PACK_BYTES)
+
+
+def rows_along(axis: int, *arrays: Array) -> list[Array]:
+    """The arrays as matrices (rows, K) in C order, K along axis."""
+    return [contiguous(xp_of(a).moveaxis(a, axis, -1)).reshape(-1, a.shape[axis]) for a in arrays]
+
+
+def from_rows(rows: Array, axis: int, like: Array) -> Array:
+    """The inverse of `rows_along`: a view of like's shape."""
+    xp = xp_of(rows)
+    return xp.moveaxis(rows.reshape(xp.moveaxis(like, axis, -1).shape), -1, axis)
