@@ -10,5 +10,5 @@ from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCro
 from data.workers import DeadWorker
 
 __all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker", "ImageFolder", "Normalize", "PCANoise",
-           "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Subset", "TenCrop", "UnreadableImage", "find_splits", "load_image",
-           "split"]
+           "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Subset", "TenCrop", "UnreadableImage", "find_splits",
+           "load_image", "split"]

@@ -32,7 +32,8 @@ class PackedPictures:
         self.manifest = read_manifest(self.folder)
         self.classes, self.side = self.manifest["classes"], self.manifest["side"]
         self.labels = self._load("labels.npy", (self.manifest["pictures"],), np.int64)
-        if not np.array_equal(np.bincount(self.labels, minlength=len(self.classes)), self.manifest["pictures_per_class"]):
+        counts = np.bincount(np.maximum(self.labels, 0), minlength=len(self.classes))
+        if self.labels.min(initial=0) < 0 or counts.tolist() != self.manifest["pictures_per_class"]:
             raise ValueError(f"{self.folder}/labels.npy does not hold the labels that the manifest counts")
         counts = [shard["pictures"] for shard in self.manifest["shards"]]
         self.starts = np.cumsum([0, *counts])
@@ -106,6 +107,9 @@ def read_manifest(folder):
         raise ValueError(f"{path} is no manifest of packed pictures: {error}") from error
     if found != (FORMAT, VERSION):
         raise ValueError(f"{path} describes {found[0]!r}, version {found[1]}; this program reads {FORMAT!r}, version {VERSION}")
+    missing = [key for key in ("classes", "side", "pictures", "pictures_per_class", "shards", "sha256") if key not in manifest]
+    if missing:
+        raise ValueError(f"{path} is no manifest of packed pictures: it has no {missing[0]!r}")
     return manifest
 
 
