@@ -115,16 +115,18 @@ def _torch(job: Job) -> tuple[Callable, Callable]:
 
 
 def _torch_alexnet(nn: Any, config: Network) -> Any:
-    """The layers of models/alexnet.py."""
-    from models.alexnet import CHANNELS, feature_side
+    """The layers of the network "alexnet" in models/family.py."""
+    from models.family import table_of
+    from models.specs import shapes
 
-    c1, c2, c3, c4, c5, fc6, fc7 = (max(1, round(config.width * full)) for full in CHANNELS.values())
+    outputs = shapes(table_of("alexnet", *config), config.image_size)
+    c1, c2, c3, c4, c5, fc6, fc7 = (outputs[name][0] for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"))
     return nn.Sequential(
         nn.Conv2d(3, c1, 11, 4), nn.ReLU(True), nn.MaxPool2d(3, 2),
         nn.Conv2d(c1, c2, 5, padding=2), nn.ReLU(True), nn.MaxPool2d(3, 2),
         nn.Conv2d(c2, c3, 3, padding=1), nn.ReLU(True), nn.Conv2d(c3, c4, 3, padding=1), nn.ReLU(True),
         nn.Conv2d(c4, c5, 3, padding=1), nn.ReLU(True), nn.MaxPool2d(3, 2), nn.Flatten(),
-        nn.Dropout(0.5), nn.Linear(c5 * feature_side(config.image_size)**2, fc6), nn.ReLU(True),
+        nn.Dropout(0.5), nn.Linear(*outputs["flatten"], fc6), nn.ReLU(True),
         nn.Dropout(0.5), nn.Linear(fc6, fc7), nn.ReLU(True), nn.Linear(fc7, config.num_classes))
 
 

@@ -1,7 +1,8 @@
 """From a decoded picture to the network's input, as in the 2012 paper (section 4.1), step by small step.
 
 Each step is called as `step(image, rng)`, with image uint8 (H, W, 3) and rng a NumPy Generator (which steps without chance ignore).
-Every step but Normalize keeps uint8: bytes are four times less to move than floats, so the conversion comes last, once.
+All steps but SubtractMean and Normalize keep the dtype. Bytes are four times less to move than floats, so the conversion comes last,
+once, unless each pixel has a mean of its own, which must be subtracted before the picture is cropped or mirrored.
 """
 import numpy as np
 from PIL import Image
@@ -108,9 +109,8 @@ class RandomHorizontalFlip:
 
 
 def mirror(image):
-    """Left and right exchanged in (..., H, W, 3), as a copy."""
-    pixels = np.ascontiguousarray(image).view("V3")     # a pixel moved as one item moves faster than its three bytes
-    return np.ascontiguousarray(pixels[..., ::-1, :]).view(np.uint8)
+    pixels = np.ascontiguousarray(image).view(f"V{3 * image.itemsize}")         # a pixel moved as one item moves faster than its three
+    return np.ascontiguousarray(pixels[:, ::-1]).view(image.dtype)
 
 
 class PCANoise:
@@ -153,22 +153,19 @@ class PCANoise:
         return cls(sigma, np.maximum(eigenvalues, 0), components)
 
     def __call__(self, image, rng):
-        return add_colour(image, self.shift(rng.normal(0, self.sigma, 3)))
-
-    def shift(self, alpha):
-        """What is added to each byte of red, green and blue, for alpha (..., 3) -> whole numbers (..., 3)"""
-        return np.rint(255 * (alpha * self.eigenvalues @ self.components.T))
+        shift = self.components @ (rng.normal(0, self.sigma, 3) * self.eigenvalues)
+        return add_colour(image, np.rint(255 * shift))
 
     def __repr__(self):
         return f"PCANoise(sigma={self.sigma}, eigenvalues={self.eigenvalues.tolist()})"
 
 
 def add_colour(image, shift):
-    """`image` (..., H, W, 3) + `shift` (..., 3), whole numbers, held within 0..255; all in bytes, which is fast."""
-    width = image.shape[-2]
-    up = _row(np.clip(shift, 0, 255).astype(np.uint8), width)[..., None, :]
-    down = _row(np.clip(-shift, 0, 255).astype(np.uint8), width)[..., None, :]
-    values = np.minimum(image.reshape(*image.shape[:-2], -1), 255 - up)
+    """`image` + `shift`, three whole numbers, held within 0..255; all in bytes, which is fast."""
+    height, width, _ = image.shape
+    up = _row(np.clip(shift, 0, 255).astype(np.uint8), width)
+    down = _row(np.clip(-shift, 0, 255).astype(np.uint8), width)
+    values = np.minimum(image.reshape(height, -1), 255 - up)
     values += up
     np.maximum(values, down, out=values)
     values -= down
@@ -176,8 +173,8 @@ def add_colour(image, shift):
 
 
 def _row(colour, width):
-    """`colour` (..., 3) for each of `width` pixels -> (..., width * 3): NumPy is eight times faster along such rows than along colours."""
-    return np.tile(colour, width)
+    """`colour` (3,) for each of `width` pixels -> (width * 3,): NumPy is eight times faster along such rows than along colours."""
+    return np.broadcast_to(colour, (width, 3)).reshape(-1)
 
 
 class TenCrop:
@@ -188,16 +185,30 @@ class TenCrop:
 
     def __call__(self, image, rng):
         _check_fits(self, image)
-        crops = np.stack([image[top:top + self.size, left:left + self.size] for top, left in self.places(*image.shape[:2])])
-        return np.concatenate([crops, mirror(crops)])
-
-    def places(self, height, width):
-        """(top, left) of the five crops of a picture."""
-        bottom, right = height - self.size, width - self.size
-        return (0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)
+        bottom, right = image.shape[0] - self.size, image.shape[1] - self.size
+        corners = ((0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2))
+        crops = [image[top:top + self.size, left:left + self.size] for top, left in corners]
+        return np.stack(crops + [mirror(crop) for crop in crops])
 
     def __repr__(self):
         return f"TenCrop({self.size})"
+
+
+class SubtractMean:
+    """Pixel by pixel the mean picture `mean` (H, W, 3), of the same size: uint8 (H, W, 3) -> float32 (H, W, 3) (2012 paper, section 2)."""
+
+    def __init__(self, mean):
+        self.mean = np.asarray(mean, np.float32)
+        if self.mean.ndim != 3 or self.mean.shape[2] != 3 or not np.isfinite(self.mean).all():
+            raise ValueError(f"SubtractMean: mean must be a picture (H, W, 3) of finite numbers, not {self.mean.shape}")
+
+    def __call__(self, image, rng):
+        if image.shape != self.mean.shape:
+            raise ValueError(f"{self!r}: the picture is {image.shape[0]} x {image.shape[1]}; put a Resize and a CenterCrop before")
+        return image - self.mean
+
+    def __repr__(self):
+        return f"SubtractMean({self.mean.shape[0]} x {self.mean.shape[1]})"
 
 
 class Normalize:
@@ -213,14 +224,10 @@ class Normalize:
             raise ValueError(f"Normalize: std must be positive, not {std!r}")
 
     def __call__(self, image, rng):
-        return np.moveaxis(self.normalize(image, np.empty(image.shape, np.float32)), -1, -3)
-
-    def normalize(self, image, out):
-        """uint8 (..., H, W, 3) into out, float32 and as large, which is returned."""
-        rows, width = (*image.shape[:-2], -1), image.shape[-2]
-        values = np.multiply(image.reshape(rows), _row(1 / (255 * self.std), width), out=out.reshape(rows))
+        width = image.shape[-2]
+        values = image.reshape(*image.shape[:-2], -1) * _row(1 / (255 * self.std), width)
         values -= _row(self.mean / self.std, width)
-        return out
+        return np.moveaxis(values.reshape(image.shape), -1, -3)
 
     def __repr__(self):
         return f"Normalize(mean={self.mean.tolist()}, std={self.std.tolist()})"

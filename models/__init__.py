@@ -1,4 +1,4 @@
 """Networks built from minitensor, and the command line that trains and uses them: `python -m models --help`."""
-from .alexnet import AlexNet as AlexNet
-
-NETWORKS = {"alexnet": AlexNet}
+from .family import FAMILY as FAMILY
+from .family import AlexNet as AlexNet
+from .family import build as build

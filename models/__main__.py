@@ -9,6 +9,7 @@ from typing import Any
 from minitensor.checkpoint import CheckpointError
 
 from .errors import UserError, require
+from .family import FAMILY
 from .machine import machine
 from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes, new_file,
                       add_train_options)
@@ -27,6 +28,7 @@ EXAMPLES = {
   python -m models classify runs/cifar10 photos/val --figure guesses.png""",
     "summary": """examples:
   python -m models summary
+  python -m models summary alexnet-paper
   python -m models summary alexnet --image-size 131 --width 1/4 --classes 10
   python -m models summary runs/cifar10""",
 }
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def make_parser() -> Parser:
-    parser = Parser(prog=PROG, description="Train AlexNet on pictures, and use it.")
+    parser = Parser(prog=PROG, description="Train AlexNet or one of its relatives on pictures, and use it.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[dict[str, Any]], int], text: str) -> Parser:
@@ -65,7 +67,7 @@ def make_parser() -> Parser:
         added.set_defaults(run=run)
         return added
 
-    train = command("train", _train, "Train AlexNet; every epoch is scored on held-out pictures.")
+    train = command("train", _train, "Train a network; every epoch is scored on held-out pictures.")
     add_train_options(train)
 
     evaluate = command("evaluate", _evaluate, "Print the accuracy of a checkpoint.")
@@ -84,7 +86,7 @@ def make_parser() -> Parser:
 
     summary = command("summary", _summary, "Print a network's layers: output shapes, parameters, multiplications.")
     summary.add_argument("network", metavar="NETWORK", nargs="?", default="alexnet",
-                         help="a name, a checkpoint or a run folder (default: alexnet)")
+                         help=f"a checkpoint, a run folder, or a name: {', '.join(FAMILY)} (default: alexnet)")
     add_network_options(summary)
     add_num_classes(summary)
     return parser

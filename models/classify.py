@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data import UnreadableImage, load_image
-from data.datasets import picture_files
+from data.datasets import SUFFIXES
 
-from .datasets import test_transform
 from .errors import UserError
+from .preprocessing import test_transform
 from .scores import best_classes, log_probabilities
 from .plots import new_figure
 from .run import checkpoint_path, write_file
@@ -59,7 +59,8 @@ def _expanded(paths: list[str]) -> list[str]:
     for path in paths:
         found = [path]
         if os.path.isdir(path):
-            found = picture_files(path)
+            found = sorted(os.path.join(parent, name) for parent, _, names in os.walk(path) for name in names
+                           if name.lower().endswith(SUFFIXES))
             if not found:
                 raise UserError(f"the folder {path} holds no pictures")
         files += found

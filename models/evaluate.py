@@ -4,8 +4,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from .datasets import batches, make_loader, open_test_data, test_transform
+from .datasets import batches, make_loader, open_test_data
 from .errors import UserError, told
+from .preprocessing import test_transform
 from .run import checkpoint_path
 from .saved import load_network
 from .scores import scores_of

@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 from minitensor.backend import DEVICES
 
-from .alexnet import INITS, feature_side
-from .settings import PRESETS, Settings
+from .family import ABLATIONS, FAMILY, INITS
+from .settings import NORMALIZATIONS, PRESETS, Settings
 
+OWN = "the network's own"
 SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine")
 
 
@@ -50,13 +51,6 @@ def _width(text: str) -> float:
         value = 0.0
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be a number above 0 such as 0.25 or 1/4, not {text!r}")
-    return value
-
-
-def _image_size(text: str) -> int:
-    value = _number(int, 1)(text)
-    if feature_side(value) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 67 pixels, where the last pooling leaves one, not {text}")
     return value
 
 
@@ -100,14 +94,20 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     add_data_option(data, "'builtin'; a folder with train/ and test/ (or val/); one folder of class folders, a fifth of which is "
                     "held out; or a folder with CIFAR-10's official files")
     _setting(data, "pictures", _number(int, 20), "how many built-in pictures to train on; a quarter as many are held out")
+    _setting(data, "resize", _number(int, 1), "the shorter side of a picture before it is cropped, in pixels (default: 256/227 of the "
+             "crop; built-in pictures have the crop's size)")
     _setting(data, "random_crop", None, "cut training pictures anywhere, else in the centre", action=argparse.BooleanOptionalAction)
     _setting(data, "flip", None, "mirror half of the training pictures", action=argparse.BooleanOptionalAction)
     _setting(data, "pca_noise", _number(float, 0), "colour noise along the principal components; 0.1 in the paper", metavar="SIGMA")
+    _setting(data, "normalize", None, "what pixels become: imagenet subtracts the mean colour of ImageNet's pictures and divides by its "
+             "deviation; mean-pixel and mean-image subtract that of the training pictures from bytes, as in the paper",
+             choices=NORMALIZATIONS)
     add_loading_options(data)
 
-    network = parser.add_argument_group("AlexNet")
+    network = parser.add_argument_group("network")
+    _setting(network, "network", None, "which of the family; `summary NETWORK` shows its layers", choices=FAMILY)
     add_network_options(network)
-    _setting(network, "init", None, "initial weights", choices=INITS)
+    _setting(network, "init", None, "initial weights", choices=INITS, default=OWN)
 
     learning = parser.add_argument_group("learning")
     _setting(learning, "epochs", _number(int, 1), "passes over the training pictures")
@@ -133,14 +133,16 @@ def add_data_option(parser, text: str) -> None:
 
 
 def add_network_options(parser) -> None:
-    _setting(parser, "image_size", _image_size, "side of the input in pixels")
+    _setting(parser, "image_size", _number(int, 1), "side of the input in pixels", default=OWN)
     _setting(parser, "width", _width, "multiplies the channels of every hidden layer; 0.25 or 1/4 is four times narrower")
-    _setting(parser, "dropout", _number(float, 0, 1, open_high=True), "probability of dropping each input of fc6 and fc7 in training")
+    _setting(parser, "dropout", _number(float, 0, 1, open_high=True),
+             "probability of dropping each value where the network drops any, in training")
+    _setting(parser, "ablations", None, "what is changed in it, for comparison", choices=ABLATIONS, nargs="+")
 
 
 def add_num_classes(parser) -> None:
     parser.add_argument("--classes", dest="num_classes", type=_number(int, 2), default=argparse.SUPPRESS, metavar="N",
-                        help="how many (default: 1000)")
+                        help=f"how many (default: {OWN})")
 
 
 def add_loading_options(parser, default: str = "") -> None:
@@ -159,7 +161,7 @@ def add_device_options(parser) -> None:
 def _setting(parser, name: str, kind: Any, text: str, default: Any = "", **options: Any) -> None:
     """An option for one field of Settings. What is not given stays out of the namespace, so that presets and resumed runs can tell."""
     default = default or getattr(Settings, name)
-    if default not in ("", None) and not isinstance(default, bool):
+    if default not in ("", None, ()) and not isinstance(default, bool):
         text += f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
     if kind is not None:
         options = {"type": kind, "metavar": "N", **options}

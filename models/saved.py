@@ -7,15 +7,27 @@ import numpy as np
 
 from minitensor import Generator, checkpoint
 
-from . import NETWORKS
 from .errors import UserError, told
+from .family import FAMILY, Network, build
 
 VELOCITY = "velocity."
+MEAN_IMAGE = "preprocessing.mean_image"
 
 
-def header(network: Any, classes: list[str], preprocessing: dict[str, Any]) -> dict[str, Any]:
+def header(network: Network, classes: list[str], preprocessing: dict[str, Any]) -> dict[str, Any]:
     """What it takes to build the network again and to show it pictures."""
-    return {"network": type(network).__name__, "config": network.config, "classes": list(classes), "preprocessing": preprocessing}
+    return {"network": network.name, "config": network.config, "classes": list(classes), "preprocessing": preprocessing}
+
+
+def in_json(header: dict[str, Any]) -> dict[str, Any]:
+    """header without the arrays in it, which JSON cannot hold and a checkpoint holds beside the parameters (picture_arrays)."""
+    return {**header, "preprocessing": {key: value for key, value in header["preprocessing"].items() if key != "mean_image"}}
+
+
+def picture_arrays(header: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays in header by the names they have in a checkpoint."""
+    p = header["preprocessing"]
+    return {MEAN_IMAGE: p["mean_image"]} if "mean_image" in p else {}
 
 
 def load_checkpoint(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -23,15 +35,19 @@ def load_checkpoint(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays, info = checkpoint.load(path)
     if not isinstance(info, dict) or not {"network", "config", "classes", "preprocessing"} <= info.keys():
         raise UserError(f"{path} is a checkpoint, but not one that `python -m models train` wrote")
-    if info["network"].lower() not in NETWORKS:
-        raise UserError(f"{path} holds a network called {info['network']}, not one of {', '.join(NETWORKS)}")
-    return arrays, info
+    name = str(info["network"]).lower()         # the first checkpoints say AlexNet
+    if name not in FAMILY:
+        raise UserError(f"{path} holds a network called {info['network']}, not one of {', '.join(FAMILY)}")
+    if MEAN_IMAGE in arrays:
+        info["preprocessing"]["mean_image"] = arrays.pop(MEAN_IMAGE)
+    return arrays, {**info, "network": name}
 
 
-def load_network(path: str, device: str = "cpu") -> tuple[Any, dict[str, Any]]:
+def load_network(path: str, device: str = "cpu") -> tuple[Network, dict[str, Any]]:
     """(the network, in evaluation mode, and the header) of the checkpoint at path. Raises CheckpointError or UserError."""
     arrays, info = load_checkpoint(path)
     with told(ValueError, TypeError, what=f"{path} does not fit {info['network']}: "):
-        network = NETWORKS[info["network"].lower()](**info["config"], generator=Generator(0))
+        network = build(info["network"], **info["config"], generator=Generator(0))
         network.load_state_dict({name: array for name, array in arrays.items() if not name.startswith(VELOCITY)})
-    return network.eval().to(device), info
+    network.eval().to(device)
+    return network, info

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UsageError
+from .errors import UsageError, told
+from .family import FAMILY, table_of
 
 
 @dataclass(frozen=True)
@@ -14,13 +16,17 @@ class Settings:
 
     data: str = ""                  # "builtin", or the absolute path of a folder
     pictures: int = 4000            # how many built-in pictures to train on; a quarter as many are held out
+    resize: int | None = None       # the shorter side, before a crop; None: 256/227 of image_size, or image_size for built-in pictures
     random_crop: bool = True        # else the centre
     flip: bool = True               # mirror half of the training pictures
     pca_noise: float = 0.0          # sigma; 0.1 in the paper
+    normalize: str = "imagenet"     # one of NORMALIZATIONS, which preprocessing.py explains
 
+    network: str = "alexnet"        # a name in the family
     image_size: int = 227
     width: float = 1.0
     dropout: float = 0.5
+    ablations: Sequence[str] = ()   # what is changed in the network
     init: str = "he"
 
     epochs: int = 30
@@ -44,6 +50,13 @@ class Settings:
     kernels: str | None = None      # None: the fastest for the device
     save_minutes: float = 10.0
 
+    @property
+    def network_config(self) -> dict[str, Any]:
+        """The arguments of `family.build` but for the name and the number of classes."""
+        return {name: getattr(self, name) for name in ("image_size", "width", "dropout", "ablations")}
+
+
+NORMALIZATIONS = ("imagenet", "mean-pixel", "mean-image")
 
 # When a run is resumed. Workers and save_minutes change no result; the others may, and are the user's to change: epochs stretches a
 # schedule, device and kernels round differently, on_error decides what happens to a picture that has become unreadable.
@@ -58,8 +71,12 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def new_settings(given: dict[str, Any], preset: str | None) -> Settings:
-    """The defaults, changed by the preset, changed by what was given."""
-    settings = Settings(**{**PRESETS.get(preset or "", {}), **given})
+    """The defaults, changed by what suits the network, changed by the preset, changed by what was given."""
+    chosen = {**PRESETS.get(preset or "", {}), **given}
+    design = FAMILY[chosen.get("network", Settings.network)]
+    settings = Settings(**{"image_size": design.image_size, "init": design.init, **chosen})
+    with told(ValueError, error=UsageError):
+        table_of(settings.network, **settings.network_config)
     if not settings.data:
         raise UsageError("--data is required: 'builtin', or a folder of pictures")
     return settings

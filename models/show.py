@@ -5,24 +5,24 @@ import os
 from typing import Any
 
 from minitensor import Generator
-from minitensor.nn.summary import summary
 
-from . import NETWORKS
-from .errors import UsageError, require
+from .errors import UsageError, require, told
+from .family import FAMILY, Network, build
 from .run import checkpoint_path
 from .saved import load_network
 
 
 def show(name: str, config: dict[str, Any]) -> int:
     """Print the summary of the network called name, built with config, or of the checkpoint at the path name."""
-    network = NETWORKS[name](**config, generator=Generator(0)) if name in NETWORKS else _from_checkpoint(name, config)
-    print(summary(network, network.input_shape))
+    with told(ValueError, error=UsageError):
+        network = build(name, **config, generator=Generator(0)) if name in FAMILY else _from_checkpoint(name, config)
+    print(network)
     return 0
 
 
-def _from_checkpoint(path: str, config: dict[str, Any]) -> Any:
+def _from_checkpoint(path: str, config: dict[str, Any]) -> Network:
     if not os.path.exists(path):
-        raise UsageError(f"there is no network or checkpoint {path!r}; networks: {', '.join(NETWORKS)}")
+        raise UsageError(f"there is no network or checkpoint {path!r}; networks: {', '.join(FAMILY)}")
     if config:
         raise UsageError(f"{path} is a checkpoint, whose network is as it is: leave out --{next(iter(config)).replace('_', '-')}")
     require("safetensors")

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .datasets import make_loader, open_data, preprocessing, test_transform, train_transform
+from .datasets import make_loader, open_data
 from .errors import UsageError, UserError, told
 from .machine import machine
+from .preprocessing import preprocessing, test_transform, train_transform
 from .run import RunFolder
-from .saved import load_checkpoint
+from .saved import in_json, load_checkpoint
 from .settings import Settings, new_settings, resumed_settings
 from .trainer import Trainer
 from .training import Training
@@ -25,9 +26,9 @@ def train(given: dict[str, Any]) -> int:
 def _start(out: str | None, settings: Settings) -> int:
     with machine(settings.device, settings.kernels):
         pictures = open_data(settings)
-        training = Training(settings, pictures[0].classes, preprocessing(settings))
+        training = Training(settings, pictures[0].classes, preprocessing(settings, pictures[0]))
         loaders = _loaders(training, pictures)
-        folder = RunFolder.create(out, training.header)             # last, when nothing else can be wrong
+        folder = RunFolder.create(out, in_json(training.header))             # last, when nothing else can be wrong
         with Trainer(training, loaders, folder) as trainer:
             return trainer.run()
 

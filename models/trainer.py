@@ -45,7 +45,8 @@ class Trainer:
     def run(self) -> int:
         pictures, epochs = len(self.train_loader.dataset), self.training.settings.epochs
         self.say(f"{len(self.training.header['classes'])} classes, {pictures:,} pictures to train on, "
-                 f"{len(self.test_loader.dataset):,} held out; AlexNet with {self.training.network.num_parameters():,} parameters; "
+                 f"{len(self.test_loader.dataset):,} held out; "
+                 f"{self.training.network.name} with {self.training.network.num_parameters():,} parameters; "
                  f"run folder: {self.folder.path}")
         try:
             with self.stop, self._progress_bar(pictures * epochs) as self.bar:

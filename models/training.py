@@ -10,10 +10,10 @@ import numpy as np
 from minitensor import Generator, Tensor, cross_entropy, optim
 from minitensor.backend import to_numpy, xp_of
 
-from .alexnet import AlexNet
 from .errors import UserError, told
+from .family import build
 from .groups import parameter_groups
-from .saved import VELOCITY, header
+from .saved import VELOCITY, header, in_json, picture_arrays
 from .settings import Settings
 
 
@@ -52,15 +52,14 @@ class Training:
     """Network, optimiser, schedule and progress.
 
     classes         names of the classes, in the order of their labels
-    preprocessing   what is done to a picture, for the checkpoint's header (see datasets.preprocessing)
+    preprocessing   what is done to a picture, for the checkpoint's header (see preprocessing.preprocessing)
     """
 
     def __init__(self, settings: Settings, classes: list[str], preprocessing: dict[str, Any]):
         self.settings, self.progress = settings, Progress()
         self.generator = Generator(settings.seed)
         with told(ValueError):
-            self.network = AlexNet(len(classes), settings.image_size, settings.width, settings.dropout, generator=self.generator,
-                                   init=settings.init)
+            self.network = build(settings.network, len(classes), **settings.network_config, generator=self.generator, init=settings.init)
         self.network.to(settings.device)
         self.header = {**header(self.network, classes, preprocessing), "settings": asdict(settings)}
         with told(ValueError):
@@ -124,9 +123,9 @@ class Training:
             raise Diverged(f"a parameter became infinite or nan by step {self.progress.step}; try a lower --lr")
         optimizer = self.optimizer.state_dict()
         velocities = {VELOCITY + name: v for name, v in zip(self.names, optimizer["velocities"])}
-        info = {**self.header, "progress": asdict(self.progress), "generator_step": self.generator.step,
+        info = {**in_json(self.header), "progress": asdict(self.progress), "generator_step": self.generator.step,
                 "optimizer": optimizer["groups"], "schedule": self.schedule.state_dict()}
-        return {**parameters, **velocities}, info
+        return {**parameters, **velocities, **picture_arrays(self.header)}, info
 
     def load_state(self, arrays: dict[str, np.ndarray], info: dict[str, Any]) -> None:
         """Go on from `state()`. Raises ValueError or KeyError when it is that of another network or optimiser."""

@@ -1,4 +1,4 @@
-"""AlexNet: its arithmetic layer by layer, and ten steps of training beside PyTorch."""
+"""AlexNet, the seed network: its arithmetic layer by layer, and ten steps of training beside PyTorch."""
 import re
 
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from minitensor import Generator, Tensor, cross_entropy, nn, no_grad, optim
 from minitensor.nn.init import PAPER_ONES
-from models.alexnet import AlexNet
+from models import AlexNet
 
 # name: output at 227 pixels, parameters, multiplications per image
 LAYERS = {
@@ -74,7 +74,7 @@ def test_the_same_seed_makes_the_same_network():
     (dict(dropout=1.0), r"dropout must be in \[0, 1\), not 1.0"), (dict(init="zeros"), "init must be one of .* not 'zeros'"),
 ])
 def test_bad_input_is_refused(arguments, message):
-    with pytest.raises(ValueError, match=f"AlexNet: {message}"):
+    with pytest.raises(ValueError, match=f"alexnet: {message}"):
         AlexNet(generator=Generator(0), **arguments)
 
 

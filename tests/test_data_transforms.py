@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, TenCrop, UnreadableImage
+from data import CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean, TenCrop, UnreadableImage
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -99,6 +99,24 @@ def test_normalize(image, rng):
     assert pixels.transpose(1, 2, 0).flags.c_contiguous        # channels last in memory
 
 
+def test_a_mean_picture_is_subtracted_before_crop_and_flip(image, rng):
+    mean = rng.uniform(0, 255, image.shape)
+    bytes_kept = Normalize((0, 0, 0), (1 / 255,) * 3)
+    pixels = Compose([SubtractMean(mean), RandomCrop(8), RandomHorizontalFlip(1), bytes_kept])(image, np.random.default_rng(5))
+    top, left = np.random.default_rng(5).integers(0, (6, 10))
+    expected = (image - mean)[top:top + 8, left:left + 8][:, ::-1].transpose(2, 0, 1)
+    np.testing.assert_allclose(pixels, expected, atol=1e-4)
+    assert pixels.dtype == np.float32
+    crops = Compose([SubtractMean(mean), TenCrop(8), bytes_kept])(image, rng)
+    for crop, (top, left) in zip(crops, ((0, 0), (0, 9), (5, 0), (5, 9), (2, 4))):
+        np.testing.assert_allclose(crop, (image - mean)[top:top + 8, left:left + 8].transpose(2, 0, 1), atol=1e-4)
+
+
+def test_the_mean_pixel_is_subtracted_from_bytes(image, rng):
+    pixels = Normalize(np.array([120, 110.5, 90]) / 255, (1 / 255,) * 3)(image, rng)
+    np.testing.assert_allclose(pixels, (image - [120, 110.5, 90]).transpose(2, 0, 1), atol=1e-4)
+
+
 def test_ten_crops_and_their_normalisation(image, rng):
     crops = TenCrop(8)(image, rng)
     expected = [image[:8, :8], image[:8, 9:], image[5:, :8], image[5:, 9:], image[2:10, 4:12]]
@@ -123,7 +141,8 @@ def test_the_training_pipeline_equals_its_steps_by_hand(image):
 def test_no_step_changes_its_input(image, rng):
     before = image.copy()
     image.flags.writeable = False
-    for step in (Resize(8), CenterCrop(8), RandomCrop(8, 1), RandomHorizontalFlip(1), PCANoise(1), TenCrop(8), Normalize(MEAN, STD)):
+    for step in (Resize(8), CenterCrop(8), RandomCrop(8, 1), RandomHorizontalFlip(1), PCANoise(1), TenCrop(8),
+                 SubtractMean(np.ones(image.shape)), Normalize(MEAN, STD)):
         step(image, rng)
         np.testing.assert_array_equal(image, before)
 
@@ -136,6 +155,7 @@ def test_no_step_changes_its_input(image, rng):
     (lambda: PCANoise(-1), "PCANoise: sigma must not be negative, it is -1"),
     (lambda: PCANoise(eigenvalues=(1, 2)), "PCANoise: eigenvalues must be three finite numbers"),
     (lambda: PCANoise(components=np.ones(3)), "PCANoise: components must be 3 x 3"),
+    (lambda: SubtractMean(np.zeros((4, 4))), r"SubtractMean: mean must be a picture \(H, W, 3\) of finite numbers, not \(4, 4\)"),
     (lambda: Normalize(0.5, STD), "Normalize: mean must be three finite numbers"),
     (lambda: Normalize(MEAN, (1, 0, 1)), "Normalize: std must be positive"),
     (lambda: Compose([Resize(2), 3]), "Compose: steps must be transforms, not 3"),
@@ -149,6 +169,11 @@ def test_bad_arguments(make, message):
 def test_a_picture_too_small_to_crop(step, image, rng):
     with pytest.raises(ValueError, match=r"14.*the picture has only 13 x 17 pixels; put a Resize before"):
         step(image, rng)
+
+
+def test_a_mean_of_another_size(image, rng):
+    with pytest.raises(ValueError, match=r"SubtractMean\(12 x 17\): the picture is 13 x 17; put a Resize and a CenterCrop before"):
+        SubtractMean(np.zeros((12, 17, 3)))(image, rng)
 
 
 def test_repr_can_be_read_as_the_recipe():

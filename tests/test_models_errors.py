@@ -37,14 +37,16 @@ def run(trained, tmp_path):
     (["train", "--dropout", "1"], "--dropout: must be a number in [0, 1), not '1'"),
     (["train", "--width", "0"], "--width: must be a number above 0"),
     (["train", "--width", "1/0"], "--width: must be a number above 0"),
-    (["train", "--image-size", "66"], "--image-size: must be at least 67 pixels"),
+    (["train", "--data", "builtin", "--image-size", "66"], "alexnet: image_size must be at least 67, not 66"),
     (["train", "--batch-size", "2.5"], "--batch-size: must be a whole number at least 1, not '2.5'"),
     (["train", "--schedule", "linear"], "'linear'"),
     (["train", "--layer-weight-decay", "1"], "must be a layer and a number such as fc8=0.001, not '1'"),
     (["train", "--data", "builtin", "--kernels", "magic"], "no kernel set 'magic'"),
     (["train", "--resume", "somewhere", "--out", "elsewhere"], "leave out --out"),
     (["classify", "somewhere"], "PICTURE"),
+    (["train", "--data", "builtin", "--network", "resnet"], "'resnet'"),
     (["summary", "resnet"], "'resnet'"),
+    (["summary", "torchvision", "--image-size", "62"], "torchvision: image_size must be at least 63, not 62"),
 ])
 def test_usage(arguments, words, capsys):
     assert models(*arguments) == 2

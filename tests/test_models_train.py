@@ -10,7 +10,7 @@ from data import CIFAR10
 from minitensor import checkpoint
 from models import trainer
 from models.groups import parameter_groups
-from models.datasets import preprocessing, test_transform as held_out_transform, train_transform
+from models.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
 from models.settings import PRESETS, Settings, new_settings
 from models.training import Training
 from models_cli import BUILTIN, log, make_folder, models, picture_size, start_models, TINY
@@ -191,7 +191,7 @@ def test_schedules(name, lrs):
 
 def test_without_crop_and_flip_training_sees_what_evaluation_sees():
     settings = Settings(data="/a/folder", image_size=67, random_crop=False, flip=False)
-    p = preprocessing(settings)
+    p = preprocessing(settings, None)
     picture = np.random.default_rng(0).integers(0, 256, (90, 100, 3), np.uint8)
     seen = [train_transform(settings, p, None)(picture, np.random.default_rng(seed)) for seed in (1, 2)]
     assert all(np.array_equal(image, held_out_transform(p)(picture, None)) for image in seen)

@@ -71,7 +71,7 @@ def miniature() -> Network:
 def alexnet() -> Network:
     """All 62,378,344 parameters at 227 pixels. Raises ImportError when the package `models` is not on the path."""
     try:
-        from models.alexnet import AlexNet
+        from models import AlexNet
     except ImportError as error:
         raise ImportError(f"the full AlexNet needs the package `models`: run this from a checkout of the repository ({error})") from None
     options = {"eps": 1e-8, "retries": 2, "tolerance": 2e-5, "max_elements": 0}

@@ -8,8 +8,8 @@ from ..tensor import Tensor, no_grad
 from .module import Module
 
 
-def summary(module: Module, input_shape: tuple[int, ...]) -> str:
-    """The table as text, found by running one image of input_shape (C, H, W) through module."""
+def summary(module: Module, input_shape: tuple[int, ...], title: str = "") -> str:
+    """The table as text, found by running one image of input_shape (C, H, W) through module; title defaults to its class."""
     rows: list[tuple[str, str, str, int, int]] = []
     modes = [(m, m.training) for _, m in module.named_modules()]
     leaves = {m: name for name, m in module.named_modules() if not any(m.named_children())}
@@ -25,7 +25,7 @@ def summary(module: Module, input_shape: tuple[int, ...]) -> str:
             vars(leaf).pop("forward", None)
         for m, was_training in modes:
             m.training = was_training
-    return _table(type(module).__name__, input_shape, rows, module.num_parameters())
+    return _table(title or type(module).__name__, input_shape, rows, module.num_parameters())
 
 
 def _recorded(name: str, leaf: Module, rows: list) -> Callable[[Tensor], Tensor]:
