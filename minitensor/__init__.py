@@ -4,6 +4,7 @@ from . import optim as optim
 from .backend import gpu_available as gpu_available
 from .backend import synchronize as synchronize
 from .gradcheck import gradcheck as gradcheck
+from .graph import capture as capture
 from .kernels import use_kernels as use_kernels
 from .kernels.cpu.threads import free_buffers as free_buffers
 from .kernels.cpu.threads import get_num_threads as get_num_threads
@@ -31,3 +32,4 @@ from .tensor import Op as Op
 from .tensor import Tensor as Tensor
 from .tensor import cat as cat
 from .tensor import no_grad as no_grad
+from .upload import uploaded as uploaded

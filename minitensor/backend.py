@@ -2,6 +2,9 @@
 
 An array library is called `xp`, as in CuPy's own guide: `xp = xp_of(x)` and then `xp.exp(x)` runs on the device that holds x.
 """
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -10,30 +13,66 @@ import numpy as np
 Array = Any  # a numpy.ndarray or a cupy.ndarray
 
 DEVICES = ("cpu", "cuda")
-GPU_HELP = "install it with: pip install cupy-cuda13x"
+CUDA = 13           # the major version of CUDA whose CuPy is asked for
+INSTALL = f"pip install 'cupy-cuda{CUDA}x[ctk]'"
+
+_capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 
 
 def xp_of(array: Array) -> ModuleType:
     """The library, numpy or cupy, that array belongs to."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else _cupy()
+    return np if isinstance(array, (np.ndarray, np.generic)) else cupy()
+
+
+def cupy() -> ModuleType:
+    """CuPy itself, for what only a GPU has: streams, events, graphs. Raises ImportError where it is not installed."""
+    import cupy
+    return cupy
 
 
 def device_of(array: Array) -> str:
     return "cpu" if xp_of(array) is np else "cuda"
 
 
+# ---- is there a GPU? -------------------------------------------------------------------------------------------------------
+
 def gpu_problem() -> str | None:
-    """One sentence that says why "cuda" cannot be used, or None when it can."""
+    """One sentence that says what "cuda" lacks here (package, driver or GPU), or None when it can be used."""
     try:
-        cupy = _cupy()
-    except ImportError:
-        return f"device 'cuda' needs CuPy, which is not installed; {GPU_HELP}"
+        runtime = cupy().cuda.runtime
+    except ModuleNotFoundError as error:
+        if error.name == "cupy":
+            return f"device 'cuda' needs CuPy, which is not installed; install it with: {INSTALL}"
+        return f"device 'cuda' needs CuPy, whose installation lacks {error.name}; install it again with: {INSTALL}"
+    except ImportError as error:
+        return f"device 'cuda' needs CuPy, which cannot be loaded ({_first_line(error)}); install it again with: {INSTALL}"
+    return _driver_problem(runtime) or _compiler_problem()
+
+
+def _driver_problem(runtime: Any) -> str | None:
+    driver = runtime.driverGetVersion()                         # 13020 is CUDA 13.2; 0 without a driver
+    if driver == 0:
+        return "device 'cuda' needs an NVIDIA driver, and none is installed (CuPy is; pip brings no driver)"
+    if driver // 1000 < CUDA:
+        return (f"device 'cuda' needs a driver for CUDA {CUDA}, and this one is for CUDA {driver // 1000}; update it, "
+                f"or install its CuPy with: pip install 'cupy-cuda{driver // 1000}x[ctk]'")
     try:
-        cupy.cuda.runtime.driverGetVersion()
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"device 'cuda' needs an NVIDIA driver and GPU; CUDA says: {error}"
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        return f"device 'cuda' needs an NVIDIA GPU; CUDA says: {_first_line(error)}"
     return None if count else "device 'cuda' needs an NVIDIA GPU, and this machine has none"
+
+
+def _compiler_problem() -> str | None:
+    try:
+        cupy().cuda.nvrtc.getVersion()
+    except Exception as error:                                  # of several kinds, depending on CuPy's version
+        return f"device 'cuda' needs CUDA's run-time compiler, NVRTC ({_first_line(error)}); install it with: {INSTALL}"
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def gpu_available() -> bool:
@@ -48,24 +87,51 @@ def check_device(device: str) -> None:
         raise RuntimeError(problem)
 
 
+# ---- from here to there ----------------------------------------------------------------------------------------------------
+
 def to_device(array: Array, device: str) -> Array:
-    """array on device, the same object when it is there already."""
+    """array on device, in the same order in memory; the same object when it is there already."""
     if device == device_of(array):
         return array
     check_device(device)
-    return to_numpy(array) if device == "cpu" else _cupy().asarray(array)
+    return to_numpy(array) if device == "cpu" else _moved(array, cupy().asarray)
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    return array if isinstance(array, np.ndarray) else np.asarray(array) if xp_of(array) is np else array.get()
+    """array on the CPU, in the same order in memory; the same object when it is there already."""
+    return array if isinstance(array, np.ndarray) else np.asarray(array) if xp_of(array) is np else _moved(array, lambda a: a.get())
 
+
+def _moved(array: Array, move: Any) -> Array:
+    """move keeps C order only, so it gets the axes in the order in which they lie in memory (channels last, say)."""
+    axes, restore = memory_order(array)
+    return move(array.transpose(axes)).transpose(restore) if array.ndim > 1 else move(array)
+
+
+def memory_order(array: Array) -> tuple[list[int], list[int]]:
+    """The axes from the longest stride to the shortest, and the transposition that undoes `transpose` by them."""
+    axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    return axes, np.argsort(axes).tolist()
+
+
+# ---- work that a GPU does on its own time ----------------------------------------------------------------------------------
 
 def synchronize(device: str) -> None:
     """Wait until device has finished what it was given (a GPU works asynchronously); needed around every timing."""
     if device == "cuda":
-        _cupy().cuda.get_current_stream().synchronize()
+        cupy().cuda.get_current_stream().synchronize()
 
 
-def _cupy() -> ModuleType:
-    import cupy
-    return cupy
+def capturing() -> bool:
+    """Whether what is computed now is being recorded as a CUDA graph (see `graph`): nothing may wait for its result."""
+    return _capturing.get()
+
+
+@contextmanager
+def capture_mode() -> Iterator[None]:
+    """`capturing()` is True inside the with-block."""
+    token = _capturing.set(True)
+    try:
+        yield
+    finally:
+        _capturing.reset(token)

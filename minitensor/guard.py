@@ -1,7 +1,9 @@
-"""Catches in-place changes: an array that a backward pass still needs is read-only until that pass has run or its graph is dropped.
+"""Catches in-place changes: an array that a backward pass still needs is guarded until that pass has run or its graph is dropped.
 
-Writing to it raises NumPy's `ValueError: assignment destination is read-only` at the very line that would have made a gradient wrong.
-(The idea is MyGrad's.) Two writes escape: through a view that was made before, and to CuPy arrays, which have no such flag.
+A guarded NumPy array is read-only: writing to it raises NumPy's `ValueError: assignment destination is read-only` at the very line that
+would have made a gradient wrong. (The idea is MyGrad's.) CuPy arrays have no such flag; there, as on the CPU, whatever the engine itself
+writes in place (SGD.step, load_state_dict) asks `guarded` first. Two writes escape: one through a NumPy view that was made before, and
+one that a user's own code makes in a CuPy array.
 """
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 
 
 class Guard:
-    """Keeps arrays, and the arrays whose memory they view, read-only until `release` or until the guard is garbage-collected."""
+    """Guards arrays, and the arrays whose memory they view, until `release` or until it is garbage-collected."""
 
     def __init__(self, values: Iterable[Any]):
         """values that are arrays, or tuples that hold some, are guarded; others are passed over."""
@@ -23,12 +25,17 @@ class Guard:
     __del__ = release
 
 
-def _arrays(values: Iterable[Any]) -> Iterator[np.ndarray]:
+def guarded(array: Any) -> bool:
+    """Whether a backward pass that has not run needs array, or another array in the same memory."""
+    return id(_owner(array)) in _locks
+
+
+def _arrays(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
-        if isinstance(value, np.ndarray):
-            yield value
-        elif isinstance(value, tuple):
+        if isinstance(value, tuple):
             yield from _arrays(value)
+        elif isinstance(value, np.ndarray) or hasattr(type(value), "__cuda_array_interface__"):
+            yield value
 
 
 class _Lock:
@@ -40,21 +47,29 @@ class _Lock:
 _locks: dict[int, _Lock] = {}
 
 
-def _lock(array: np.ndarray) -> np.ndarray:
-    """Make array read-only; returns the owner of its memory."""
-    owner = array
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
+def _owner(array: Any) -> Any:
+    """What stands for array's memory, the same object for every view of it."""
+    if not isinstance(array, np.ndarray):
+        return array.data.mem
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _lock(array: Any) -> Any:
+    """Guard array; returns the owner of its memory."""
+    owner = _owner(array)
     lock = _locks.setdefault(id(owner), _Lock())
     lock.holders += 1
-    for a in (owner, array):
-        if a.flags.writeable:
-            lock.to_restore.append(a)
-            a.flags.writeable = False
+    if isinstance(array, np.ndarray):
+        for a in (owner, array):
+            if a.flags.writeable:
+                lock.to_restore.append(a)
+                a.flags.writeable = False
     return owner
 
 
-def _unlock(owner: np.ndarray) -> None:
+def _unlock(owner: Any) -> None:
     lock = _locks[id(owner)]
     lock.holders -= 1
     if lock.holders == 0:

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
-from .backend import xp_of
+import numpy as np
+
+from .backend import Array, capturing, device_of, to_device, xp_of
+from .guard import guarded
 from .kernels import kernels_for
 from .nn.module import Parameter
 from .tensor import Tensor
@@ -36,6 +39,7 @@ class SGD:
         if len(set(map(id, parameters))) != len(parameters):
             raise ValueError("SGD: params must hold each parameter only once")
         self.velocities = [xp_of(p.data).zeros_like(p.data) for p in parameters]
+        self.device_lrs: list[Array] = []
 
     def _parameters(self) -> list[Parameter]:
         return [p for group in self.groups for p in group["params"]]
@@ -43,15 +47,30 @@ class SGD:
     def step(self) -> None:
         """Update every parameter that has a gradient. Raises RuntimeError, before any is changed, when one is needed by a backward pass."""
         for parameter in self._parameters():
-            if parameter.grad is not None and not getattr(parameter.data.flags, "writeable", True):
+            if parameter.grad is not None and guarded(parameter.data):
                 raise RuntimeError(f"SGD: a parameter {parameter.shape} is still needed by a backward pass that has not run; "
                                    "call backward first, drop its result, or compute it under no_grad")
+        self.velocities = [_following(v, p.data) for v, p in zip(self.velocities, self._parameters())]
         velocities = iter(self.velocities)
-        for group in self.groups:
+        for group, lr in zip(self.groups, self._lrs()):
             arrays = [(p.data, v, p.grad) for p, v in zip(group["params"], velocities) if p.grad is not None]
             if arrays:
                 ws, vs, dws = zip(*arrays)
-                kernels_for(ws[0]).sgd(ws, vs, dws, *(group[name] for name in HYPERPARAMETERS))
+                kernels_for(ws[0]).sgd(ws, vs, dws, lr, *(group[name] for name in HYPERPARAMETERS[1:]))
+
+    def _lrs(self) -> list[Any]:
+        if not capturing():
+            return [group["lr"] for group in self.groups]
+        if not self.device_lrs:
+            raise RuntimeError("SGD: a captured step would keep today's learning rate for ever; call send_lrs() before capturing")
+        return self.device_lrs
+
+    def send_lrs(self) -> None:
+        """Write each group's lr to GPU memory, where a captured step (see `graph`) reads it: before capturing and before every replay."""
+        if not self.device_lrs:
+            self.device_lrs = [to_device(np.array(0.0), "cuda") for _ in self.groups]
+        for array, group in zip(self.device_lrs, self.groups):
+            array[...] = group["lr"]
 
     def zero_grad(self) -> None:
         for parameter in self._parameters():
@@ -67,9 +86,14 @@ class SGD:
         if len(state["groups"]) != len(self.groups) or [v.shape for v in state["velocities"]] != [v.shape for v in self.velocities]:
             raise ValueError("SGD.load_state_dict: the state is that of an optimiser with other groups or parameters")
         for v, loaded in zip(self.velocities, state["velocities"]):
-            v[...] = xp_of(v).asarray(loaded)
+            v[...] = to_device(loaded, device_of(v))
         for group, loaded in zip(self.groups, state["groups"]):
             group.update(loaded)
+
+
+def _following(v: Array, w: Array) -> Array:
+    """v where w is and of w's dtype, should `Module.to` have moved or converted the parameter since."""
+    return to_device(v, device_of(w)).astype(w.dtype, copy=False)
 
 
 def _check_group(group: dict[str, Any]) -> None:

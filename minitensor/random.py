@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+
+from .backend import capturing, to_device
 
 
 class Generator:
@@ -17,16 +20,37 @@ class Generator:
         for name, value in (("seed", seed), ("step", step)):
             if not isinstance(value, Integral) or not 0 <= value < 2**64:
                 raise ValueError(f"Generator: {name} must be an integer in [0, 2^64), not {value!r}")
-        self.seed, self.step = seed, step
+        self.seed = seed
+        self._step: Any = step              # a number, or after `to("cuda")` an array () of it on the GPU
 
-    def next_key(self) -> tuple[int, int]:
-        key = (self.seed, self.step)
-        self.step += 1
+    @property
+    def step(self) -> int:
+        return int(self._step)
+
+    @step.setter
+    def step(self, step: int) -> None:
+        if isinstance(self._step, Integral):
+            self._step = step
+        else:
+            self._step[...] = step
+
+    def to(self, device: str) -> Generator:
+        """Count the steps in device's memory, where every replay of a captured computation (see `graph`) can go on counting."""
+        self._step = self.step if device == "cpu" else to_device(np.array(self.step, np.uint64), device)
+        return self
+
+    def next_key(self) -> tuple[int, Any]:
+        """(seed, step), step being an array () of uint64 after `to("cuda")`. Raises RuntimeError where replays would repeat it."""
+        if capturing() and isinstance(self._step, Integral):
+            raise RuntimeError("Generator: every replay of a captured step would draw the same numbers; call generator.to('cuda') first")
+        key = (self.seed, self._step + 0)   # + 0 copies an array, which the next line changes in place
+        self._step += 1
         return key
 
     def numpy(self) -> np.random.Generator:
         """A NumPy generator on the next key, for initial weights."""
-        return np.random.Generator(np.random.Philox(key=np.array(self.next_key(), dtype=np.uint64)))
+        seed, step = self.next_key()
+        return np.random.Generator(np.random.Philox(key=np.array([seed, int(step)], dtype=np.uint64)))
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, step={self.step})"

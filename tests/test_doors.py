@@ -13,16 +13,18 @@ ENGINE = ROOT / "minitensor"
 DOORS = {
     "backend": set(),
     "files": set(),
-    "random": set(),
+    "random": {"backend"},
     "guard": set(),
     "kernels": {"backend"},
     "tensor": {"backend", "guard"},
     "ops": {"backend", "kernels", "random", "tensor"},
-    "nn": {"backend", "ops", "random", "tensor"},
-    "optim": {"backend", "kernels", "nn", "tensor"},
+    "nn": {"backend", "guard", "ops", "random", "tensor"},
+    "optim": {"backend", "guard", "kernels", "nn", "tensor"},
+    "graph": {"backend", "tensor"},
+    "upload": {"backend"},
     "checkpoint": {"backend", "files"},
     "gradcheck": {"backend", "kernels", "nn", "ops", "random", "tensor"},
-    "__init__": {"backend", "gradcheck", "kernels", "nn", "ops", "optim", "random", "tensor"},
+    "__init__": {"backend", "gradcheck", "graph", "kernels", "nn", "ops", "optim", "random", "tensor", "upload"},
 }
 OUTSIDE = {  # beside numpy
     "backend": {"cupy"}, "kernels/launcher": {"cupy"}, "checkpoint": {"safetensors"}, "gradcheck/networks": {"models"},

@@ -3,6 +3,8 @@
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). There is no state to carry along, so a
 dropout mask needs no storage and is the same for any device, order or number of threads. `numpy.random.Philox` is the same generator.
 """
+from typing import Any
+
 import numpy as np
 
 from ..backend import Array
@@ -14,7 +16,7 @@ LOW_32 = np.uint64(0xFFFFFFFF)
 MASK_64 = 2**64 - 1
 
 
-def philox_uint32(xp, key: tuple[int, int], count: int) -> Array:
+def philox_uint32(xp, key: tuple[int, Any], count: int) -> Array:
     """The first count 32-bit draws under key: (count,) uint32.
 
     Each counter 1, 2, 3, ... (NumPy's Philox starts at 1 too) yields four 64-bit words, each word its low half, then its high half.
@@ -22,12 +24,17 @@ def philox_uint32(xp, key: tuple[int, int], count: int) -> Array:
     blocks = (count + 7) // 8
     words = [xp.arange(1, blocks + 1, dtype=xp.uint64)] + [xp.zeros(blocks, dtype=xp.uint64) for _ in range(3)]
     for round_ in range(ROUNDS):
-        keys = [np.uint64((k + round_ * step) & MASK_64) for k, step in zip(key, WEYL)]
+        keys = [_grown(k, round_ * step & MASK_64) for k, step in zip(key, WEYL)]
         high0, low0 = _multiply(words[0], MULTIPLIERS[0])
         high1, low1 = _multiply(words[2], MULTIPLIERS[1])
         words = [high1 ^ words[1] ^ keys[0], low1, high0 ^ words[3] ^ keys[1], low0]
     word = xp.stack(words, axis=1)                                                          # (blocks, 4)
     return xp.stack([word & LOW_32, word >> np.uint64(32)], axis=2).reshape(-1)[:count].astype(xp.uint32)
+
+
+def _grown(key: Any, growth: int) -> Any:
+    """key + growth modulo 2^64, of a number or of an array () of uint64."""
+    return np.uint64((key + growth) & MASK_64) if isinstance(key, int | np.integer) else key.reshape(1) + np.uint64(growth)
 
 
 def _multiply(a: Array, multiplier: int) -> tuple[Array, Array]:

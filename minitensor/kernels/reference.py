@@ -5,6 +5,7 @@ the update, pictures.
 Everything runs on NumPy and CuPy alike (`xp` is whichever library holds the array). Shapes and names are in `minitensor.kernels`.
 """
 from collections.abc import Sequence
+from typing import Any
 
 from ..backend import Array, xp_of
 from .philox import philox_uint32
@@ -43,10 +44,11 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
     return dy * y * (1 - y)
 
 
-def dropout(x: Array, p: float, key: tuple[int, int]) -> Array:
+def dropout(x: Array, p: float, key: tuple[int, Any]) -> Array:
     """x / (1 - p) where the draw of an element is at least p, else 0. Being linear in x it is its own backward: dx = dropout(dy, p, key).
 
     Element i (in logical C order) owns draw i of `philox_uint32(key)`: its upper 24 bits are a number in [0, 1) that float32 holds exactly.
+    key is (seed, step); step may be an array () of uint64 on x's device, where a CUDA graph can change it between replays.
     """
     xp = xp_of(x)
     draw = philox_uint32(xp, key, x.size).reshape(x.shape) >> 8
@@ -312,15 +314,16 @@ def local_response_norm_backward(dy: Array, x: Array, scale: Array, size: int, a
 
 # ---- the optimiser's update ------------------------------------------------------------------------------------------------
 
-def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: float, momentum: float, weight_decay: float,
+def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: Any, momentum: float, weight_decay: float,
         nesterov: bool) -> None:
     """In place, for each w, v, dw of the same shape (Krizhevsky et al. 2012, section 5): v = momentum·v - lr·(dw + weight_decay·w),
     then w += v.
 
-    With nesterov the step looks ahead: w += momentum·v - lr·(dw + weight_decay·w), with the new v.
+    With nesterov the step looks ahead: w += momentum·v - lr·(dw + weight_decay·w), with the new v. lr is a number, or an array () of
+    float64 on w's device, where a CUDA graph can change it between replays.
     """
     for w, v, dw in zip(ws, vs, dws):
-        step = lr * (dw + weight_decay * w)
+        step = xp_of(w).multiply(dw + weight_decay * w, lr, dtype=w.dtype)
         v *= momentum
         v -= step
         w += momentum * v - step if nesterov else v

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, to_device, to_numpy, xp_of
+from ..backend import Array, to_device
+from ..guard import guarded
 from ..tensor import FLOATS, Tensor
 
 
@@ -106,11 +107,10 @@ class Module:
             raise ValueError(f"load_state_dict: {'; '.join(problems[:4])}{more}")
         loaded = {name: parameter for name, parameter in parameters.items() if name in state}
         for name, parameter in loaded.items():
-            if not getattr(parameter.data.flags, "writeable", True):
+            if guarded(parameter.data):
                 raise RuntimeError(f"load_state_dict: {name} is still needed by a backward pass that has not run")
         for name, parameter in loaded.items():
-            data = parameter.data
-            data[...] = xp_of(data).asarray(to_numpy(state[name]))  # in place: keeps the order in memory, the dtype and the device
+            parameter.data[...] = to_device(state[name], parameter.device)  # in place: keeps the order in memory and the dtype
 
     # ---- printing ------------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """Losses. reduction is "mean" (default), "sum" or "none" (one loss per row), as in PyTorch."""
 from typing import Any
 
-from ..backend import Array, xp_of
+import numpy as np
+
+from ..backend import Array, capturing, to_device, xp_of
 from ..kernels import kernels_for
 from ..tensor import Op, Tensor
 from .checks import floating
@@ -59,17 +61,19 @@ def _reduce(op: str, reduction: str, losses) -> Tensor:
 
 
 def _class_indices(op: str, labels: Any, **scored: Tensor) -> Array:
-    """labels as an integer array (N,) on the device of the scores (N, K), the one tensor of scored."""
+    """labels as an integer array (N,) on the device of the scores (N, K), the one tensor of scored.
+
+    They are checked where they are: for labels in GPU memory that waits for the GPU, and is left out of what a CUDA graph captures.
+    """
     floating(op, **scored)
     (name, scores), = scored.items()
-    xp = xp_of(scores.data)
-    labels = xp.asarray(labels.data if isinstance(labels, Tensor) else labels)
+    labels = labels.data if isinstance(labels, Tensor) else labels
+    labels = labels if hasattr(labels, "__cuda_array_interface__") else np.asarray(labels)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{op}: labels must be integers, not {labels.dtype}")
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or not len(labels):
         raise ValueError(f"{op}: {name} must be (N, K) and labels (N,) with N >= 1 ({name} {scores.shape}, labels {labels.shape})")
     classes = scores.shape[1]
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        raise ValueError(f"{op}: labels must be in [0, {classes}), but there is {labels[wrong][0]} at {int(wrong.argmax())}")
-    return labels
+    if not capturing() and (wrong := (labels < 0) | (labels >= classes)).any():
+        raise ValueError(f"{op}: labels must be in [0, {classes}), but there is {int(labels[wrong][0])} at {int(wrong.argmax())}")
+    return to_device(labels, scores.device)

@@ -1,0 +1,234 @@
+"""What the engine does with arrays on "cuda", proven without a GPU on a stand-in for CuPy that obeys CuPy's rules (see fake_cupy.py)."""
+import sys
+
+import numpy as np
+import pytest
+
+import fake_cupy
+import minitensor as mt
+from comparing import LAYOUTS, laid_out
+from minitensor import Generator, Tensor, nn, optim
+from minitensor.backend import gpu_problem, to_device, to_numpy
+
+
+@pytest.fixture(autouse=True)
+def gpu(monkeypatch):
+    fake_cupy.install(monkeypatch)
+    with mt.use_kernels("reference"):
+        yield
+
+
+def cuda(array, **options):
+    return Tensor(to_device(np.asarray(array), "cuda"), **options)
+
+
+# ---- is there a GPU? --------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("machine, problem", [
+    ({}, None),
+    ({"driver": 0}, "device 'cuda' needs an NVIDIA driver, and none is installed (CuPy is; pip brings no driver)"),
+    ({"driver": 12040}, "device 'cuda' needs a driver for CUDA 13, and this one is for CUDA 12; update it, or install its CuPy with: "
+                        "pip install 'cupy-cuda12x[ctk]'"),
+    ({"devices": 0}, "device 'cuda' needs an NVIDIA GPU, and this machine has none")])
+def test_what_is_missing_is_one_sentence(monkeypatch, machine, problem):
+    fake_cupy.install(monkeypatch, **machine)
+    assert gpu_problem() == problem
+
+
+def test_without_cupy_the_sentence_has_the_pip_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.delitem(sys.modules, "cupy")
+    monkeypatch.setattr(sys, "path", [])
+    assert gpu_problem() == "device 'cuda' needs CuPy, which is not installed; install it with: pip install 'cupy-cuda13x[ctk]'"
+
+
+def test_a_compiler_that_is_missing_is_named(monkeypatch):
+    def missing():
+        raise RuntimeError('Failure finding "libnvrtc.so.13"\nNo such file')
+    monkeypatch.setattr(sys.modules["cupy"].cuda.nvrtc, "getVersion", missing)
+    assert gpu_problem() == ("device 'cuda' needs CUDA's run-time compiler, NVRTC (Failure finding \"libnvrtc.so.13\"); "
+                             "install it with: pip install 'cupy-cuda13x[ctk]'")
+
+
+# ---- from here to there -------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 1, 2, 2), (4,), (), (0, 3, 2, 2)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_moving_keeps_values_and_the_order_in_memory(shape, layout):
+    if len(shape) != 4 and layout != "contiguous":
+        pytest.skip("these layouts are of images")
+    array = laid_out(np.random.default_rng(0).standard_normal(shape), layout)
+    there = to_device(array, "cuda")
+    assert isinstance(there, fake_cupy.ndarray) and to_device(there, "cuda") is there
+    back = to_numpy(there)
+    np.testing.assert_array_equal(back, array)
+    if layout in ("contiguous", "channels last"):
+        assert there.strides == back.strides == array.strides
+
+
+def test_a_tensor_is_on_one_device(gpu):
+    x = cuda([1.0, 2.0])
+    assert x.device == "cuda" and x.to("cpu").device == "cpu"
+    with pytest.raises(RuntimeError, match="one tensor is on 'cuda', another on 'cpu'"):
+        x + x.to("cpu")
+
+
+def small_network(dropout=0.5):
+    generator = Generator(0)
+    return nn.Sequential(conv=nn.Conv2d(3, 4, 3, padding=1, activation="relu", generator=generator), pool=nn.MaxPool2d(3, 2),
+                         norm=nn.LocalResponseNorm(3), flatten=nn.Flatten(), drop=nn.Dropout(dropout, generator=generator),
+                         fc=nn.Linear(36, 5, generator=generator))
+
+
+def batches(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [(laid_out(rng.standard_normal((4, 3, 7, 7)).astype(np.float32), "channels last"), rng.integers(0, 5, 4)) for _ in range(count)]
+
+
+def learn(network, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = mt.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def trained(device, steps=3):
+    network = small_network().to(device)
+    optimizer = optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    losses = [learn(network, optimizer, Tensor(images).to(device), labels).item() for images, labels in batches(steps)]
+    return losses, network, optimizer
+
+
+def test_training_is_the_same_on_both_devices():
+    (losses, network, _), (expected, reference, _) = trained("cuda"), trained("cpu")
+    assert losses == expected and len(set(losses)) == 3
+    for (name, array), other in zip(network.state_dict().items(), reference.state_dict().values()):
+        assert isinstance(array, fake_cupy.ndarray)
+        np.testing.assert_array_equal(to_numpy(array), other, name)
+
+
+@pytest.mark.parametrize("there, back", [("cpu", "cuda"), ("cuda", "cpu")])
+def test_velocities_follow_their_parameters(there, back):
+    _, network, optimizer = trained(there)
+    _, reference, its_optimizer = trained("cpu")
+    network.to(back)
+    for n, o, device in ((network, optimizer, back), (reference, its_optimizer, "cpu")):
+        learn(n, o, Tensor(batches(1, seed=1)[0][0]).to(device), [0, 1, 2, 3])
+    for w, v, other in zip(network.parameters(), optimizer.velocities, its_optimizer.velocities):
+        assert type(v) is type(w.data) and v.strides == w.data.strides
+        np.testing.assert_array_equal(to_numpy(v), other)
+
+
+@pytest.mark.parametrize("there, back", [("cpu", "cuda"), ("cuda", "cpu")])
+def test_states_are_loaded_across_devices(there, back):
+    _, network, optimizer = trained(there)
+    _, other, its_optimizer = trained(back, 1)
+    other.load_state_dict(network.state_dict())
+    its_optimizer.load_state_dict(optimizer.state_dict())
+    for a, b in zip([*network.parameters(), *optimizer.velocities], [*other.parameters(), *its_optimizer.velocities]):
+        np.testing.assert_array_equal(*(to_numpy(x.data if isinstance(x, Tensor) else x) for x in (a, b)))
+
+
+def test_labels_are_checked_on_either_device():
+    logits = cuda(np.zeros((2, 3), np.float32))
+    for labels in ([0, 3], to_device(np.array([0, 3]), "cuda")):
+        with pytest.raises(ValueError, match=r"labels must be in \[0, 3\), but there is 3 at 1"):
+            mt.cross_entropy(logits, labels)
+
+
+@pytest.mark.parametrize("change", [
+    lambda w: optim.SGD([w], lr=0.1).step(),
+    lambda w: sequential(w).load_state_dict({"w": np.zeros(2, np.float32)})])
+def test_the_engine_changes_nothing_that_backward_still_needs(change):
+    w = nn.Parameter(to_device(np.ones(2, np.float32), "cuda"))
+    w.grad = w.data.copy()
+    y = (w * w).sum()
+    with pytest.raises(RuntimeError, match="still needed by a backward pass"):
+        change(w)
+    y.backward()
+    change(w)
+
+
+def sequential(w):
+    module = nn.Module()
+    module.w = w
+    return module
+
+
+# ---- uploads ----------------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_uploaded_batches_are_the_batches(device, count):
+    given = batches(count)
+    given = given[:-1] + [(images[:3], labels[:3]) for images, labels in given[-1:]]
+    seen = 0
+    for (images, labels), (expected, its_labels) in zip(mt.uploaded(iter(given), device), given):
+        np.testing.assert_array_equal(to_numpy(images), expected)
+        assert images.strides == expected.strides and labels is its_labels
+        seen += 1
+    assert seen == count
+
+
+def test_an_error_of_the_loader_reaches_the_loop():
+    def broken():
+        yield from batches(2)
+        raise OSError("no such picture")
+    seen = []
+    with pytest.raises(OSError, match="no such picture"):
+        for images, labels in mt.uploaded(broken(), "cuda"):
+            seen.append(labels)
+    assert len(seen) == 2       # every batch before it was used
+
+
+# ---- graphs -----------------------------------------------------------------------------------------------------------------------
+
+def test_captured_inference_answers_for_new_inputs():
+    network = small_network().eval().to("cuda")
+    with mt.no_grad():
+        graph = mt.capture(network, cuda(batches(1)[0][0]))
+        for images, _ in batches(3, seed=1):
+            np.testing.assert_array_equal(graph(cuda(images)).numpy(), network(cuda(images)).numpy())
+
+
+def test_captured_training_is_training():
+    """The learning rate falls and every replay draws another mask."""
+    def run(captured):
+        network = small_network().to("cuda")
+        generator = network.drop.generator.to("cuda")
+        optimizer = optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+        graph, losses = None, []
+        for step, (images, labels) in enumerate(batches(5)):
+            optimizer.groups[0]["lr"] = 0.1 / (1 + step)
+            inputs = cuda(images), cuda(labels)
+            if captured and step:
+                optimizer.send_lrs()
+                graph = graph or mt.capture(lambda x, y: learn(network, optimizer, x, y), *inputs, warm_up=False)
+                losses.append(graph(*inputs).item())
+            else:
+                losses.append(learn(network, optimizer, *inputs).item())
+        return losses, generator.step, [p.numpy() for p in network.parameters()]
+
+    (losses, step, weights), (expected, its_step, its_weights) = run(True), run(False)
+    assert losses == pytest.approx(expected, rel=1e-6) and step == its_step
+    for a, b in zip(weights, its_weights):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("function, reason", [
+    (lambda x: x * x.sum().item(), "not permitted when stream is capturing"),
+    (lambda x: mt.dropout(x, generator=Generator(0)), r"call generator.to\('cuda'\) first"),
+    (lambda x: optim.SGD([nn.Parameter(x.data)], lr=0.1).step(), r"call send_lrs\(\) before capturing")])
+def test_what_cannot_be_captured_is_refused_and_leaves_the_stream_usable(function, reason):
+    with pytest.raises(RuntimeError, match=f"cannot be recorded as a CUDA graph: .*{reason}"):
+        mt.capture(function, cuda([1.0]), warm_up=False)
+    assert mt.capture(lambda x: x * 2, cuda([1.0]))(cuda([4.0])).item() == 8
+
+
+def test_a_graph_is_for_one_shape_on_the_gpu():
+    with pytest.raises(ValueError, match=r"inputs must be on 'cuda', but one \(1,\) is on 'cpu'"):
+        mt.capture(lambda x: x, Tensor([1.0]))
+    graph = mt.capture(lambda x: x * 2, cuda(np.ones(2, np.float32)))
+    with pytest.raises(ValueError, match=r"recorded for float32 \(2,\), not for float32 \(3,\)"):
+        graph(cuda(np.ones(3, np.float32)))
