@@ -2,10 +2,13 @@
 from data.datasets import CIFAR10, ImageFolder, Subset, split
 from data.images import UnreadableImage, load_image
 from data.loader import DataLoader
+from data.packed import PackedPictures
 from data.pictures import BuiltinPictures
+from data.sources import find_splits
 from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean,
                              TenCrop)
 from data.workers import DeadWorker
 
 __all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker", "ImageFolder", "Normalize", "PCANoise",
-           "RandomCrop", "RandomHorizontalFlip", "Resize", "Subset", "SubtractMean", "TenCrop", "UnreadableImage", "load_image", "split"]
+           "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Subset", "SubtractMean", "TenCrop", "UnreadableImage",
+           "find_splits", "load_image", "split"]

@@ -1,31 +1,25 @@
 """Where labelled pictures come from: folders of files, CIFAR-10, and parts of either.
 
 A dataset has `classes` (names), `labels` (int64 (N,)), `len()`, `dataset[i] -> (picture uint8 (H, W, 3), label)` and `name(i)`,
-what messages call picture i.
+what messages call picture i. One of equal square pictures that lie in memory, or in mapped files, may also have `side`, in pixels, and
+`crops(indices, top, left, size)`, which takes crops from many at once (see vectorised.py).
 """
 import os
 import pickle
 
 import numpy as np
 
+from data.crops import crops_of
 from data.images import load_image
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 
 
-class ImageFolder:
-    """Pictures sorted into folders, ROOT/CLASS/**/PICTURE; the classes are the folders' names in sorted order.
+class PictureFiles:
+    """Picture files below `root`, with their labels and the classes' names; reading a picture may raise UnreadableImage."""
 
-    Raises FileNotFoundError for a missing root, ValueError for a root without class folders or a class without pictures;
-    reading a picture may raise UnreadableImage.
-    """
-
-    def __init__(self, root):
-        self.root = os.fspath(root)
-        self.classes = _class_folders(self.root)
-        files = [_pictures_below(os.path.join(self.root, name)) for name in self.classes]
-        self.paths = [path for paths in files for path in paths]
-        self.labels = np.repeat(np.arange(len(files)), [len(paths) for paths in files])
+    def __init__(self, root, paths, labels, classes):
+        self.root, self.paths, self.labels, self.classes = root, paths, labels, classes
 
     def __len__(self):
         return len(self.paths)
@@ -38,10 +32,25 @@ class ImageFolder:
         return self.paths[index]
 
     def __repr__(self):
-        return f"ImageFolder({self.root!r}): {len(self)} pictures of {len(self.classes)} classes"
+        return f"{type(self).__name__}({self.root!r}): {len(self)} pictures of {len(self.classes)} classes"
 
 
-def _class_folders(root):
+class ImageFolder(PictureFiles):
+    """Pictures sorted into folders, ROOT/CLASS/**/PICTURE; the classes are the folders' names in sorted order.
+
+    Raises FileNotFoundError for a missing root, ValueError for a root without class folders or a class without pictures.
+    """
+
+    def __init__(self, root):
+        root = os.fspath(root)
+        classes = class_folders(root)
+        files = [_pictures_of_class(os.path.join(root, name)) for name in classes]
+        labels = np.repeat(np.arange(len(files)), [len(paths) for paths in files])
+        super().__init__(root, [path for paths in files for path in paths], labels, classes)
+
+
+def class_folders(root):
+    """The names of the folders in `root`, sorted. Raises FileNotFoundError or ValueError where there are none."""
     if not os.path.isdir(root):
         raise FileNotFoundError(f"ImageFolder: {root} is not a folder")
     names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
@@ -50,13 +59,17 @@ def _class_folders(root):
     return names
 
 
-def _pictures_below(folder):
-    """Paths of the picture files in `folder` and the folders below it, in sorted order."""
-    paths = sorted(os.path.join(parent, name) for parent, _, names in os.walk(folder, followlinks=True) for name in names
-                   if name.lower().endswith(SUFFIXES) and not name.startswith("."))
+def _pictures_of_class(folder):
+    paths = picture_files(folder)
     if not paths:
         raise ValueError(f"ImageFolder: the class folder {folder} has no pictures ({', '.join(SUFFIXES)})")
     return paths
+
+
+def picture_files(folder):
+    """Paths of the files in `folder`, and in the folders below it, whose names are those of pictures; sorted."""
+    return sorted(os.path.join(parent, name) for parent, _, names in os.walk(folder, followlinks=True) for name in names
+                  if name.lower().endswith(SUFFIXES) and not name.startswith("."))
 
 
 class CIFAR10:
@@ -70,6 +83,7 @@ class CIFAR10:
 
     classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     pictures_per_file = 10_000
+    side = 32
 
     def __init__(self, root, train=True):
         self.root = os.fspath(root)
@@ -80,13 +94,16 @@ class CIFAR10:
         self.pictures = np.ascontiguousarray(pictures)      # (N, 32, 32, 3)
         self.labels = np.concatenate(labels).astype(np.int64)
 
+    @classmethod
+    def is_in(cls, root):
+        """Whether its test pictures are there."""
+        return bool(_cifar10_files(root, ["test_batch"]))
+
     def _find(self, names):
-        """The paths of the batches called `names`, of whichever form is there."""
-        for folder, suffix in (("", ".bin"), ("cifar-10-batches-bin", ".bin"), ("", ""), ("cifar-10-batches-py", "")):
-            paths = [os.path.join(self.root, folder, name + suffix) for name in names]
-            if os.path.isfile(paths[0]):
-                return paths
-        raise FileNotFoundError(f"CIFAR10: {self.root} holds neither {names[0]}.bin nor {names[0]}")
+        paths = _cifar10_files(self.root, names)
+        if not paths:
+            raise FileNotFoundError(f"CIFAR10: {self.root} holds neither {names[0]}.bin nor {names[0]}")
+        return paths
 
     def _read(self, path):
         """-> planes uint8 (n, 3072), labels (n,)"""
@@ -108,11 +125,24 @@ class CIFAR10:
         """-> (picture uint8 (32, 32, 3), label)"""
         return self.pictures[index], int(self.labels[index])
 
+    def crops(self, indices, top, left, size):
+        """size x size pixels of picture indices[k] from row top[k] and column left[k] on -> uint8 (..., size, size, 3)"""
+        return crops_of(self.pictures, indices, top, left, size)
+
     def name(self, index):
         return f"picture {index} of CIFAR-10's {'training' if self.train else 'test'} set"
 
     def __repr__(self):
         return f"CIFAR10({self.root!r}, train={self.train}): {len(self)} pictures of 10 classes"
+
+
+def _cifar10_files(root, names):
+    """The paths of the batches called `names`, of whichever form is there; none if the first is missing."""
+    for folder, suffix in (("", ".bin"), ("cifar-10-batches-bin", ".bin"), ("", ""), ("cifar-10-batches-py", "")):
+        paths = [os.path.join(root, folder, name + suffix) for name in names]
+        if os.path.isfile(paths[0]):
+            return paths
+    return []
 
 
 def _read_binary(path):
@@ -163,12 +193,16 @@ class Subset:
         self.indices = np.asarray(indices)
         self.classes = dataset.classes
         self.labels = dataset.labels[self.indices]
+        self.side = getattr(dataset, "side", None)
 
     def __len__(self):
         return len(self.indices)
 
     def __getitem__(self, index):
         return self.dataset[self.indices[index]]
+
+    def crops(self, indices, top, left, size):
+        return self.dataset.crops(self.indices[indices], top, left, size)
 
     def name(self, index):
         return self.dataset.name(self.indices[index])

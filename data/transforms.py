@@ -109,8 +109,9 @@ class RandomHorizontalFlip:
 
 
 def mirror(image):
+    """Left and right exchanged in (..., H, W, 3), as a copy."""
     pixels = np.ascontiguousarray(image).view(f"V{3 * image.itemsize}")         # a pixel moved as one item moves faster than its three
-    return np.ascontiguousarray(pixels[:, ::-1]).view(image.dtype)
+    return np.ascontiguousarray(pixels[..., ::-1, :]).view(image.dtype)
 
 
 class PCANoise:
@@ -153,19 +154,22 @@ class PCANoise:
         return cls(sigma, np.maximum(eigenvalues, 0), components)
 
     def __call__(self, image, rng):
-        shift = self.components @ (rng.normal(0, self.sigma, 3) * self.eigenvalues)
-        return add_colour(image, np.rint(255 * shift))
+        return add_colour(image, self.shift(rng.normal(0, self.sigma, 3)))
+
+    def shift(self, alpha):
+        """What is added to each byte of red, green and blue, for alpha (..., 3) -> whole numbers (..., 3)"""
+        return np.rint(255 * (alpha * self.eigenvalues @ self.components.T))
 
     def __repr__(self):
         return f"PCANoise(sigma={self.sigma}, eigenvalues={self.eigenvalues.tolist()})"
 
 
 def add_colour(image, shift):
-    """`image` + `shift`, three whole numbers, held within 0..255; all in bytes, which is fast."""
-    height, width, _ = image.shape
-    up = _row(np.clip(shift, 0, 255).astype(np.uint8), width)
-    down = _row(np.clip(-shift, 0, 255).astype(np.uint8), width)
-    values = np.minimum(image.reshape(height, -1), 255 - up)
+    """`image` (..., H, W, 3) + `shift` (..., 3), whole numbers, held within 0..255; all in bytes, which is fast."""
+    width = image.shape[-2]
+    up = _row(np.clip(shift, 0, 255).astype(np.uint8), width)[..., None, :]
+    down = _row(np.clip(-shift, 0, 255).astype(np.uint8), width)[..., None, :]
+    values = np.minimum(image.reshape(*image.shape[:-2], -1), 255 - up)
     values += up
     np.maximum(values, down, out=values)
     values -= down
@@ -173,8 +177,8 @@ def add_colour(image, shift):
 
 
 def _row(colour, width):
-    """`colour` (3,) for each of `width` pixels -> (width * 3,): NumPy is eight times faster along such rows than along colours."""
-    return np.broadcast_to(colour, (width, 3)).reshape(-1)
+    """`colour` (..., 3) for each of `width` pixels -> (..., width * 3): NumPy is eight times faster along such rows than along colours."""
+    return np.tile(colour, width)
 
 
 class TenCrop:
@@ -185,10 +189,13 @@ class TenCrop:
 
     def __call__(self, image, rng):
         _check_fits(self, image)
-        bottom, right = image.shape[0] - self.size, image.shape[1] - self.size
-        corners = ((0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2))
-        crops = [image[top:top + self.size, left:left + self.size] for top, left in corners]
-        return np.stack(crops + [mirror(crop) for crop in crops])
+        crops = np.stack([image[top:top + self.size, left:left + self.size] for top, left in self.places(*image.shape[:2])])
+        return np.concatenate([crops, mirror(crops)])
+
+    def places(self, height, width):
+        """(top, left) of the five crops of a picture."""
+        bottom, right = height - self.size, width - self.size
+        return (0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)
 
     def __repr__(self):
         return f"TenCrop({self.size})"
@@ -224,10 +231,14 @@ class Normalize:
             raise ValueError(f"Normalize: std must be positive, not {std!r}")
 
     def __call__(self, image, rng):
-        width = image.shape[-2]
-        values = image.reshape(*image.shape[:-2], -1) * _row(1 / (255 * self.std), width)
+        return np.moveaxis(self.normalize(image, np.empty(image.shape, np.float32)), -1, -3)
+
+    def normalize(self, image, out):
+        """uint8 (..., H, W, 3) into out, float32 and as large, which is returned."""
+        rows, width = (*image.shape[:-2], -1), image.shape[-2]
+        values = np.multiply(image.reshape(rows), _row(1 / (255 * self.std), width), out=out.reshape(rows))
         values -= _row(self.mean / self.std, width)
-        return np.moveaxis(values.reshape(image.shape), -1, -3)
+        return out
 
     def __repr__(self):
         return f"Normalize(mean={self.mean.tolist()}, std={self.std.tolist()})"

@@ -88,6 +88,8 @@ class _SharedMemory:
     def array(self, shape, dtype):
         """The memory as an array, enlarged first if it is too small."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if not size:                # which mmap takes for all there is
+            return np.empty(shape, dtype)
         if os.fstat(self.fd).st_size < size:
             os.ftruncate(self.fd, size)
         return np.frombuffer(mmap.mmap(self.fd, size), dtype).reshape(shape)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data import UnreadableImage, load_image
-from data.datasets import SUFFIXES
+from data.datasets import picture_files
 
 from .errors import UserError
 from .preprocessing import test_transform
@@ -59,8 +59,7 @@ def _expanded(paths: list[str]) -> list[str]:
     for path in paths:
         found = [path]
         if os.path.isdir(path):
-            found = sorted(os.path.join(parent, name) for parent, _, names in os.walk(path) for name in names
-                           if name.lower().endswith(SUFFIXES))
+            found = picture_files(path)
             if not found:
                 raise UserError(f"the folder {path} holds no pictures")
         files += found

@@ -1,18 +1,16 @@
 """From the name of a source to pictures in batches: what is trained on, and what is held out."""
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import data
-from data import BuiltinPictures, CIFAR10, Compose, DataLoader, ImageFolder, UnreadableImage
+from data import BuiltinPictures, Compose, DataLoader, UnreadableImage
 
 from .errors import UserError, told
 from .settings import Settings
 
-TEST_FOLDERS = ("test", "val")
 ON_ERROR = {"stop": "raise", "skip": "skip"}  # the command line's words for the loader's
 HELD_OUT = 0.2                              # of a folder that has no test pictures of its own
 TRAIN_SEED, TEST_SEED = 0, 1                # of built-in pictures: always the same, whatever a run's seed
@@ -37,9 +35,8 @@ def open_test_data(source: str, training: Settings) -> Any:
     if source == training.data or source == "builtin":
         return open_data(replace(training, data=source))[1]
     with told(ValueError, OSError):
-        if _is_cifar10(source):
-            return CIFAR10(source, train=False)
-        return ImageFolder(_test_folder(source) or source)
+        splits = data.find_splits(source)
+        return splits[next(name for name in ("val", "all", "train") if name in splits)]()
 
 
 def _open(settings: Settings) -> tuple[Any, Any]:
@@ -47,25 +44,14 @@ def _open(settings: Settings) -> tuple[Any, Any]:
     if source == "builtin":
         return (BuiltinPictures(settings.pictures, settings.image_size, TRAIN_SEED),
                 BuiltinPictures(settings.pictures // 4, settings.image_size, TEST_SEED))
-    if _is_cifar10(source):
-        return CIFAR10(source), CIFAR10(source, train=False)
-    train = os.path.join(source, "train")
-    if not os.path.isdir(train):
-        return data.split(ImageFolder(source), HELD_OUT)
-    test = _test_folder(source)
-    if test is None:
-        raise UserError(f"{source} has train/ but neither {' nor '.join(name + '/' for name in TEST_FOLDERS)}")
-    return ImageFolder(train), ImageFolder(test)
-
-
-def _is_cifar10(folder: str) -> bool:
-    return any(os.path.isfile(os.path.join(folder, inside, name)) for inside in ("", "cifar-10-batches-bin", "cifar-10-batches-py")
-               for name in ("test_batch", "test_batch.bin"))
-
-
-def _test_folder(source: str) -> str | None:
-    folders = (os.path.join(source, name) for name in TEST_FOLDERS)
-    return next(filter(os.path.isdir, folders), None)
+    splits = data.find_splits(source)
+    if "all" in splits:
+        return data.split(splits["all"](), HELD_OUT)
+    if "train" not in splits:
+        raise UserError(f"{source} has pictures to test on, but no train/")
+    if "val" not in splits:
+        raise UserError(f"{source} has train/ but neither test/ nor val/")
+    return splits["train"](), splits["val"]()
 
 
 # ---- batches ------------------------------------------------------------------------------------------------------------------

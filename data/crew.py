@@ -1,0 +1,71 @@
+"""Batches in order, made in this process or ahead of their use in worker processes."""
+import os
+import pickle
+
+from data.checks import whole
+from data.workers import AHEAD, DeadWorker, Worker
+
+
+class Crew:
+    """Has `maker` make its batches: `maker.make(epoch, number, allocate, announce)` and `maker.dataset.name(index)` are what it needs.
+
+    With `num_workers` 0 they are made in this process; with more, so many processes make up to two batches each ahead. They are started
+    when first needed and stay for the next epochs until `close()`. A worker process that dies raises DeadWorker.
+    """
+
+    def __init__(self, maker, num_workers):
+        if num_workers and os.name != "posix":
+            raise ValueError(f"DataLoader: num_workers={num_workers} needs Linux or macOS; use num_workers=0")
+        self.maker = maker
+        self.num_workers = whole("DataLoader: num_workers", num_workers, 0)
+        self._idle_workers = []
+
+    def batches(self, epoch, numbers):
+        """Generate what the maker makes for each of `numbers`, a range, in order."""
+        return self._from_workers(epoch, numbers) if self.num_workers else self._from_here(epoch, numbers)
+
+    def _from_here(self, epoch, numbers):
+        for number in numbers:
+            yield self.maker.make(epoch, number)
+
+    def _from_workers(self, epoch, numbers):
+        workers = self._take_workers()
+        count = len(workers)
+
+        def ask(number):
+            workers[number % count].ask(epoch, number, number // count % AHEAD)
+
+        worker = None
+        try:
+            for number in numbers[:count * AHEAD]:
+                worker = workers[number % count]
+                ask(number)
+            for number in numbers:
+                worker = workers[number % count]
+                batch = worker.answer()
+                if number + count * AHEAD in numbers:
+                    ask(number + count * AHEAD)
+                yield batch
+            self._idle_workers, workers = workers, []
+        except (EOFError, ConnectionError):
+            raise DeadWorker(worker.obituary(self.maker.dataset)) from None
+        finally:
+            for worker in workers:      # an epoch left early leaves work undone: begin the next with fresh ones
+                worker.stop()
+
+    def _take_workers(self):
+        """The idle workers, or new ones; they belong to one epoch at a time."""
+        workers, self._idle_workers = self._idle_workers, []
+        if workers:
+            return workers
+        try:
+            maker = pickle.dumps(self.maker)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise TypeError(f"DataLoader: num_workers={self.num_workers} needs a dataset and a transform that can be pickled ({error}); "
+                            "define them at the top of a module, or use num_workers=0") from error
+        return [Worker(maker) for _ in range(self.num_workers)]
+
+    def close(self):
+        """Stop the worker processes; the next epoch starts new ones."""
+        while self._idle_workers:
+            self._idle_workers.pop().stop()

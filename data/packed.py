@@ -1,0 +1,136 @@
+"""Packed pictures: equal square pictures of bytes in a few large files, ready to be mapped into memory.
+
+A packed folder holds one folder a split ("train" and "val", or "all"), each with
+    shard-00000.npy ...     uint8 (n, side, side, 3), red, green, blue: `np.load(path, mmap_mode="r")` is all it takes to read one
+    labels.npy              int64 (N,), places in the manifest's "classes"
+    mean.npy                float64 (side, side, 3), 0..255: the mean of all its pictures, pixel by pixel
+    names.json              what each picture was made from
+    unreadable.txt          the files left out, and why; absent if there are none
+    manifest.json           classes, counts, what was done to the pictures, and each file's SHA-256; written last
+"""
+import hashlib
+import json
+import os
+
+import numpy as np
+
+from data.crops import crops_of
+
+FORMAT, VERSION = "minitensor packed pictures", 1
+MANIFEST = "manifest.json"
+
+
+class PackedPictures:
+    """One split of a packed folder, as a dataset whose batches the loader makes at once.
+
+    Raises FileNotFoundError where there is none, and ValueError, with the path, for a file that is not what the manifest says. Only sizes
+    are compared; `python -m data verify` compares checksums.
+    """
+
+    def __init__(self, folder, split="train"):
+        self.folder = os.path.join(folder, split)
+        self.manifest = read_manifest(self.folder)
+        self.classes, self.side = self.manifest["classes"], self.manifest["side"]
+        self.labels = self._load("labels.npy", (self.manifest["pictures"],), np.int64)
+        counts = np.bincount(np.maximum(self.labels, 0), minlength=len(self.classes))
+        if self.labels.min(initial=0) < 0 or counts.tolist() != self.manifest["pictures_per_class"]:
+            raise ValueError(f"{self.folder}/labels.npy does not hold the labels that the manifest counts")
+        counts = [shard["pictures"] for shard in self.manifest["shards"]]
+        self.starts = np.cumsum([0, *counts])
+        self.shards = [self._load(shard["file"], (count, self.side, self.side, 3), np.uint8)
+                       for shard, count in zip(self.manifest["shards"], counts)]
+
+    def _load(self, file, shape, dtype):
+        path = os.path.join(self.folder, file)
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path} is truncated, or no array: {error}") from error
+        if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+            raise ValueError(f"{path} holds {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape} as the manifest says")
+        return np.asarray(array)        # np.memmap's own indexing is slow
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        """-> (picture uint8 (side, side, 3), read-only, and its label)"""
+        index = range(len(self))[index]
+        shard = int(np.searchsorted(self.starts, index, "right")) - 1
+        return self.shards[shard][index - self.starts[shard]], int(self.labels[index])
+
+    def crops(self, indices, top, left, size):
+        """size x size pixels of picture indices[k] from row top[k] and column left[k] on -> uint8 (..., size, size, 3)"""
+        if len(self.shards) == 1:
+            return crops_of(self.shards[0], indices, top, left, size)
+        indices, top, left = np.broadcast_arrays(indices, top, left)
+        shards = np.searchsorted(self.starts, indices, "right") - 1
+        crops = np.empty((*indices.shape, size, size, 3), np.uint8)
+        for shard in np.unique(shards):
+            mine = shards == shard
+            crops[mine] = crops_of(self.shards[shard], indices[mine] - self.starts[shard], top[mine], left[mine], size)
+        return crops
+
+    def mean_image(self):
+        """The mean of the split's pictures, pixel by pixel -> float64 (side, side, 3), 0..255"""
+        return self._load("mean.npy", (self.side, self.side, 3), np.float64)
+
+    def name(self, index):
+        return f"picture {index} of {self.folder}"
+
+    def source_names(self):
+        """What each picture was made from."""
+        with open(os.path.join(self.folder, "names.json")) as file:
+            return json.load(file)
+
+    def __reduce__(self):               # to another process goes the path, not the pictures
+        return type(self), os.path.split(self.folder)
+
+    def __repr__(self):
+        return f"PackedPictures({self.folder!r}): {len(self)} pictures of {len(self.classes)} classes, {self.side} x {self.side}"
+
+
+def is_packed(folder, split):
+    return os.path.isfile(os.path.join(folder, split, MANIFEST))
+
+
+def read_manifest(folder):
+    """The manifest of a split's folder. Raises FileNotFoundError or ValueError."""
+    path = os.path.join(folder, MANIFEST)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{folder} holds no packed pictures: it has no {MANIFEST}")
+    try:
+        with open(path) as file:
+            manifest = json.load(file)
+        found = manifest["format"], manifest["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no manifest of packed pictures: {error}") from error
+    if found != (FORMAT, VERSION):
+        raise ValueError(f"{path} describes {found[0]!r}, version {found[1]}; this program reads {FORMAT!r}, version {VERSION}")
+    missing = [key for key in ("classes", "side", "pictures", "pictures_per_class", "shards", "sha256") if key not in manifest]
+    if missing:
+        raise ValueError(f"{path} is no manifest of packed pictures: it has no {missing[0]!r}")
+    return manifest
+
+
+def sha256(path, report=lambda size: None):
+    """The SHA-256 of a file, in hexadecimal; report is told the size of each piece that was read."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+            report(len(piece))
+    return digest.hexdigest()
+
+
+def files_of(manifest):
+    """{file: SHA-256} of all that the manifest vouches for."""
+    return {**{shard["file"]: shard["sha256"] for shard in manifest["shards"]}, **manifest["sha256"]}
+
+
+def damaged(folder, report=lambda size: None):
+    """The files of a split's folder that are missing or do not have the manifest's SHA-256."""
+    def intact(file, expected):
+        path = os.path.join(folder, file)
+        return os.path.isfile(path) and sha256(path, report) == expected
+    return [file for file, expected in files_of(read_manifest(folder)).items() if not intact(file, expected)]

@@ -1,0 +1,26 @@
+"""What kinds of folders hold labelled pictures, and what is for training and what is held out in each."""
+import os
+from functools import partial
+
+from data.datasets import CIFAR10, ImageFolder
+from data.packed import PackedPictures, is_packed
+
+SPLITS = ("train", "val", "all")
+HELD_OUT_FOLDERS = ("test", "val")
+
+
+def find_splits(folder):
+    """{"train": open, "val": open}, or one of them, or {"all": open}; `open()` gives the dataset.
+
+    In this order: packed pictures (packed.py), CIFAR-10's official files, FOLDER/train/CLASS/PICTURE with FOLDER/test or FOLDER/val
+    likewise, FOLDER/CLASS/PICTURE.
+    """
+    packed = {split: partial(PackedPictures, folder, split) for split in SPLITS if is_packed(folder, split)}
+    if packed:
+        return packed
+    if CIFAR10.is_in(folder):
+        return {"train": partial(CIFAR10, folder), "val": partial(CIFAR10, folder, train=False)}
+    held_out = (os.path.join(folder, name) for name in HELD_OUT_FOLDERS)
+    parts = {"train": os.path.join(folder, "train"), "val": next(filter(os.path.isdir, held_out), "")}
+    found = {split: partial(ImageFolder, path) for split, path in parts.items() if os.path.isdir(path)}
+    return found or {"all": partial(ImageFolder, folder)}

@@ -1,0 +1,195 @@
+"""Batches made at once are those that are made picture by picture."""
+import numpy as np
+import pytest
+
+import data
+from data import (CIFAR10, CenterCrop, Compose, DataLoader, Normalize, PackedPictures, PCANoise, RandomCrop, RandomHorizontalFlip, Resize,
+                  Subset, TenCrop)
+from data.packing import pack
+from data.transforms import add_colour
+from data.vectorised import SquareBatchMaker, made_at_once
+
+NORMALIZE = Normalize((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+SIDE, SIZE = 20, 13
+
+
+class Noise:
+    """Pictures of noise, 20 x 22 pixels."""
+
+    classes = ("a", "b", "c")
+    labels = np.arange(30) % 3
+
+    def __len__(self):
+        return 30
+
+    def __getitem__(self, index):
+        return np.random.default_rng(index).integers(0, 256, (SIDE, SIDE + 2, 3), np.uint8), int(self.labels[index])
+
+    def name(self, index):
+        return f"noise {index}"
+
+
+@pytest.fixture(scope="module", params=[7, 100], ids=["in shards of 7", "in one shard"])
+def packed(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packed")
+    pack(Noise(), folder / "train", SIDE, shard_pictures=request.param)
+    return PackedPictures(folder)
+
+
+@pytest.fixture(params=["packed", "subset"])
+def pictures(request, packed):
+    return packed if request.param == "packed" else Subset(packed, np.random.default_rng(1).permutation(30)[:19])
+
+
+def chances(seed, epoch, number):
+    return np.random.default_rng((seed, epoch, 1 + number))
+
+
+def order(pictures, seed, epoch):
+    return np.random.default_rng((seed, epoch, 0)).permutation(len(pictures))
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+@pytest.mark.parametrize("noise", [None, PCANoise(sigma=2)], ids=["", "colours"])
+def test_training_batches_are_the_same_steps_one_by_one(pictures, noise, padding):
+    steps = [Resize(SIDE), RandomCrop(SIZE, padding), RandomHorizontalFlip(0.4), *([noise] if noise else []), NORMALIZE]
+    loader = DataLoader(pictures, 8, Compose(steps), shuffle=True, seed=5)
+    batches = list(loader.epoch(2))
+    assert len(batches) == -(-len(pictures) // 8)
+    for number, (images, labels) in enumerate(batches):
+        indices = order(pictures, 5, 2)[8 * number:8 * number + 8]
+        rng = chances(5, 2, number)
+        top, left = rng.integers(0, SIDE + 2 * padding - SIZE + 1, (2, len(indices)))
+        flipped = rng.random(len(indices)) < 0.4
+        alpha = rng.normal(0, 2, (len(indices), 3))
+        for k, index in enumerate(indices):
+            picture, label = pictures[index]
+            picture = np.pad(picture, ((padding, padding), (padding, padding), (0, 0)))
+            crop = picture[top[k]:top[k] + SIZE, left[k]:left[k] + SIZE]
+            crop = crop[:, ::-1] if flipped[k] else crop
+            crop = add_colour(crop, noise.shift(alpha[k])) if noise else crop
+            np.testing.assert_array_equal(images[k], NORMALIZE(crop, None))
+            assert labels[k] == label
+        assert images.dtype == np.float32 and images.shape == (len(indices), 3, SIZE, SIZE) and labels.dtype == np.int64
+        assert images.transpose(0, 2, 3, 1).flags.c_contiguous         # channels last in memory
+
+
+@pytest.mark.parametrize("crop", [CenterCrop(SIZE), TenCrop(SIZE)])
+def test_evaluation_batches_are_those_of_any_other_dataset(pictures, crop):
+    class Plain(Subset):                # without crops to take at once
+        side = property(lambda self: None, lambda self, value: None)
+
+    transform = Compose([Resize(SIDE), crop, NORMALIZE])
+    ours, theirs = (DataLoader(dataset, 8, transform) for dataset in (pictures, Plain(pictures, np.arange(len(pictures)))))
+    assert type(ours._maker) is SquareBatchMaker is not type(theirs._maker)
+    for (images, labels), (expected, expected_labels) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(images, expected)
+        np.testing.assert_array_equal(labels, expected_labels)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_and_resumption_change_nothing(packed, workers):
+    transform = Compose([RandomCrop(SIZE), RandomHorizontalFlip(), NORMALIZE])
+    alone = list(DataLoader(packed, 8, transform, shuffle=True).epoch(1))
+    with DataLoader(packed, 8, transform, shuffle=True, num_workers=workers) as loader:
+        for start in (0, 2):
+            for (images, labels), (expected, expected_labels) in zip(loader.epoch(1, start), alone[start:], strict=True):
+                np.testing.assert_array_equal(images, expected)
+                np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_epochs_batches_and_seeds_draw_anew(packed):
+    transform = Compose([RandomCrop(5), NORMALIZE])
+    images = [next(DataLoader(packed, 30, transform, seed=seed).epoch(epoch))[0] for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    assert not any(np.array_equal(images[i], images[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_every_crop_and_both_directions_occur(packed):
+    loader = DataLoader(Subset(packed, np.zeros(2000, int)), 500, Compose([RandomCrop(SIDE - 2), RandomHorizontalFlip(), NORMALIZE]))
+    picture = packed[0][0]
+    places = [picture[top:top + SIDE - 2, left:left + SIDE - 2] for top in range(3) for left in range(3)]
+    expected = {NORMALIZE(crop[:, ::step], None).tobytes() for crop in places for step in (1, -1)}
+    assert {image.tobytes() for images, _ in loader for image in images} == expected and len(expected) == 18
+
+
+@pytest.mark.parametrize("transform, at_once", [
+    (Compose([CenterCrop(9), NORMALIZE]), True),
+    (Compose([Resize(SIDE), RandomCrop(9), PCANoise(), NORMALIZE]), True),
+    (Compose([Resize(SIDE + 1), CenterCrop(9), NORMALIZE]), False),
+    (Compose([RandomHorizontalFlip(), CenterCrop(9), NORMALIZE]), False),
+    (Compose([CenterCrop(9), RandomCrop(9), NORMALIZE]), False),
+    (Compose([CenterCrop(9), lambda image, rng: image, NORMALIZE]), False),
+    (Compose([CenterCrop(9)]), False),
+    (NORMALIZE, False),
+    (lambda image, rng: image, False),
+])
+def test_which_transforms_are_made_at_once(packed, transform, at_once):
+    assert made_at_once(packed, transform) == at_once
+
+
+def test_other_datasets_are_not_made_at_once(packed):
+    transform = Compose([CenterCrop(9), NORMALIZE])
+    assert not made_at_once(Noise(), transform) and not made_at_once(Subset(Noise(), [1, 2]), transform)
+
+
+def test_cifar10_is_made_at_once():
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    cifar = CIFAR10.__new__(CIFAR10)
+    cifar.pictures, cifar.labels = pictures, np.arange(5)
+    images, _ = next(iter(DataLoader(cifar, 5, Compose([CenterCrop(24), NORMALIZE]))))
+    np.testing.assert_array_equal(images, [NORMALIZE(picture[4:28, 4:28], None) for picture in pictures])
+
+
+def test_a_crop_larger_than_the_pictures(packed):
+    with pytest.raises(ValueError, match=r"RandomCrop\(21, padding=0\): the pictures have only 20 x 20 pixels; put a Resize before"):
+        next(iter(DataLoader(packed, 8, Compose([RandomCrop(21), NORMALIZE]))))
+
+
+# ---- opening ---------------------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def folder(tmp_path):
+    pack(Noise(), tmp_path / "train", SIDE)
+    return tmp_path
+
+
+def truncated(folder):
+    path = folder / "shard-00000.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage, words", [
+    (truncated, "shard-00000.npy is truncated, or no array"),
+    (lambda folder: (folder / "shard-00000.npy").write_bytes(b""), "shard-00000.npy is truncated, or no array"),
+    (lambda folder: np.save(folder / "shard-00000.npy", np.zeros((30, SIDE, SIDE, 3))), "holds float64"),
+    (lambda folder: np.save(folder / "labels.npy", np.zeros(29, np.int64)), r"holds int64 \(29,\), not int64 \(30,\)"),
+    (lambda folder: np.save(folder / "labels.npy", np.full(30, 2)), "does not hold the labels that the manifest counts"),
+    (lambda folder: np.save(folder / "labels.npy", np.full(30, -1)), "does not hold the labels that the manifest counts"),
+    (lambda folder: np.save(folder / "labels.npy", np.array([{}] * 30), allow_pickle=True), "labels.npy is truncated, or no array"),
+    (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json is no manifest of packed pictures"),
+    (lambda folder: (folder / "manifest.json").write_text("[]"), "manifest.json is no manifest of packed pictures"),
+    (lambda folder: (folder / "manifest.json").write_text('{"format": "other", "version": 1}'), "describes 'other', version 1"),
+    (lambda folder: (folder / "manifest.json").write_text('{"format": "minitensor packed pictures", "version": 1}'), "has no 'classes'"),
+])
+def test_damage_is_told(folder, damage, words):
+    damage(folder / "train")
+    with pytest.raises(ValueError, match=words):
+        PackedPictures(folder)
+
+
+def test_no_packed_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no packed pictures"):
+        PackedPictures(tmp_path)
+
+
+def test_find_splits_prefers_packed_pictures(folder):
+    (folder / "val").mkdir()
+    splits = data.find_splits(folder)
+    assert list(splits) == ["train"] and isinstance(splits["train"](), PackedPictures)
+
+
+def test_indices_out_of_range(packed):
+    for index in (30, -31):
+        with pytest.raises(IndexError):
+            packed[index]
+    np.testing.assert_array_equal(packed[-1][0], packed[29][0])
