@@ -30,14 +30,15 @@ struct Update {
     }
 };
 
+// lr is read from lr_memory unless that is null.
 // A thread updates its share of every tensor i in turn: w, v and dw are dense and in the same order; n0 ... n7 may be 0.
-extern "C" __global__ void sgd(REAL lr, REAL momentum, REAL weight_decay, bool nesterov,
+extern "C" __global__ void sgd(REAL lr, const double* lr_memory, REAL momentum, REAL weight_decay, bool nesterov,
                                REAL* w0, REAL* v0, const REAL* dw0, int n0, REAL* w1, REAL* v1, const REAL* dw1, int n1,
                                REAL* w2, REAL* v2, const REAL* dw2, int n2, REAL* w3, REAL* v3, const REAL* dw3, int n3,
                                REAL* w4, REAL* v4, const REAL* dw4, int n4, REAL* w5, REAL* v5, const REAL* dw5, int n5,
                                REAL* w6, REAL* v6, const REAL* dw6, int n6, REAL* w7, REAL* v7, const REAL* dw7, int n7)
 {
-    Update update = {lr, momentum, weight_decay, nesterov};
+    Update update = {lr_memory ? (REAL)*lr_memory : lr, momentum, weight_decay, nesterov};
     update.tensor(w0, v0, dw0, n0);
     update.tensor(w1, v1, dw1, n1);
     update.tensor(w2, v2, dw2, n2);

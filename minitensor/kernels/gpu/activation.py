@@ -1,9 +1,11 @@
 """Activations and dropout, in the order that the elements have in memory."""
 import math
+from typing import Any
 
 from ...backend import Array, xp_of
 from ..launcher import launch
 from .layout import contiguous, in_order, inverse, memory_order, packs
+from .replayed import number_or_memory
 
 FILE = "elementwise.cu"
 DRAWS = 8               # elements of a dropout mask that one thread decides: those of one counter of the generator
@@ -42,8 +44,9 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
     return _elementwise("sigmoid_backward", dy, y)
 
 
-def dropout(x: Array, p: float, key: tuple[int, int]) -> Array:
-    x = contiguous(x)
+def dropout(x: Array, p: float, key: tuple[int, Any]) -> Array:
+    x, (seed, step) = contiguous(x), key
     y = xp_of(x).empty_like(x)
-    launch(FILE, "dropout", (x, y, x.size, math.ceil(p * 2**24), 1 - p, *key), dtype=x.dtype, items=math.ceil(x.size / DRAWS))
+    arguments = x, y, x.size, math.ceil(p * 2**24), 1 - p, seed, *number_or_memory(step)
+    launch(FILE, "dropout", arguments, dtype=x.dtype, items=math.ceil(x.size / DRAWS))
     return y

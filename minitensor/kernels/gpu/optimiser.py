@@ -1,17 +1,19 @@
 """The optimiser's update: eight tensors a launch."""
 from collections.abc import Sequence
+from typing import Any
 
 from ...backend import Array
 from .. import reference
 from ..launcher import launch
 from .layout import in_order, memory_order, packs
+from .replayed import number_or_memory
 
 TENSORS = 8             # that the kernel takes
 THREADS = 256
 MOST_BLOCKS = 2048      # threads beyond these only wait in line: each goes on to the next numbers
 
 
-def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: float, momentum: float, weight_decay: float,
+def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: Any, momentum: float, weight_decay: float,
         nesterov: bool) -> None:
     hyperparameters = lr, momentum, weight_decay, nesterov
     by_dtype: dict = {}
@@ -27,7 +29,8 @@ def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: floa
 
 
 def _update(dtype, tensors: list[list[Array]], hyperparameters: tuple) -> None:
+    lr, *others = hyperparameters
     slots = [(w, v, dw, w.size) for w, v, dw in tensors] + (TENSORS - len(tensors)) * [(None, None, None, 0)]
     blocks = min(MOST_BLOCKS, -(-max(packs(w) for w, _, _ in tensors) // THREADS))
-    launch("sgd.cu", "sgd", (*hyperparameters, *(value for slot in slots for value in slot)), dtype=dtype, grid=max(1, blocks),
-           threads=THREADS)
+    arguments = *number_or_memory(lr), *others, *(value for slot in slots for value in slot)
+    launch("sgd.cu", "sgd", arguments, dtype=dtype, grid=max(1, blocks), threads=THREADS)
