@@ -48,6 +48,17 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
         raise CheckpointError(f"cannot read checkpoint {path}: {_reason(error)}") from error
 
 
+def is_checkpoint(path: str | os.PathLike) -> bool:
+    """Whether path is a safetensors file that says it is a checkpoint of minitensor; False for what cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+            size = min(int.from_bytes(start, "little"), os.path.getsize(path))
+            return f'"format":"{FORMAT}"'.encode() in file.read(size).replace(b" ", b"")
+    except OSError:
+        return False
+
+
 def _safetensors() -> Any:
     try:
         import safetensors.numpy

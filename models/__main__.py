@@ -8,11 +8,11 @@ from typing import Any
 
 from minitensor.checkpoint import CheckpointError
 
-from .errors import UserError, require
+from .errors import UsageError, UserError, require
 from .family import FAMILY
 from .machine import machine
-from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes, new_file,
-                      add_train_options)
+from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes, add_weights,
+                      new_file, add_train_options)
 
 EXAMPLES = {
     "train": """examples:
@@ -22,10 +22,12 @@ EXAMPLES = {
   python -m models train --resume runs/cifar10""",
     "evaluate": """examples:
   python -m models evaluate runs/cifar10
-  python -m models evaluate runs/cifar10/latest.safetensors --data photos/ --ten-crop""",
+  python -m models evaluate runs/cifar10/latest.safetensors --data photos/ --ten-crop
+  python -m models evaluate --weights bvlc_alexnet.caffemodel --data imagenet/val""",
     "classify": """examples:
   python -m models classify runs/cifar10 cat.jpg dog.jpg
-  python -m models classify runs/cifar10 photos/val --figure guesses.png""",
+  python -m models classify runs/cifar10 photos/val --figure guesses.png
+  python -m models classify --weights torchvision cat.jpg""",
     "summary": """examples:
   python -m models summary
   python -m models summary alexnet-paper
@@ -33,7 +35,7 @@ EXAMPLES = {
   python -m models summary runs/cifar10""",
 }
 PROG = "python -m models"
-CHECKPOINT_HELP = "a checkpoint, or a run folder, of which the best is taken"
+CHECKPOINT_HELP = "a checkpoint, or a run folder, of which the best is taken; or published weights, as with --weights"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,7 +73,8 @@ def make_parser() -> Parser:
     add_train_options(train)
 
     evaluate = command("evaluate", _evaluate, "Print the accuracy of a checkpoint.")
-    evaluate.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
+    evaluate.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help=CHECKPOINT_HELP)
+    add_weights(evaluate, "what to evaluate, in place of CHECKPOINT")
     add_data_option(evaluate, "'builtin', or a folder, of which the test pictures are taken (default: those held out in training)")
     evaluate.add_argument("--ten-crop", action="store_true", help="average over ten crops of each picture, as in the paper")
     add_loading_options(evaluate, default="as in training")
@@ -79,7 +82,8 @@ def make_parser() -> Parser:
 
     classify = command("classify", _classify, "Print the five best classes of pictures.")
     classify.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
-    classify.add_argument("pictures", metavar="PICTURE", nargs="+", help="a picture, or a folder of pictures")
+    classify.add_argument("pictures", metavar="PICTURE", nargs="*", help="a picture, or a folder of pictures")
+    add_weights(classify, "what to classify with, in place of CHECKPOINT")
     classify.add_argument("--figure", metavar="FILE.png", type=new_file,
                           help="also draw the pictures with their five bars, up to 40, as in the paper's Figure 4")
     add_device_options(classify)
@@ -103,15 +107,22 @@ def _train(options: dict[str, Any]) -> int:
 def _evaluate(options: dict[str, Any]) -> int:
     require("PIL", "safetensors")
     from .evaluate import evaluate
+    checkpoint, weights = options.pop("checkpoint"), options.pop("weights")
+    if bool(checkpoint) == bool(weights):
+        raise UsageError("give a CHECKPOINT or --weights, and not both")
     with machine(options.setdefault("device", "cpu"), options.setdefault("kernels", None)):
-        return evaluate(options.pop("checkpoint"), options.pop("ten_crop"), options)
+        return evaluate(checkpoint or weights, options.pop("ten_crop"), options)
 
 
 def _classify(options: dict[str, Any]) -> int:
     require("PIL", "safetensors", *(["matplotlib"] if options["figure"] else []))
     from .classify import classify
+    given = [options["checkpoint"], *options["pictures"]]
+    checkpoint, *pictures = [options["weights"], *given] if options["weights"] else given
+    if not pictures:
+        raise UsageError("which PICTURE?")
     with machine(device := options.get("device", "cpu"), options.get("kernels")):
-        return classify(options["checkpoint"], options["pictures"], options["figure"], device)
+        return classify(checkpoint, pictures, options["figure"], device)
 
 
 def _summary(options: dict[str, Any]) -> int:

@@ -13,6 +13,7 @@ from data import UnreadableImage, load_image
 from data.datasets import picture_files
 
 from .errors import UserError
+from .imagenet import readable
 from .preprocessing import test_transform
 from .scores import best_classes, log_probabilities
 from .plots import new_figure
@@ -89,8 +90,8 @@ def _in_batches(items: Iterator) -> Iterator[list]:
 
 def _guess(path: str, p: np.ndarray, classes: list[str]) -> Guess:
     folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
-    best = [(classes[i], float(p[i])) for i in best_classes(p[None])[0]]
-    return Guess(path, folder if folder in classes else None, best)
+    best = [(readable(classes[i]), float(p[i])) for i in best_classes(p[None])[0]]
+    return Guess(path, readable(folder) if folder in classes else None, best)
 
 
 def as_text(guess: Guess) -> str:

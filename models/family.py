@@ -10,7 +10,7 @@ from minitensor.nn import init as initial
 from minitensor.nn.summary import summary
 
 from .specs import (AverageTo, AvgPool, Conv, Drop, Flatten, Full, MaxPool, Norm, Table, modules, scaled, smallest_image, with_classes,
-                    with_dropout, with_tanh, without_norm, without_overlap)
+                    with_dropout, with_tanh, without_groups, without_norm, without_overlap)
 
 # ---- tables ----------------------------------------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ FAMILY = {
     "torchvision": Design(TORCHVISION, 224),
     "cifar10-18pct": Design(CIFAR10_18PCT, 32, "cuda-convnet"),
 }
-ABLATIONS = {"tanh": with_tanh, "no-overlap": without_overlap, "no-lrn": without_norm}
+ABLATIONS = {"tanh": with_tanh, "no-overlap": without_overlap, "no-lrn": without_norm, "one-tower": without_groups}
 
 
 class Network(nn.Sequential):

@@ -145,6 +145,11 @@ def add_num_classes(parser) -> None:
                         help=f"how many (default: {OWN})")
 
 
+def add_weights(parser, text: str) -> None:
+    parser.add_argument("--weights", metavar="FILE", help=f"{text}: published weights, of PyTorch (.pth, .safetensors), Toronto (.npy) "
+                        "or Caffe (.caffemodel), or 'torchvision', which fetches them; a checkpoint or a run folder does as well")
+
+
 def add_loading_options(parser, default: str = "") -> None:
     """default: what the help says of it, where it is not that of Settings."""
     _setting(parser, "workers", _number(int, 0), "processes that prepare pictures; 0 prepares them between the steps", default)

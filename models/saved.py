@@ -1,14 +1,17 @@
 """Networks in checkpoint files: parameters under their own names, velocities as "velocity.NAME", and a header that explains them."""
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
 from minitensor import Generator, checkpoint
 
+from . import weights
 from .errors import UserError, told
 from .family import FAMILY, Network, build
+from .run import checkpoint_path
 
 VELOCITY = "velocity."
 MEAN_IMAGE = "preprocessing.mean_image"
@@ -43,11 +46,25 @@ def load_checkpoint(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, {**info, "network": name}
 
 
-def load_network(path: str, device: str = "cpu") -> tuple[Network, dict[str, Any]]:
-    """(the network, in evaluation mode, and the header) of the checkpoint at path. Raises CheckpointError or UserError."""
+def load_parameters(source: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(the parameters by name, the header) of a checkpoint, a run folder, published weights, or the name of some that can be fetched.
+
+    Raises CheckpointError or UserError. Published weights have a header without "settings" and "progress".
+    """
+    path = checkpoint_path(source)
+    if path in weights.ADDRESSES:
+        return weights.load(weights.fetch(path))
+    if os.path.isfile(path) and not checkpoint.is_checkpoint(path):
+        return weights.load(path)
     arrays, info = load_checkpoint(path)
-    with told(ValueError, TypeError, what=f"{path} does not fit {info['network']}: "):
+    return {name: array for name, array in arrays.items() if not name.startswith(VELOCITY)}, info
+
+
+def load_network(source: str, device: str = "cpu") -> tuple[Network, dict[str, Any]]:
+    """(the network, in evaluation mode, and the header) of what load_parameters takes. Raises CheckpointError or UserError."""
+    arrays, info = load_parameters(source)
+    with told(ValueError, TypeError, what=f"{source} does not fit {info['network']}: "):
         network = build(info["network"], **info["config"], generator=Generator(0))
-        network.load_state_dict({name: array for name, array in arrays.items() if not name.startswith(VELOCITY)})
+        network.load_state_dict(arrays)
     network.eval().to(device)
     return network, info

@@ -184,3 +184,8 @@ def without_overlap(table: Table) -> Table:
 def without_norm(table: Table) -> Table:
     """No local response normalisation (2012 paper, section 3.3)."""
     return {name: layer for name, layer in table.items() if not isinstance(layer, Norm)}
+
+
+def without_groups(table: Table) -> Table:
+    """One tower: every filter sees all channels of the layer before."""
+    return changed(table, Conv, lambda layer: replace(layer, groups=1))

@@ -1,0 +1,77 @@
+"""Weights that others published, or trained, read without the programs that wrote them.
+
+PyTorch's state dicts (`.pth`, both containers; `.safetensors`), Toronto's `bvlc_alexnet.npy` and Caffe's `.caffemodel` are told apart by
+their first bytes, and whose they are by names and shapes. Nothing in a file is executed, and no number in it is believed.
+"""
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from .. import imagenet
+from ..errors import UserError, told
+from . import caffe, npy, torch_files
+from .download import ADDRESSES as ADDRESSES
+from .download import fetch as fetch
+from .recognise import config_of
+from .sources import Arrays, Found, from_caffe, from_state_dict, from_toronto
+
+
+class WeightsError(UserError):
+    """One sentence that names the file and why its weights cannot be used."""
+
+
+def load(path: str) -> tuple[Arrays, dict[str, Any]]:
+    """(parameters under our names, float32; header as a checkpoint's: network, config, classes, preprocessing).
+
+    Raises WeightsError for a file that is missing, damaged, malicious, or holds no network of the family.
+    """
+    with told(OSError, ValueError, what=f"{path} cannot be used as weights: ", error=WeightsError):
+        found = _read(path)
+        if sum(array.nbytes for array in found.arrays.values()) > os.path.getsize(path):
+            raise ValueError("its tensors are larger than the file")
+        name, config = config_of(found)
+        arrays = {name: _float32(array) for name, array in found.arrays.items()}
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("some of its numbers are infinite or not a number")
+    return arrays, {"network": name, "config": config, "classes": imagenet.classes(config["num_classes"]),
+                    "preprocessing": _preprocessing(found.pictures, config["image_size"])}
+
+
+def _read(path: str) -> Found:
+    with open(path, "rb") as file:
+        start = file.read(16)
+    if start.startswith(b"PK"):
+        return from_state_dict(torch_files.read_zip(path))
+    if start.startswith(torch_files.LEGACY_START):
+        return from_state_dict(torch_files.read_legacy(path))
+    if start.startswith(npy.MAGIC):
+        return from_toronto(npy.read(path))
+    if start[8:9] == b"{":
+        return from_state_dict(_safetensors(path))
+    if not start:
+        raise ValueError("it is empty")
+    return from_caffe(caffe.read(path))
+
+
+def _safetensors(path: str) -> Arrays:
+    import safetensors
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except (safetensors.SafetensorError, TypeError) as error:           # TypeError: kinds of numbers that NumPy has not, bfloat16
+        raise ValueError(str(error).rstrip(".")) from error
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind != "f":
+        raise ValueError(f"its parameters are {array.dtype}, not floating-point numbers")
+    return np.array(array, np.float32, order="C")           # a copy, which needs the file no more
+
+
+def _preprocessing(pictures: dict[str, Any], crop: int) -> dict[str, Any]:
+    """For another image size the margin around the crop stays in proportion; 224 and 227 both come from 256."""
+    resize = pictures["resize"] if crop in (224, 227) else round(pictures["resize"] * crop / 227)
+    return {**pictures, "resize": max(resize, crop), "crop": crop}

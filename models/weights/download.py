@@ -1,0 +1,95 @@
+"""Published weights fetched once into a cache, resumed where a download was cut off, and kept only if their SHA-256 is right."""
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError, require, writing
+
+ADDRESSES = {"torchvision": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"}
+TIMEOUT = 30                    # seconds without a byte
+PIECE = 2**20                   # bytes
+
+
+class DownloadError(UserError):
+    """One sentence with the address, and how to fetch it by hand."""
+
+
+def cache() -> Path:
+    """$XDG_CACHE_HOME/minitensor, or ~/.cache/minitensor."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minitensor"
+
+
+def fetch(name: str) -> str:
+    """The path of the weights called name in ADDRESSES, downloaded if they are not in the cache yet."""
+    return str(download(ADDRESSES[name], cache()))
+
+
+def download(url: str, folder: Path) -> Path:
+    """The file at url, in folder. Its name ends in the first hexadecimal digits of its SHA-256, as PyTorch's do: alexnet-owt-7be5be79.pth.
+
+    Raises DownloadError without a connection or for a wrong sum, UserError for a folder that cannot be written.
+    """
+    path = folder / url.rpartition("/")[2]
+    if path.exists():
+        return path
+    require("tqdm")
+    partial = path.with_suffix(".part")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _continue(url, partial)
+    except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
+        raise DownloadError(f"cannot fetch {url} ({getattr(error, 'reason', error)}); to fetch it by hand: "
+                            f"curl --create-dirs -o {path} {url}") from error
+    if not _is_whole(partial, path.name):
+        partial.unlink()
+        raise DownloadError(f"{url} came with a wrong SHA-256, and was deleted; try again")
+    with writing(path):
+        partial.replace(path)
+    return path
+
+
+def _continue(url: str, partial: Path) -> None:
+    """Append to partial what it lacks, or begin anew where the server cannot do that."""
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:      # nothing is left to send
+            return
+        raise
+    with response, writing(partial), open(partial, "ab" if response.status == 206 else "wb") as file:
+        _copy(response, file, url.rpartition("/")[2])
+
+
+def _copy(response: Any, file: Any, name: str) -> None:
+    from tqdm import tqdm
+    left = response.length
+    total = None if left is None else file.tell() + left
+    with tqdm(total=total, initial=file.tell(), desc=name, unit="B", unit_scale=True, dynamic_ncols=True, disable=None) as bar:
+        while piece := response.read(PIECE):
+            file.write(piece)
+            bar.update(len(piece))
+    if total is not None and file.tell() < total:
+        raise ConnectionError(f"the connection ended after {file.tell():,} of {total:,} bytes; the same command goes on from there")
+
+
+def _is_whole(path: Path, name: str) -> bool:
+    match = re.search(r"-([0-9a-f]{8,64})\.", name)
+    with open(path, "rb") as file:
+        return match is not None and _sha256(file).startswith(match[1])
+
+
+def _sha256(file: Any) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(PIECE):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,175 @@
+"""Pickles read without being executed: a stack machine for the few opcodes that lists, dicts and arrays need.
+
+`pickle.load` runs whatever a file asks for. Here a name in a pickle is looked up in a table of ours, and a call is a call of ours.
+"""
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+MAX_OPCODES = 100_000           # so that a file of many small objects cannot fill the memory; AlexNet's parameters take some 400
+
+LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING",
+            "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+class Name:
+    """A global name of a pickle, and the function of ours that stands for it; None for what is only mentioned."""
+
+    def __init__(self, name: str, function: Callable | None):
+        self.name, self.function = name, function
+
+
+class Buildable:
+    """What BUILD may fill."""
+
+    def build(self, state: Any) -> None:
+        raise NotImplementedError
+
+
+def load(stream: BinaryIO, names: Mapping[str, Callable | None], persistent: Callable[[Any], Any] | None = None) -> Any:
+    """The object of the pickle that begins at the stream's position, which is left behind it.
+
+    names       the allowed globals, as "module name", and what is called in their place
+    persistent  makes an object of a persistent id
+
+    Raises ValueError for anything malformed or not allowed.
+    """
+    machine = _Machine(names, persistent)
+    try:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+            if count >= MAX_OPCODES:
+                raise ValueError("its pickle is longer than those of weights are")
+            machine.do(opcode.name, argument)
+        return machine.stack.pop()
+    except (IndexError, KeyError, TypeError, AttributeError) as error:        # an empty stack, an unknown memo, an odd operand
+        raise ValueError(f"its pickle is malformed ({type(error).__name__})") from error
+
+
+class _Machine:
+    """The stack, the marks in it, and the memo, as `pickletools` describes them."""
+
+    def __init__(self, names: Mapping[str, Callable | None], persistent: Callable[[Any], Any] | None):
+        self.names, self.persistent = names, persistent
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def do(self, opcode: str, argument: Any) -> None:
+        stack = self.stack
+        if opcode in LITERALS:
+            stack.append(argument)
+        elif opcode in CONSTANTS:
+            stack.append(CONSTANTS[opcode])
+        elif opcode in TUPLES:
+            stack.append(tuple(self._pop(TUPLES[opcode])))
+        elif hasattr(self, f"_{opcode.lower()}"):
+            getattr(self, f"_{opcode.lower()}")(argument)
+        else:
+            raise ValueError(f"its pickle holds {opcode}, which weights do not need")
+
+    def _pop(self, count: int) -> list[Any]:
+        if len(self.stack) < count:
+            raise IndexError
+        items = self.stack[-count:]
+        del self.stack[-count:]
+        return items
+
+    def _pop_mark(self) -> list[Any]:
+        start = self.marks.pop()
+        items = self.stack[start:]
+        del self.stack[start:]
+        return items
+
+    # ---- one method per opcode ---------------------------------------------------------------------------------------------------
+
+    def _proto(self, version: int) -> None:
+        pass
+
+    def _frame(self, size: int) -> None:
+        pass
+
+    def _stop(self, _: None) -> None:
+        pass
+
+    def _mark(self, _: None) -> None:
+        self.marks.append(len(self.stack))
+
+    def _empty_list(self, _: None) -> None:
+        self.stack.append([])
+
+    def _empty_dict(self, _: None) -> None:
+        self.stack.append({})
+
+    def _tuple(self, _: None) -> None:
+        items = self._pop_mark()
+        self.stack.append(tuple(items))
+
+    def _append(self, _: None) -> None:
+        self._extend(self._pop(1))
+
+    def _appends(self, _: None) -> None:
+        self._extend(self._pop_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        if type(self.stack[-1]) is not list:
+            raise TypeError
+        self.stack[-1].extend(items)
+
+    def _setitem(self, _: None) -> None:
+        self._update(self._pop(2))
+
+    def _setitems(self, _: None) -> None:
+        self._update(self._pop_mark())
+
+    def _update(self, items: list[Any]) -> None:
+        """items: keys and values in turn. Keys are text or numbers: nested tuples take long to hash."""
+        if type(self.stack[-1]) is not dict or not all(isinstance(key, str | int) for key in items[::2]):
+            raise TypeError
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
+
+    def _binput(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    _long_binput = _binput
+
+    def _memoize(self, _: None) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def _binget(self, index: int) -> None:
+        self.stack.append(self.memo[index])
+
+    _long_binget = _binget
+
+    def _global(self, name: str) -> None:
+        if name not in self.names:
+            raise ValueError(f"its pickle asks for {name[:80].replace(' ', '.')!r}, which weights do not need")
+        self.stack.append(Name(name, self.names[name]))
+
+    def _stack_global(self, _: None) -> None:
+        module, name = self._pop(2)
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise TypeError
+        self._global(f"{module} {name}")
+
+    def _reduce(self, _: None) -> None:
+        name, arguments = self._pop(2)
+        if not isinstance(name, Name) or name.function is None or type(arguments) is not tuple:
+            raise TypeError
+        self.stack.append(name.function(*arguments))
+
+    def _build(self, _: None) -> None:
+        state = self._pop(1)[0]
+        target = self.stack[-1]
+        if isinstance(target, Buildable):
+            target.build(state)
+        elif type(target) is not dict:          # of a dict the attributes, a state dict's versions, are of no use to us
+            raise TypeError
+
+    def _binpersid(self, _: None) -> None:
+        if self.persistent is None:
+            raise TypeError
+        self.stack.append(self.persistent(self._pop(1)[0]))
