@@ -7,6 +7,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read once, when 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
+import emulator  # noqa: E402
 import minitensor  # noqa: E402
 from minitensor.backend import gpu_problem  # noqa: E402
 
@@ -15,14 +16,21 @@ hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, d
                                      suppress_health_check=list(hypothesis.HealthCheck))
 hypothesis.settings.load_profile("fixed")
 
-KERNEL_SETS = ("reference", "cpu")
+EMULATED = "cuda-emulated"      # the CUDA kernels on the CPU: never the same as a pass on a GPU
+KERNEL_SETS = ("reference", "cpu", EMULATED)
 
 
 @pytest.fixture(params=KERNEL_SETS)
 def kernels(request):
-    """The test runs once on each kernel set of the CPU."""
-    with minitensor.use_kernels(request.param):
-        yield request.param
+    """The test runs once on each kernel set: the CPU's, and that of the GPU under the emulator."""
+    if request.param != EMULATED:
+        with minitensor.use_kernels(request.param):
+            yield request.param
+    elif problem := emulator.problem():
+        pytest.skip(problem)
+    else:
+        with emulator.plugged_in(), minitensor.use_kernels("cuda"):
+            yield request.param
 
 
 @pytest.fixture(params=("cpu", pytest.param("cuda", marks=pytest.mark.gpu)))

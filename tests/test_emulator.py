@@ -164,20 +164,24 @@ def test_planted_bugs_change_the_result(bug, dtype):
 
 # ---- planted bugs that are errors of their own ----------------------------------------------------------------------------------------
 
+SOME = "    if (threadIdx.x < 32)\n        __syncthreads();\n"
 ERRORS = {
-    "reads one too far": (smooth, SMOOTH, "i < n ? x[i] : 0", "i <= n ? x[i] : 0", "smooth: reaches outside of x, .* bytes from its start of"),
+    "reads one too far": (smooth, SMOOTH, "i < n ? x[i] : 0", "i <= n ? x[i] : 0", "smooth: reaches outside of x, .* from its start of"),
+    "reads before the start": (smooth, SMOOTH, "i > 0 ? x[i - 1] : 0", "x[i - 1]", "smooth: reaches outside of x, -"),
     "writes one too far": (smooth, SMOOTH, "if (i < n)\n", "if (i <= n)\n", "smooth: (writes|reaches) outside of y"),
     "writes before the start": (transpose, TRANSPOSE, "y[i", "y[-1 + i", "transpose: (writes|reaches) outside of y, -"),
-    "reads before the start": (smooth, SMOOTH, "i > 0 ? x[i - 1] : 0", "x[i - 1]", "smooth: reaches outside of x, -"),
     "far away": (smooth, SMOOTH, "i < n ? x[i] : 0", "x[i * 100000000ll]", "smooth: .*outside of (every buffer|x)"),
-    "barrier for some": (smooth, SMOOTH, "    __syncthreads();\n", "    if (threadIdx.x < 32)\n        __syncthreads();\n", "divergent barrier: waits for threads"),
-    "early return": (total, TOTAL, "    REAL value = 0;\n", "    if (threadIdx.x == 100)\n        return;\n    REAL value = 0;\n", "divergent barrier"),
-    "two barriers for one": (smooth, SMOOTH, "    __syncthreads();\n", "    if (threadIdx.x < 32)\n        __syncthreads();\n    else\n        __syncthreads();\n",
-                             "divergent barrier: waits while others wait elsewhere"),
-    "shuffle for some": (warp_total, WARP_TOTAL, "        value += ", "        if (threadIdx.x != 5) value += ", "divergent barrier: waits for a lane that has ended"),
-    "shuffle beyond the mask": (warp_total, WARP_TOTAL, "0xffffffffu, value, step", "1u << threadIdx.x % 32, value, step", "a lane that does not take part"),
-    "divides by zero": (transpose, TRANSPOSE, "i / columns", "i / (columns - 7)", "divides an integer by zero"),
     "past a shared array": (smooth, SMOOTH, "tile[66]", "tile[65]", "reaches past a shared or local array"),
+    "barrier for some": (smooth, SMOOTH, "    __syncthreads();\n", SOME, "divergent barrier: waits for threads"),
+    "two barriers for one": (smooth, SMOOTH, "    __syncthreads();\n", SOME + "    else\n        __syncthreads();\n",
+                             "divergent barrier: waits while others wait elsewhere"),
+    "early return": (total, TOTAL, "    REAL value = 0;\n", "    if (threadIdx.x == 100)\n        return;\n    REAL value = 0;\n",
+                     "divergent barrier"),
+    "shuffle for some": (warp_total, WARP_TOTAL, "        value += ", "        if (threadIdx.x != 5) value += ",
+                         "divergent barrier: waits for a lane that has ended"),
+    "shuffle beyond the mask": (warp_total, WARP_TOTAL, "0xffffffffu, value, step", "1u << threadIdx.x % 32, value, step",
+                                "a lane that does not take part"),
+    "divides by zero": (transpose, TRANSPOSE, "i / columns", "i / (columns - 7)", "divides an integer by zero"),
 }
 
 
@@ -313,7 +317,7 @@ def test_a_misaligned_vector_is_an_error():
         four((1, 1, 1), (16, 1, 1), (x[1:], y))
 
 
-# ---- through the launcher ------------------------------------------------------------------------------------------------------------------
+# ---- through the launcher ----------------------------------------------------------------------------------------------------------------
 
 def test_the_launcher_runs_a_file_on_numpy_arrays(tmp_path, monkeypatch):
     (tmp_path / "transpose.cu").write_text("// variant: float32\n" + TRANSPOSE)
