@@ -6,7 +6,7 @@ from .backend import synchronize as synchronize
 from .gradcheck import gradcheck as gradcheck
 from .graph import capture as capture
 from .kernels import use_kernels as use_kernels
-from .kernels.cpu.threads import free_buffers as free_buffers
+from .kernels.cpu.memory import free_buffers as free_buffers
 from .kernels.cpu.threads import get_num_threads as get_num_threads
 from .kernels.cpu.threads import set_num_threads as set_num_threads
 from .ops import adaptive_avg_pool2d as adaptive_avg_pool2d

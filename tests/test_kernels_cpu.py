@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from minitensor.kernels import KERNELS, cpu, reference
-from minitensor.kernels.cpu import conv, threads, winograd
+from minitensor.kernels.cpu import conv, memory, threads, winograd
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}      # norm-wise
 EVERYTHING = (True, True, True)
@@ -83,7 +83,7 @@ def test_winograd_equals_the_reference(data, seed, dtype):
 
 
 ALEXNET = {                                             # C, F, size, kernel, stride, padding, groups, takes Winograd
-    "conv1": (3, 96, (67, 67), 11, 4, 0, 1, True),
+    "conv1": (3, 96, (67, 67), 11, 4, 0, 1, False),
     "conv2": (96, 256, (27, 27), 5, 1, 2, 1, True),
     "conv2 of the paper": (96, 256, (27, 27), 5, 1, 2, 2, True),
     "conv3": (256, 384, (13, 13), 3, 1, 1, 1, True),
@@ -266,19 +266,66 @@ def test_a_forked_process_has_threads_of_its_own():
 # ---- scratch ---------------------------------------------------------------------------------------------------------------
 
 def test_scratch_is_reused_aligned_and_freed():
-    threads.free_buffers()
-    first = threads.scratch("test", (100, 7), np.float32)
+    memory.free_buffers()
+    first = memory.scratch("test", (100, 7), np.float32)
     assert first.ctypes.data % 64 == 0 and first.flags.c_contiguous and first.flags.writeable
-    again = threads.scratch("test", (3, 5), np.float64)
+    again = memory.scratch("test", (3, 5), np.float64)
     assert again.ctypes.data == first.ctypes.data and again.shape == (3, 5) and again.dtype == np.float64
-    threads.free_buffers()
-    assert not any(threads._all_buffers)
+    memory.free_buffers()
+    assert not any(memory._all_buffers)
     first[:] = 1                                        # still this caller's
 
 
 def test_scratch_keeps_no_more_than_its_limit(monkeypatch):
-    threads.free_buffers()
-    monkeypatch.setattr(threads, "SCRATCH_LIMIT", 1000)
-    threads.scratch("small", (100,), np.float64)
-    assert threads.scratch("large", (1000,), np.float64).shape == (1000,)
-    assert set(threads._local.scratch) == {"small"}
+    memory.free_buffers()
+    monkeypatch.setattr(memory, "SCRATCH_LIMIT", 1000)
+    memory.scratch("small", (100,), np.float64)
+    assert memory.scratch("large", (1000,), np.float64).shape == (1000,)
+    assert set(memory._local.scratch) == {"small"}
+
+
+# ---- results ---------------------------------------------------------------------------------------------------------------
+
+BIG = (memory.SMALLEST // 4, 2)
+
+
+@pytest.fixture
+def no_blocks():
+    memory.free_buffers()
+    assert not memory._blocks, "somebody still holds a result"
+    yield
+    memory.free_buffers()
+
+
+def test_memory_of_a_dropped_result_is_used_again(no_blocks):
+    first = memory.empty(BIG, np.float32)
+    address = first.ctypes.data
+    assert address % 64 == 0 and first.flags.c_contiguous and first.shape == BIG
+    del first
+    assert memory.empty((BIG[0] - 100, 2), np.float32).ctypes.data == address      # a little smaller: it fits
+    assert memory.empty((BIG[0], 1), np.float64).ctypes.data == address
+
+
+def test_memory_of_a_result_somebody_holds_is_left_alone(no_blocks):
+    result = memory.empty(BIG, np.float32)
+    result[...] = 7
+    corner = result.T[1:, :5]                               # a view keeps the whole block
+    del result
+    others = [memory.empty(BIG, np.float32) for _ in range(3)]
+    for other in others:
+        other[...] = 0
+    assert (corner == 7).all() and len(memory._blocks) == 4
+
+
+def test_a_new_block_takes_the_place_of_idle_ones(no_blocks):
+    small = [memory.empty(BIG, np.float32) for _ in range(4)]
+    del small
+    large = memory.empty((3 * BIG[0], 2), np.float32)
+    assert sum(block.size for block in memory._blocks) < 1.1 * large.nbytes + memory.SMALLEST * 2
+    del large
+    memory.free_buffers()
+    assert not memory._blocks
+
+
+def test_small_results_are_left_to_numpy(no_blocks):
+    assert memory.empty((3, 5), np.float32).shape == (3, 5) and not memory._blocks

@@ -1,7 +1,8 @@
 """The fast NumPy kernels. What is not here yet falls back to `minitensor.kernels.reference`."""
 from .conv import conv2d as conv2d, conv2d_backward as conv2d_backward
 from .linear import linear as linear, linear_backward as linear_backward
-from .threads import free_buffers as free_buffers, get_num_threads as get_num_threads, set_num_threads as set_num_threads
+from .memory import free_buffers as free_buffers
+from .threads import get_num_threads as get_num_threads, set_num_threads as set_num_threads
 from .activation import relu as relu, relu_backward as relu_backward, tanh as tanh, tanh_backward as tanh_backward
 from .activation import sigmoid as sigmoid, sigmoid_backward as sigmoid_backward, dropout as dropout
 from .loss import cross_entropy as cross_entropy, cross_entropy_backward as cross_entropy_backward

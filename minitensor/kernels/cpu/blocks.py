@@ -3,7 +3,7 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from .threads import scratch
+from .memory import empty, scratch
 
 
 class Strip(NamedTuple):
@@ -42,7 +42,7 @@ def channels_last(array):
 def empty_channels_last(shape: tuple[int, int, int, int], dtype) -> np.ndarray:
     """Uninitialised (N, C, H, W) whose memory is (N, H, W, C)."""
     N, C, H, W = shape
-    return np.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
+    return empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
 
 
 def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, image: int, top: int, left: int,
@@ -66,27 +66,11 @@ def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, image: int,
 
 
 class Source(NamedTuple):
-    """What a stride-1 convolution reads: x (N, H, W, C), 0 where relu_of <= 0, padded, and, with step > 1, its space to depth.
-
-    Space to depth makes a convolution of stride step one of stride 1: a patch of step x step pixels becomes one of step²·C channels.
-    """
+    """What a stride-1 convolution reads: x (N, H, W, C), 0 where relu_of <= 0, and padded."""
     x: np.ndarray
     relu_of: np.ndarray | None
     padding: tuple[int, int]
-    step: int = 1
-
-    @property
-    def channels(self) -> int:
-        return self.x.shape[3] * self.step**2
 
     def load(self, name: str, image: int, top: int, left: int, size: tuple[int, int]) -> np.ndarray:
-        """The window (height, width, channels) at (top, left), counted from the corner of the padding, in the scratch of that name."""
-        (height, width), step = size, self.step
-        corner = top * step - self.padding[0], left * step - self.padding[1]
-        pixels = load_strip(name, self.x, self.relu_of, image, *corner, (height * step, width * step))
-        if step == 1:
-            return pixels
-        patches = pixels.reshape(height, step, width, step, -1).swapaxes(1, 2)                      # (height, width, step, step, C)
-        deep = scratch(name + " deep", patches.shape, pixels.dtype)
-        np.copyto(deep, patches)
-        return deep.reshape(height, width, self.channels)
+        """The window (height, width, C) at (top, left), counted from the corner of the padding, in the scratch of that name."""
+        return load_strip(name, self.x, self.relu_of, image, top - self.padding[0], left - self.padding[1], size)

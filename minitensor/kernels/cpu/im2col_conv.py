@@ -9,7 +9,8 @@ runs, and the product lands in y as it is, where bias and relu meet it still in 
 import numpy as np
 
 from .blocks import Strip, channels_last, load_strip, split, split_evenly
-from .threads import parallel_for, scratch
+from .memory import scratch
+from .threads import parallel_for
 
 Pair = tuple[int, int]
 

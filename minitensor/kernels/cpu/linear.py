@@ -2,13 +2,14 @@
 import numpy as np
 
 from .blocks import split
-from .threads import parallel_for, scratch
+from .memory import empty, scratch
+from .threads import parallel_for
 
 BLOCK = 512                         # rows of w a piece: a few MB, so that there are pieces for every thread
 
 
 def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
-    y = np.empty((len(x), len(w)), x.dtype)
+    y = empty((len(x), len(w)), x.dtype)
 
     def multiply(filters: slice) -> None:
         product = scratch("product", (filters.stop - filters.start, len(x)), x.dtype)
@@ -26,7 +27,7 @@ def linear_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray, needs: tuple[b
 
 
 def _input_gradient(dy: np.ndarray, w: np.ndarray) -> np.ndarray:
-    dx = np.empty((len(dy), w.shape[1]), dy.dtype)
+    dx = empty((len(dy), w.shape[1]), dy.dtype)
 
     def multiply(channels: slice) -> None:
         np.matmul(dy, w[:, channels], out=dx[:, channels])
@@ -36,7 +37,7 @@ def _input_gradient(dy: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def _weight_gradient(dy: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    dw = np.empty(w.shape, w.dtype)
+    dw = empty(w.shape, w.dtype)
 
     def multiply(filters: slice) -> None:
         np.matmul(dy[:, filters].T, x, out=dw[filters])

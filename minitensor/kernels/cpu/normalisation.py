@@ -5,7 +5,8 @@ A sum over neighbours is a sum of slices of one flat array with zeros around eac
 import numpy as np
 
 from .blocks import channels_last, empty_channels_last, split
-from .threads import parallel_for, scratch
+from .memory import scratch
+from .threads import parallel_for
 
 BLOCK = 2**18           # numbers of x in a piece
 AXIS = {1: 3, 2: 1, 3: 2}       # where an axis of (N, C, H, W) is in (N, H, W, C)

@@ -6,7 +6,8 @@ import numpy as np
 from .. import reference
 from .activation import flat_views
 from .blocks import split
-from .threads import parallel_for, scratch
+from .memory import scratch
+from .threads import parallel_for
 
 BLOCK = 2**18           # numbers
 

@@ -1,15 +1,13 @@
-"""Threads, and scratch memory that is used again: what every fast CPU kernel stands on.
+"""Threads: what every fast CPU kernel stands on.
 
 A kernel cuts its work into pieces whose number does not depend on the number of threads, so neither do its results. Every piece runs
 its matrix products on one BLAS thread: two levels of threads would fight for the same cores. NumPy releases the interpreter's lock in
 every loop and product, which is why plain Python threads are enough.
 """
 import ctypes
-import math
 import os
 import re
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
@@ -17,8 +15,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-
-SCRATCH_LIMIT = 256 * 2**20         # bytes a thread keeps between calls; what does not fit is allocated afresh
 
 
 # ---- how many threads ------------------------------------------------------------------------------------------------------
@@ -100,7 +96,7 @@ def _one_blas_thread(blas: _Blas) -> Iterator[None]:
 # ---- the pool --------------------------------------------------------------------------------------------------------------
 
 _pool: Any = None                   # a ThreadPoolExecutor, made by the first parallel_for that needs one
-_local = threading.local()          # .inside: this thread is running a piece; .scratch: its buffers
+_local = threading.local()          # .inside: this thread is running a piece
 
 
 def _get_pool():
@@ -158,44 +154,6 @@ def _run(task: Callable[[Any], None], pieces: list, helpers: int) -> None:
     for error in errors:
         if error is not None:
             raise error
-
-
-# ---- scratch ---------------------------------------------------------------------------------------------------------------
-
-class _Buffers(dict):
-    """One thread's buffers by name."""
-
-    def __hash__(self) -> int:                                             # type: ignore[override]
-        return id(self)
-
-
-_all_buffers: "weakref.WeakSet[_Buffers]" = weakref.WeakSet()
-
-
-def scratch(name: str, shape: tuple[int, ...], dtype) -> np.ndarray:
-    """An uninitialised C-contiguous array on a cache line's boundary, in this thread's buffer of that name.
-
-    The next scratch() of the same name in the same thread overwrites it: never return it from a kernel, never ask twice for one name.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffers = getattr(_local, "scratch", None)
-    if buffers is None:
-        buffers = _local.scratch = _Buffers()
-        _all_buffers.add(buffers)
-    memory = buffers.get(name)
-    if memory is None or memory.size < size:
-        buffers.pop(name, None)
-        memory = np.empty(size + 64, np.uint8)
-        memory = memory[-memory.ctypes.data % 64:][:size]                   # fresh pages cost as much as the work: keep them
-        if sum(kept.size for kept in buffers.values()) + size <= SCRATCH_LIMIT:
-            buffers[name] = memory
-    return memory[:size].view(dtype).reshape(shape)
-
-
-def free_buffers() -> None:
-    """Give the scratch memory of all threads back. The next kernels allocate it again."""
-    for buffers in list(_all_buffers):
-        buffers.clear()
 
 
 # ---- processes that fork, as a data loader's workers do --------------------------------------------------------------------

@@ -7,7 +7,6 @@ one matrix product (tiles, C) x (C, F). A two-sided transform Bᵀ x B is one pr
 does faster than any loop of ours. The adjoint of the formula in w is the weight gradient: dw = Gᵀ [ (Bᵀ x B) · (A dy Aᵀ) ] G.
 
 Multiplications per output pixel and channel, transforms apart, for the convolutions of AlexNet, edges included:
-    conv1        3 x 3 on 55 x 55    m = 5, n = 7     2.0 instead of 9       (11 x 11 with stride 4 before its space to depth)
     conv2        5 x 5 on 27 x 27    m = 4, n = 8     4.3 instead of 25
     conv3 ... 5  3 x 3 on 13 x 13    m = 5, n = 7     2.6 instead of 9
 Error in float32, norm-wise against float64: n = 6: 1.7e-6, n = 7: 4.2e-6, n = 8: 5.1e-6 (a direct convolution: 2e-7).
@@ -20,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .blocks import Source, Strip, split, split_evenly
-from .threads import parallel_for, scratch
+from .memory import scratch
+from .threads import parallel_for
 
 MAX_POINTS = 8                      # n: beyond it float32 loses too many digits
 CHUNK_TILES = 400                   # tiles whose transforms are in flight together: enough rows for BLAS, few enough for the cache
@@ -185,7 +185,7 @@ def _chunks(strips: list[Strip]) -> list[list[tuple[Strip, slice]]]:
 
 def convolve(x: Source, w: np.ndarray, b: np.ndarray | None, groups: int, relu: bool, t: Tiling, y: np.ndarray) -> None:
     """Fills y (N, OH, OW, F) from w (F, C/G, r, r)."""
-    C, F, points = x.channels, y.shape[3], t.n**2
+    C, F, points = x.x.shape[3], y.shape[3], t.n**2
     U = _transform_filters(w, groups, t)
     for chunk in _chunks(_strips(len(y), t, C, y.shape[1:3], y.itemsize)):
         tiles = chunk[-1][1].stop
@@ -213,7 +213,7 @@ def convolve(x: Source, w: np.ndarray, b: np.ndarray | None, groups: int, relu: 
 def weight_gradient(dy: Source, x: Source, groups: int, t: Tiling, dw: np.ndarray) -> None:
     """Fills dw (F, r, r, C/G) from dy (N, OH, OW, F)."""
     N, OH, OW, F = dy.x.shape
-    C, points = x.channels, t.n**2
+    C, points = x.x.shape[3], t.n**2
     dU = _planes("U", points, (groups, F // groups, C // groups), dw.dtype)
     for index, chunk in enumerate(_chunks(_strips(N, t, C, (OH, OW), dw.itemsize))):
         tiles = chunk[-1][1].stop
