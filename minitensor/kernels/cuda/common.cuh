@@ -12,7 +12,7 @@ __host__ __device__ constexpr int ceil_div(int a, int b) { return (a + b - 1) / 
 
 __device__ inline bool aligned(const void* p) { return (unsigned long long)p % sizeof(Pack) == 0; }
 
-__device__ inline REAL minus_infinity() { return -(REAL)__builtin_huge_val(); }
+__device__ inline REAL minus_infinity() { return (REAL)__int_as_float((int)0xff800000u); }
 
 struct Sum {
     static __device__ REAL identity() { return 0; }
