@@ -23,10 +23,11 @@ class BatchMaker:
 
     def indices(self, epoch, number):
         """Which pictures are in the batch -> int64 (n,)"""
-        if self._order[0] != epoch:
+        order = self._order                     # of one epoch, even if another thread changes it meanwhile
+        if order[0] != epoch:
             count = len(self.dataset)
-            self._order = epoch, self._rng(epoch, 0).permutation(count) if self.shuffle else np.arange(count)
-        return self._order[1][number * self.batch_size:(number + 1) * self.batch_size]
+            order = self._order = epoch, self._rng(epoch, 0).permutation(count) if self.shuffle else np.arange(count)
+        return order[1][number * self.batch_size:(number + 1) * self.batch_size]
 
     def _rng(self, epoch, use):
         """`use` 0 is for the order, 1 + index for a picture."""

@@ -1,12 +1,14 @@
-"""Batches in order, made in this process or ahead of their use in worker processes."""
+"""Batches in order, made when they are wanted, or ahead of their use in worker processes or threads."""
+import collections
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 from data.checks import whole
 from data.workers import AHEAD, DeadWorker, Worker
 
 
-class Crew:
+class Processes:
     """Has `maker` make its batches: `maker.make(epoch, number, allocate, announce)` and `maker.dataset.name(index)` are what it needs.
 
     With `num_workers` 0 they are made in this process; with more, so many processes make up to two batches each ahead. They are started
@@ -22,11 +24,7 @@ class Crew:
 
     def batches(self, epoch, numbers):
         """Generate what the maker makes for each of `numbers`, a range, in order."""
-        return self._from_workers(epoch, numbers) if self.num_workers else self._from_here(epoch, numbers)
-
-    def _from_here(self, epoch, numbers):
-        for number in numbers:
-            yield self.maker.make(epoch, number)
+        return self._from_workers(epoch, numbers) if self.num_workers else _from_here(self.maker, epoch, numbers)
 
     def _from_workers(self, epoch, numbers):
         workers = self._take_workers()
@@ -69,3 +67,44 @@ class Crew:
         """Stop the worker processes; the next epoch starts new ones."""
         while self._idle_workers:
             self._idle_workers.pop().stop()
+
+
+class Threads:
+    """The same in threads of this process, for a maker whose work is NumPy's, outside the interpreter's lock.
+
+    A batch from a process has to be copied out of shared memory, which takes nearly as long as making one at once does.
+    """
+
+    def __init__(self, maker, num_workers):
+        self.maker = maker
+        self.num_workers = whole("DataLoader: num_workers", num_workers, 0)
+        self._pool = None
+
+    def batches(self, epoch, numbers):
+        """Generate what the maker makes for each of `numbers`, a range, in order."""
+        return self._from_threads(epoch, numbers) if self.num_workers else _from_here(self.maker, epoch, numbers)
+
+    def _from_threads(self, epoch, numbers):
+        pool = self._pool = self._pool or ThreadPoolExecutor(self.num_workers)
+        ahead = self.num_workers * AHEAD
+        waiting = collections.deque(pool.submit(self.maker.make, epoch, number) for number in numbers[:ahead])
+        try:
+            for number in numbers:
+                batch = waiting.popleft().result()
+                if number + ahead in numbers:
+                    waiting.append(pool.submit(self.maker.make, epoch, number + ahead))
+                yield batch
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    def close(self):
+        """End the threads; the next epoch starts new ones."""
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
+def _from_here(maker, epoch, numbers):
+    for number in numbers:
+        yield maker.make(epoch, number)

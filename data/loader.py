@@ -5,7 +5,7 @@ import numpy as np
 
 from data.batches import BatchMaker
 from data.checks import whole
-from data.crew import Crew
+from data.crew import Processes, Threads
 from data.vectorised import SquareBatchMaker, made_at_once
 
 
@@ -15,8 +15,8 @@ class DataLoader:
     A batch is images float32 (N, 3, H, W), channels last in memory, and labels int64 (N,). The order of an epoch depends on (seed, epoch)
     alone and a picture's chances on (seed, epoch, index) alone, or, where the whole batch can be made at once (see vectorised.py), on
     (seed, epoch, number of the batch): batches are the same for any `num_workers`. 0 makes them in this process; with more, so many
-    processes make up to two batches each ahead. They are started when first needed and stay for the next epochs until `close()`, the end
-    of a `with`, or the end of the program.
+    processes (threads, for batches made at once) make up to two batches each ahead. They are started when first needed and stay for the
+    next epochs until `close()`, the end of a `with`, or the end of the program.
 
     `on_error` says what to do about an unreadable picture: "raise" UnreadableImage, or "skip" it and list it in `skipped` [(path, reason)].
     A worker process that dies raises DeadWorker.
@@ -29,9 +29,9 @@ class DataLoader:
             raise TypeError(f"DataLoader: transform must be callable, not {transform!r}")
         self.dataset = dataset
         self.batch_size = whole("DataLoader: batch_size", batch_size, 1)
-        make = SquareBatchMaker if made_at_once(dataset, transform) else BatchMaker
+        make, crew = (SquareBatchMaker, Threads) if made_at_once(dataset, transform) else (BatchMaker, Processes)
         self._maker = make(dataset, self.batch_size, transform, shuffle, whole("DataLoader: seed", seed, 0), drop_last, on_error)
-        self._crew = Crew(self._maker, num_workers)
+        self._crew = crew(self._maker, num_workers)
         self.num_workers = num_workers
         self.skipped = []
         if len(self) == 0:
@@ -56,7 +56,7 @@ class DataLoader:
                 yield np.moveaxis(images, -1, -3), labels
 
     def close(self):
-        """Stop the worker processes; the next epoch starts new ones."""
+        """Stop the workers; the next epoch starts new ones."""
         self._crew.close()
 
     def __enter__(self):

@@ -14,7 +14,7 @@ import numpy as np
 import PIL
 
 from data.checks import whole
-from data.crew import Crew
+from data.crew import Processes
 from data.images import UnreadableImage
 from data.packed import FORMAT, MANIFEST, VERSION, read_manifest, sha256
 from data.transforms import CenterCrop, Compose, Resize
@@ -87,7 +87,7 @@ def _finished(folder, plan):
 # ---- shards -----------------------------------------------------------------------------------------------------------------------
 
 class _PictureMaker:
-    """Makes chunk `number` of shard `shard`, for a Crew."""
+    """Makes chunk `number` of shard `shard`, for Processes."""
 
     def __init__(self, dataset, side, shard_pictures):
         self.dataset, self.side, self.shard_pictures = dataset, side, shard_pictures
@@ -113,7 +113,7 @@ class _PictureMaker:
 
 
 def _pack_shards(maker, workers, folder, root, report):
-    crew = Crew(maker, workers)
+    crew = Processes(maker, workers)
     with contextlib.closing(crew):
         for shard in range(-(-len(maker.dataset) // maker.shard_pictures)):
             places = maker.shard(shard)

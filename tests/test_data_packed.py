@@ -1,4 +1,6 @@
 """Batches made at once are those that are made picture by picture."""
+import threading
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,33 @@ def test_workers_and_resumption_change_nothing(packed, workers):
                 np.testing.assert_array_equal(labels, expected_labels)
 
 
+def test_two_epochs_at_once_do_not_mix(packed):
+    transform = Compose([RandomCrop(SIZE), NORMALIZE])
+    alone = [list(DataLoader(packed, 2, transform, shuffle=True).epoch(epoch)) for epoch in (0, 1)]
+    with DataLoader(packed, 2, transform, shuffle=True, num_workers=2) as loader:
+        for pair, expected in zip(zip(loader.epoch(0), loader.epoch(1)), zip(*alone), strict=True):
+            for (images, labels), (expected_images, expected_labels) in zip(pair, expected):
+                np.testing.assert_array_equal(images, expected_images)
+                np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_threads_end_with_the_loader(packed):
+    before = threading.active_count()
+    with DataLoader(packed, 2, Compose([CenterCrop(SIZE), NORMALIZE]), num_workers=2) as loader:
+        next(iter(loader))              # an epoch left early
+        assert len(list(loader)) == 15 and threading.active_count() > before
+    assert threading.active_count() == before
+    assert len(list(loader)) == 15      # closed, not finished
+    loader.close()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_arrives_as_it_is(packed, workers):
+    with DataLoader(packed, 2, Compose([CenterCrop(21), NORMALIZE]), num_workers=workers) as loader:
+        with pytest.raises(ValueError, match=r"CenterCrop\(21\): the pictures have only 20 x 20 pixels; put a Resize before"):
+            list(loader)
+
+
 def test_epochs_batches_and_seeds_draw_anew(packed):
     transform = Compose([RandomCrop(5), NORMALIZE])
     images = [next(DataLoader(packed, 30, transform, seed=seed).epoch(epoch))[0] for seed, epoch in ((0, 0), (0, 1), (1, 0))]
@@ -138,11 +167,6 @@ def test_cifar10_is_made_at_once():
     cifar.pictures, cifar.labels = pictures, np.arange(5)
     images, _ = next(iter(DataLoader(cifar, 5, Compose([CenterCrop(24), NORMALIZE]))))
     np.testing.assert_array_equal(images, [NORMALIZE(picture[4:28, 4:28], None) for picture in pictures])
-
-
-def test_a_crop_larger_than_the_pictures(packed):
-    with pytest.raises(ValueError, match=r"RandomCrop\(21, padding=0\): the pictures have only 20 x 20 pixels; put a Resize before"):
-        next(iter(DataLoader(packed, 8, Compose([RandomCrop(21), NORMALIZE]))))
 
 
 # ---- opening ---------------------------------------------------------------------------------------------------------------------------
