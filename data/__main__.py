@@ -90,7 +90,7 @@ def _summary(manifest):
 def _verify(options):
     folders = [os.path.join(options.out, split) for split in SPLITS if is_packed(options.out, split)]
     if not folders:
-        raise FileNotFoundError(f"{options.out} holds no packed pictures, or their packing has not ended")
+        raise FileNotFoundError(f"{options.out} holds no packed pictures")
     status = 0
     for folder in folders:
         manifest = read_manifest(folder)

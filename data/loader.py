@@ -6,7 +6,7 @@ import numpy as np
 from data.batches import BatchMaker
 from data.checks import whole
 from data.crew import Processes, Threads
-from data.vectorised import SquareBatchMaker, made_at_once
+from data.vectorised import SquareBatchMaker, steps_at_once
 
 
 class DataLoader:
@@ -29,9 +29,10 @@ class DataLoader:
             raise TypeError(f"DataLoader: transform must be callable, not {transform!r}")
         self.dataset = dataset
         self.batch_size = whole("DataLoader: batch_size", batch_size, 1)
-        make, crew = (SquareBatchMaker, Threads) if made_at_once(dataset, transform) else (BatchMaker, Processes)
-        self._maker = make(dataset, self.batch_size, transform, shuffle, whole("DataLoader: seed", seed, 0), drop_last, on_error)
-        self._crew = crew(self._maker, num_workers)
+        arguments = dataset, self.batch_size, transform, shuffle, whole("DataLoader: seed", seed, 0), drop_last, on_error
+        steps = steps_at_once(transform, getattr(dataset, "side", None))
+        self._maker = SquareBatchMaker(steps, *arguments) if steps else BatchMaker(*arguments)
+        self._crew = (Threads if steps else Processes)(self._maker, num_workers)
         self.num_workers = num_workers
         self.skipped = []
         if len(self) == 0:

@@ -18,6 +18,7 @@ from data.crops import crops_of
 
 FORMAT, VERSION = "minitensor packed pictures", 1
 MANIFEST = "manifest.json"
+PLAN = "packing.json"       # in place of the manifest while packing has not ended: what is being packed
 
 
 class PackedPictures:
@@ -91,7 +92,11 @@ class PackedPictures:
 
 
 def is_packed(folder, split):
-    return os.path.isfile(os.path.join(folder, split, MANIFEST))
+    """Whether that split is there. Raises ValueError if its packing has not ended."""
+    held = [os.path.isfile(os.path.join(folder, split, file)) for file in (MANIFEST, PLAN)]
+    if held == [False, True]:
+        raise ValueError(f"{os.path.join(folder, split)} is not packed to its end; the same `python -m data pack` again goes on with it")
+    return held[0]
 
 
 def read_manifest(folder):

@@ -16,12 +16,11 @@ import PIL
 from data.checks import whole
 from data.crew import Processes
 from data.images import UnreadableImage
-from data.packed import FORMAT, MANIFEST, VERSION, read_manifest, sha256
+from data.packed import FORMAT, MANIFEST, PLAN, VERSION, read_manifest, sha256
 from data.transforms import CenterCrop, Compose, Resize
 
 SHARD_BYTES = 1 << 30       # of a shard, about, unless its number of pictures is given
 CHUNK_BYTES = 4 << 20       # what a worker makes at a time, about
-PLAN = "packing.json"       # in an unfinished folder: what is being packed
 NOTES = "{}.notes.npz"      # of shard {}: "sum" of its pictures, "kept" and "unreadable" places in the dataset, "reasons", "sha256"
 
 

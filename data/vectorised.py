@@ -1,69 +1,98 @@
 """A whole batch of equal square pictures at once: crops, flips and normalisation with no loop over pictures.
 
-It works for datasets with a `side` and `crops(indices, top, left, size)`, such as packed pictures and CIFAR-10, and for transforms made of
-STEPS, in that order, with one crop and Normalize among them.
+It works for datasets with a `side` and `crops(indices, top, left, size)`, such as packed pictures and CIFAR-10, and for transforms that are
+made of the fields of Steps, in that order, after steps that leave pictures of that side as they are.
 """
+from typing import NamedTuple
+
 import numpy as np
 
 from data.batches import BatchMaker
 from data.crops import crops_of
-from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, TenCrop, add_colour,
-                             mirror)
-
-CROPS = (CenterCrop, RandomCrop, TenCrop)
-STEPS = ((Resize,), CROPS, (RandomHorizontalFlip,), (PCANoise,), (Normalize,))
+from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean, TenCrop,
+                             add_colour, mirror)
 
 
-def made_at_once(dataset, transform):
-    """Whether SquareBatchMaker can make the batches."""
-    steps = _steps(transform)
-    places = [place for step in steps for place, kinds in enumerate(STEPS) if type(step) in kinds]
-    in_order = len(places) == len(steps) and places == sorted(set(places)) and {1, len(STEPS) - 1} <= set(places)
-    side = getattr(dataset, "side", None)
-    return in_order and side is not None and all(step.shorter_side == side for step in steps if type(step) is Resize)
+class Steps(NamedTuple):
+    """The steps of a transform, None for those it has not."""
+
+    noise: PCANoise | None
+    subtract: SubtractMean | None
+    crop: CenterCrop | RandomCrop | TenCrop
+    flip: RandomHorizontalFlip | None
+    normalize: Normalize
 
 
-def _steps(transform):
-    return transform.steps if isinstance(transform, Compose) else [transform]
+KINDS = ((PCANoise,), (SubtractMean,), (CenterCrop, RandomCrop, TenCrop), (RandomHorizontalFlip,), (Normalize,))
+
+
+def steps_at_once(transform, side):
+    """The Steps to make a batch at once, or None if it cannot be; `side` is that of the pictures, None if they differ."""
+    found, place = [None] * len(KINDS), 0
+    for step in transform.steps if isinstance(transform, Compose) else [transform]:
+        if place == 0 and _is_idle(step, side):
+            continue
+        place = next((later for later in range(place, len(KINDS)) if type(step) in KINDS[later]), None)
+        if place is None:
+            return None
+        found[place] = step
+        place += 1
+    return _feasible(Steps(*found), side)
+
+
+def _is_idle(step, side):
+    """Whether it leaves pictures of that side as they are."""
+    return (type(step) is Resize and step.shorter_side == side) or (type(step) is CenterCrop and step.size == side)
+
+
+def _feasible(steps, side):
+    """steps, if they have what it takes and fit pictures of that side; else None: making them one by one says what is wrong."""
+    if side is None or steps.normalize is None:
+        return None
+    steps = steps._replace(crop=steps.crop or CenterCrop(side))
+    fits = steps.crop.size <= side and (steps.subtract is None or steps.subtract.mean.shape == (side, side, 3))
+    return steps if fits and not getattr(steps.crop, "padding", 0) else None
 
 
 class SquareBatchMaker(BatchMaker):
-    """A BatchMaker that makes each batch at once. Its chances are drawn from (seed, epoch, number), for all its pictures together."""
+    """A BatchMaker that makes each batch at once by `steps`. Its chances are drawn from (seed, epoch, number), for all its pictures."""
+
+    def __init__(self, steps, *arguments):
+        super().__init__(*arguments)
+        self.steps = steps
 
     def make(self, epoch, number, allocate=np.empty, announce=lambda index: None):
         """As BatchMaker's; nothing is ever skipped."""
         indices = self.indices(epoch, number)
         announce(int(indices[0]))
         rng = self._rng(epoch, 1 + number)
-        pixels = indices
-        for step in _steps(self.transform):
-            if type(step) in CROPS:
-                pixels = self._cut(step, indices, rng)
-            elif type(step) is RandomHorizontalFlip:
-                flipped = rng.random(len(indices)) < step.p
-                pixels[flipped] = mirror(pixels[flipped])
-            elif type(step) is PCANoise:
-                alpha = rng.normal(0, step.sigma, (len(indices), *(1,) * (pixels.ndim - 4), 3))     # ten crops share their picture's
-                pixels = add_colour(pixels, step.shift(alpha))
-            elif type(step) is Normalize:
-                pixels = step.normalize(pixels, allocate(pixels.shape, np.float32))
-        return pixels, self.dataset.labels[indices].astype(np.int64), []
+        noise, subtract, crop, _, normalize = self.steps
+        alpha = rng.normal(0, noise.sigma, (len(indices), 1, 3)) if noise else None
+        top, left, mirrored = self._places(len(indices), rng)                                       # (n, k) each, k crops a picture
+        pixels = self.dataset.crops(indices[:, None], top, left, crop.size)                         # (n, k, size, size, 3)
+        if noise:
+            pixels = add_colour(pixels, noise.shift(alpha))
+        pixels[mirrored] = mirror(pixels[mirrored])
+        images = allocate(pixels.shape, np.float32)
+        if subtract:
+            pixels = np.subtract(pixels, self._means(top, left, mirrored), out=images)
+        normalize.normalize(pixels, images)
+        return images if type(crop) is TenCrop else images[:, 0], self.dataset.labels[indices].astype(np.int64), []
 
-    def _cut(self, step, indices, rng):
-        """-> uint8 (n, size, size, 3), or (n, 10, size, size, 3) from ten crops"""
-        dataset, size, side = self.dataset, step.size, self.dataset.side
-        padding = step.padding if type(step) is RandomCrop else 0
-        room = side + 2 * padding - size
-        if room < 0:
-            raise ValueError(f"{step!r}: the pictures have only {side} x {side} pixels; put a Resize before")
-        if type(step) is TenCrop:
-            top, left = np.transpose(step.places(side, side))                                 # (5,)
-            crops = dataset.crops(indices[:, None], top, left, size)
-            return np.concatenate([crops, mirror(crops)], axis=1)
-        if type(step) is CenterCrop:
-            return dataset.crops(indices, room // 2, room // 2, size)
-        top, left = rng.integers(0, room + 1, (2, len(indices)))                            # (n,), (n,)
-        if padding:
-            whole = np.pad(dataset.crops(indices, 0, 0, side), ((0, 0), (padding,) * 2, (padding,) * 2, (0, 0)))
-            return crops_of(whole, np.arange(len(indices)), top, left, size)
-        return dataset.crops(indices, top, left, size)
+    def _places(self, count, rng):
+        """Top row, left column and direction of every crop -> (n, k) each"""
+        crop, flip, room = self.steps.crop, self.steps.flip, self.dataset.side - self.steps.crop.size
+        if type(crop) is TenCrop:
+            top, left = np.tile(np.transpose(crop.places(self.dataset.side, self.dataset.side)), 2)     # (10,)
+            mirrored = np.arange(10) >= 5
+        else:
+            top, left = rng.integers(0, room + 1, (2, count, 1)) if type(crop) is RandomCrop else (room // 2, room // 2)
+            mirrored = False
+        flipped = rng.random((count, 1)) < flip.p if flip else np.zeros((count, 1), bool)
+        return np.broadcast_arrays(top, left, mirrored ^ flipped)
+
+    def _means(self, top, left, mirrored):
+        """The same crops of the mean image -> float32 (n, k, size, size, 3)"""
+        mean, size = self.steps.subtract.mean, self.steps.crop.size
+        both = np.stack([mean, mirror(mean)])
+        return crops_of(both, mirrored.astype(int), top, np.where(mirrored, self.dataset.side - size - left, left), size)

@@ -92,10 +92,10 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
 
     data = parser.add_argument_group("pictures")
     add_data_option(data, "'builtin'; a folder with train/ and test/ (or val/); one folder of class folders, a fifth of which is "
-                    "held out; or a folder with CIFAR-10's official files")
+                    "held out; a folder with CIFAR-10's official files; or what `python -m data pack` made of any of them")
     _setting(data, "pictures", _number(int, 20), "how many built-in pictures to train on; a quarter as many are held out")
     _setting(data, "resize", _number(int, 1), "the shorter side of a picture before it is cropped, in pixels (default: 256/227 of the "
-             "crop; built-in pictures have the crop's size)")
+             "crop; built-in pictures have the crop's size, packed ones keep theirs)")
     _setting(data, "random_crop", None, "cut training pictures anywhere, else in the centre", action=argparse.BooleanOptionalAction)
     _setting(data, "flip", None, "mirror half of the training pictures", action=argparse.BooleanOptionalAction)
     _setting(data, "pca_noise", _number(float, 0), "colour noise along the principal components; 0.1 in the paper", metavar="SIGMA")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from data import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean, TenCrop,
+from data import (CenterCrop, Compose, Normalize, PackedPictures, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean, TenCrop,
                   UnreadableImage)
 
 from .datasets import ON_ERROR, batches, make_loader
@@ -26,7 +26,7 @@ def preprocessing(settings: Settings, pictures: Any) -> dict[str, Any]:
     "mean-image"    also {"mean_image": float32 (resize, resize, 3)}, subtracted from values within 0..255
     """
     crop = settings.image_size
-    resize = settings.resize or (crop if settings.data == "builtin" else round(crop * MARGIN))
+    resize = settings.resize or (crop if settings.data == "builtin" else _side_of_equal(pictures, crop) or round(crop * MARGIN))
     if resize < crop:
         raise UserError(f"--resize must be at least --image-size {crop}, not {resize}")
     if settings.normalize == "imagenet":
@@ -37,8 +37,16 @@ def preprocessing(settings: Settings, pictures: Any) -> dict[str, Any]:
     return {"resize": resize, "crop": crop, "mean": (mean.mean(axis=(0, 1), dtype=float) / 255).tolist(), "std": BYTES}
 
 
+def _side_of_equal(pictures: Any, crop: int) -> int:
+    """The side of pictures that are all square and equal, as packed ones are, if they have room for the crop; else 0."""
+    side = getattr(pictures, "side", None) or 0
+    return side if side >= crop else 0
+
+
 def mean_image(pictures: Any, side: int, settings: Settings) -> np.ndarray:
     """Mean over pictures, each scaled and cut to its central side x side pixels -> float32 (side, side, 3), within 0..255."""
+    if isinstance(pictures, PackedPictures) and pictures.side == side:
+        return pictures.mean_image().astype(np.float32)
     from tqdm import tqdm
     total, count = np.zeros((side, side, 3)), 0
     loader = make_loader(pictures, test_transform({"resize": side, "crop": side, "mean": [0.0] * 3, "std": BYTES}), settings, shuffle=False)

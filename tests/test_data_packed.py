@@ -6,13 +6,15 @@ import pytest
 
 import data
 from data import (CIFAR10, CenterCrop, Compose, DataLoader, Normalize, PackedPictures, PCANoise, RandomCrop, RandomHorizontalFlip, Resize,
-                  Subset, TenCrop)
+                  Subset, SubtractMean, TenCrop)
+from data.batches import BatchMaker
 from data.packing import pack
 from data.transforms import add_colour
-from data.vectorised import SquareBatchMaker, made_at_once
+from data.vectorised import SquareBatchMaker, steps_at_once
 
 NORMALIZE = Normalize((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 SIDE, SIZE = 20, 13
+MEAN = np.random.default_rng(7).uniform(0, 255, (SIDE, SIDE, 3))
 
 
 class Noise:
@@ -51,37 +53,38 @@ def order(pictures, seed, epoch):
     return np.random.default_rng((seed, epoch, 0)).permutation(len(pictures))
 
 
-@pytest.mark.parametrize("padding", [0, 3])
+@pytest.mark.parametrize("mean", [False, True], ids=["", "mean image"])
 @pytest.mark.parametrize("noise", [None, PCANoise(sigma=2)], ids=["", "colours"])
-def test_training_batches_are_the_same_steps_one_by_one(pictures, noise, padding):
-    steps = [Resize(SIDE), RandomCrop(SIZE, padding), RandomHorizontalFlip(0.4), *([noise] if noise else []), NORMALIZE]
+def test_training_batches_are_the_same_steps_one_by_one(pictures, noise, mean):
+    before = [*([noise] if noise else []), *([SubtractMean(MEAN)] if mean else [])]
+    steps = [Resize(SIDE), CenterCrop(SIDE), *before, RandomCrop(SIZE), RandomHorizontalFlip(0.4), NORMALIZE]
     loader = DataLoader(pictures, 8, Compose(steps), shuffle=True, seed=5)
     batches = list(loader.epoch(2))
-    assert len(batches) == -(-len(pictures) // 8)
+    assert len(batches) == -(-len(pictures) // 8) and type(loader._maker) is SquareBatchMaker
     for number, (images, labels) in enumerate(batches):
         indices = order(pictures, 5, 2)[8 * number:8 * number + 8]
         rng = chances(5, 2, number)
-        top, left = rng.integers(0, SIDE + 2 * padding - SIZE + 1, (2, len(indices)))
+        alpha = rng.normal(0, 2, (len(indices), 3)) if noise else None
+        top, left = rng.integers(0, SIDE - SIZE + 1, (2, len(indices)))
         flipped = rng.random(len(indices)) < 0.4
-        alpha = rng.normal(0, 2, (len(indices), 3))
         for k, index in enumerate(indices):
             picture, label = pictures[index]
-            picture = np.pad(picture, ((padding, padding), (padding, padding), (0, 0)))
+            picture = add_colour(picture, noise.shift(alpha[k])) if noise else picture
+            picture = picture - MEAN.astype(np.float32) if mean else picture
             crop = picture[top[k]:top[k] + SIZE, left[k]:left[k] + SIZE]
-            crop = crop[:, ::-1] if flipped[k] else crop
-            crop = add_colour(crop, noise.shift(alpha[k])) if noise else crop
-            np.testing.assert_array_equal(images[k], NORMALIZE(crop, None))
+            np.testing.assert_array_equal(images[k], NORMALIZE(crop[:, ::-1] if flipped[k] else crop, None))
             assert labels[k] == label
         assert images.dtype == np.float32 and images.shape == (len(indices), 3, SIZE, SIZE) and labels.dtype == np.int64
         assert images.transpose(0, 2, 3, 1).flags.c_contiguous         # channels last in memory
 
 
-@pytest.mark.parametrize("crop", [CenterCrop(SIZE), TenCrop(SIZE)])
-def test_evaluation_batches_are_those_of_any_other_dataset(pictures, crop):
+@pytest.mark.parametrize("steps", [[CenterCrop(SIZE)], [TenCrop(SIZE)], [SubtractMean(MEAN), TenCrop(SIZE)], [],
+                                   [TenCrop(SIZE), RandomHorizontalFlip(1)]])
+def test_evaluation_batches_are_those_of_any_other_dataset(pictures, steps):
     class Plain(Subset):                # without crops to take at once
         side = property(lambda self: None, lambda self, value: None)
 
-    transform = Compose([Resize(SIDE), crop, NORMALIZE])
+    transform = Compose([Resize(SIDE), CenterCrop(SIDE), *steps, NORMALIZE])
     ours, theirs = (DataLoader(dataset, 8, transform) for dataset in (pictures, Plain(pictures, np.arange(len(pictures)))))
     assert type(ours._maker) is SquareBatchMaker is not type(theirs._maker)
     for (images, labels), (expected, expected_labels) in zip(ours, theirs, strict=True):
@@ -123,7 +126,7 @@ def test_threads_end_with_the_loader(packed):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_arrives_as_it_is(packed, workers):
     with DataLoader(packed, 2, Compose([CenterCrop(21), NORMALIZE]), num_workers=workers) as loader:
-        with pytest.raises(ValueError, match=r"CenterCrop\(21\): the pictures have only 20 x 20 pixels; put a Resize before"):
+        with pytest.raises(ValueError, match=r"picture 0 of .*: CenterCrop\(21\): the picture has only 20 x 20 pixels"):
             list(loader)
 
 
@@ -141,24 +144,28 @@ def test_every_crop_and_both_directions_occur(packed):
     assert {image.tobytes() for images, _ in loader for image in images} == expected and len(expected) == 18
 
 
-@pytest.mark.parametrize("transform, at_once", [
-    (Compose([CenterCrop(9), NORMALIZE]), True),
-    (Compose([Resize(SIDE), RandomCrop(9), PCANoise(), NORMALIZE]), True),
-    (Compose([Resize(SIDE + 1), CenterCrop(9), NORMALIZE]), False),
-    (Compose([RandomHorizontalFlip(), CenterCrop(9), NORMALIZE]), False),
-    (Compose([CenterCrop(9), RandomCrop(9), NORMALIZE]), False),
-    (Compose([CenterCrop(9), lambda image, rng: image, NORMALIZE]), False),
-    (Compose([CenterCrop(9)]), False),
-    (NORMALIZE, False),
-    (lambda image, rng: image, False),
+@pytest.mark.parametrize("steps, at_once", [
+    ([CenterCrop(9), NORMALIZE], True),
+    ([NORMALIZE], True),
+    ([CenterCrop(SIDE), NORMALIZE], True),
+    ([Resize(SIDE), PCANoise(), RandomCrop(9), NORMALIZE], True),
+    ([Resize(SIDE + 1), CenterCrop(9), NORMALIZE], False),
+    ([RandomHorizontalFlip(), CenterCrop(9), NORMALIZE], False),
+    ([CenterCrop(9), RandomCrop(9), NORMALIZE], False),
+    ([RandomCrop(9, padding=1), NORMALIZE], False),
+    ([RandomCrop(SIDE + 1), NORMALIZE], False),
+    ([SubtractMean(MEAN[1:, 1:]), RandomCrop(9), NORMALIZE], False),
+    ([CenterCrop(9), lambda image, rng: image, NORMALIZE], False),
+    ([CenterCrop(9)], False),
 ])
-def test_which_transforms_are_made_at_once(packed, transform, at_once):
-    assert made_at_once(packed, transform) == at_once
+def test_which_transforms_are_made_at_once(steps, at_once):
+    assert (steps_at_once(Compose(steps), SIDE) is not None) == at_once
+    assert steps_at_once(Compose(steps), None) is None
 
 
-def test_other_datasets_are_not_made_at_once(packed):
-    transform = Compose([CenterCrop(9), NORMALIZE])
-    assert not made_at_once(Noise(), transform) and not made_at_once(Subset(Noise(), [1, 2]), transform)
+def test_other_datasets_are_not_made_at_once():
+    for pictures in (Noise(), Subset(Noise(), [1, 2])):
+        assert type(DataLoader(pictures, 2, NORMALIZE)._maker) is BatchMaker
 
 
 def test_cifar10_is_made_at_once():
