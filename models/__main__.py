@@ -13,6 +13,7 @@ from .family import FAMILY
 from .machine import machine
 from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes, add_weights,
                       new_file, add_train_options)
+from .settings import MACHINE, Settings
 
 EXAMPLES = {
     "train": """examples:
@@ -110,7 +111,8 @@ def _evaluate(options: dict[str, Any]) -> int:
     checkpoint, weights = options.pop("checkpoint"), options.pop("weights")
     if bool(checkpoint) == bool(weights):
         raise UsageError("give a CHECKPOINT or --weights, and not both")
-    with machine(options.setdefault("device", "cpu"), options.setdefault("kernels", None)):
+    chosen = {name: options.setdefault(name, getattr(Settings, name)) for name in MACHINE}
+    with machine(**chosen):
         return evaluate(checkpoint or weights, options.pop("ten_crop"), options)
 
 
@@ -121,8 +123,8 @@ def _classify(options: dict[str, Any]) -> int:
     checkpoint, *pictures = [options["weights"], *given] if options["weights"] else given
     if not pictures:
         raise UsageError("which PICTURE?")
-    with machine(device := options.get("device", "cpu"), options.get("kernels")):
-        return classify(checkpoint, pictures, options["figure"], device)
+    with machine(**{name: options[name] for name in MACHINE if name in options}):
+        return classify(checkpoint, pictures, options["figure"], options.get("device", "cpu"))
 
 
 def _summary(options: dict[str, Any]) -> int:

@@ -18,7 +18,7 @@ from .settings import Settings, resumed_settings
 def evaluate(checkpoint: str, ten_crop: bool, given: dict[str, Any]) -> int:
     """Print the scores. What is not given (data, batch_size, workers ...) is as in training, so that the figures are training's own.
 
-    given has "device" and "kernels", which need not be training's.
+    given has "device", "kernels" and "precision", which need not be training's.
     """
     path = checkpoint_path(checkpoint)
     network, info = load_network(path, given["device"])

@@ -1,20 +1,25 @@
-"""Where a command computes: the device and the kernel set that were asked for."""
+"""Where and how a command computes: the device, the kernel set and the precision that were asked for."""
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from minitensor import use_kernels
 from minitensor.backend import check_device
-from minitensor.kernels import SETS
+from minitensor.kernels import SETS, use_precision
 
 from .errors import UsageError, told
 
 
 @contextmanager
-def machine(device: str, kernels: str | None) -> Iterator[None]:
-    """Inside the with-block kernels are used (None: the fastest). Raises UserError at once for a device or a set that is not there."""
+def machine(device: str = "cpu", kernels: str | None = None, precision: str = "fp32") -> Iterator[None]:
+    """Inside the with-block kernels (None: the fastest) are used with this precision.
+
+    Raises UserError at once for a device that is not there, UsageError for a set that the device lacks or a precision that the set lacks.
+    """
     with told(RuntimeError):
         check_device(device)
     if kernels not in (None, *SETS[device]):
         raise UsageError(f"no kernel set {kernels!r} for device {device!r}, which has {' and '.join(SETS[device])}")
-    with use_kernels(kernels) if kernels is not None else nullcontext():
+    if precision != "fp32" and (kernels or SETS[device][-1]) != "cuda":
+        raise UsageError(f"--precision {precision} needs --device cuda and its own kernels; others compute in fp32")
+    with use_kernels(kernels) if kernels is not None else nullcontext(), use_precision(precision):
         yield

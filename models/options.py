@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from minitensor.backend import DEVICES
+from minitensor.kernels import PRECISIONS
 
 from .family import ABLATIONS, FAMILY, INITS
 from .settings import NORMALIZATIONS, PRESETS, Settings
@@ -161,6 +162,8 @@ def add_device_options(parser) -> None:
     _setting(machine, "device", None, "where to compute", choices=DEVICES)
     _setting(machine, "kernels", str, "kernel set, such as 'reference' for the textbook's (default: the fastest of the device)",
              metavar="SET")
+    _setting(machine, "precision", None, "on a GPU, what convolutions and linear layers round their factors to; sums stay float32",
+             choices=PRECISIONS)
 
 
 def _setting(parser, name: str, kind: Any, text: str, default: Any = "", **options: Any) -> None:

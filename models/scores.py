@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minitensor import Tensor, log_softmax, no_grad
+from minitensor import Tensor, log_softmax, no_grad, uploaded
 from minitensor.backend import to_numpy
 
 TOP = 5
@@ -52,7 +52,7 @@ def best_classes(scores: np.ndarray) -> np.ndarray:
 def scores_of(network: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]], device: str = "cpu") -> Scores:
     """Scores over batches of images (N, 3, H, W), or (N, 10, 3, H, W) whose ten crops are averaged, and labels (N,)."""
     scores = Scores()
-    for images, labels in batches:
+    for images, labels in uploaded(batches, device):
         scores = scores.plus(log_probabilities(network, images, device), labels)
     return scores
 

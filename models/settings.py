@@ -48,6 +48,7 @@ class Settings:
     on_error: str = "stop"
     device: str = "cpu"
     kernels: str | None = None      # None: the fastest for the device
+    precision: str = "fp32"         # of products on the GPU, one of kernels.PRECISIONS
     save_minutes: float = 10.0
 
     @property
@@ -55,12 +56,18 @@ class Settings:
         """The arguments of `family.build` but for the name and the number of classes."""
         return {name: getattr(self, name) for name in ("image_size", "width", "dropout", "ablations")}
 
+    @property
+    def machine(self) -> dict[str, Any]:
+        """The arguments of `machine.machine`."""
+        return {name: getattr(self, name) for name in MACHINE}
+
 
 NORMALIZATIONS = ("imagenet", "mean-pixel", "mean-image")
 
 # When a run is resumed. Workers and save_minutes change no result; the others may, and are the user's to change: epochs stretches a
-# schedule, device and kernels round differently, on_error decides what happens to a picture that has become unreadable.
-CHANGEABLE = ("epochs", "workers", "on_error", "device", "kernels", "save_minutes")
+# schedule, device, kernels and precision round differently, on_error decides what happens to a picture that has become unreadable.
+MACHINE = ("device", "kernels", "precision")
+CHANGEABLE = ("epochs", "workers", "on_error", *MACHINE, "save_minutes")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Drawn pictures, nothing to download, and AlexNet in full: a few minutes on two cores.

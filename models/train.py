@@ -24,7 +24,7 @@ def train(given: dict[str, Any]) -> int:
 
 
 def _start(out: str | None, settings: Settings) -> int:
-    with machine(settings.device, settings.kernels):
+    with machine(**settings.machine):
         pictures = open_data(settings)
         training = Training(settings, pictures[0].classes, preprocessing(settings, pictures[0]))
         loaders = _loaders(training, pictures)
@@ -39,7 +39,7 @@ def _resume(path: str, given: dict[str, Any]) -> int:
     cannot = f"{folder.latest} cannot be resumed: "
     with told(KeyError, TypeError, what=cannot):
         settings = resumed_settings(info["settings"], given)
-    with machine(settings.device, settings.kernels):
+    with machine(**settings.machine):
         with told(ValueError, KeyError, TypeError, what=cannot):
             training = Training(settings, info["classes"], info["preprocessing"])
             training.load_state(arrays, info)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from minitensor import checkpoint
+from minitensor import checkpoint, uploaded
 from minitensor.backend import to_numpy
 
 from . import plots
@@ -69,7 +69,7 @@ class Trainer:
         began = time.monotonic()
         p = self.progress
         self.bar.set_description(f"epoch {p.epoch + 1}/{self.training.settings.epochs}")
-        for images, labels in batches(self.train_loader, p.epoch, p.batch, self.warn):
+        for images, labels in uploaded(batches(self.train_loader, p.epoch, p.batch, self.warn), self.training.settings.device):
             self._step(images, labels)
             self._check_interruption()
         self.bar.set_description(f"epoch {p.epoch + 1}, held out")

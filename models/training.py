@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minitensor import Generator, Tensor, cross_entropy, optim
-from minitensor.backend import to_numpy, xp_of
+from minitensor.backend import Array, to_numpy, xp_of
 
 from .errors import UserError, told
 from .family import build
@@ -77,7 +77,7 @@ class Training:
         """The learning rate of the next step, of the weights."""
         return self.optimizer.groups[0]["lr"] * self.warmth
 
-    def step(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    def step(self, images: Array, labels: np.ndarray) -> tuple[float, float]:
         """Learn from images (N, 3, H, W) and labels (N,) -> the batch's loss and top-1 accuracy. Raises Diverged before the update."""
         with np.errstate(over="ignore", invalid="ignore"):          # what overflows ends in the loss, which is checked
             logits = self.network(Tensor(images).to(self.settings.device))

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from minitensor import checkpoint
-from minitensor.backend import gpu_available
+from minitensor.backend import gpu_available, gpu_problem
 from models import errors
 from models.training import Training
 from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, start_models
@@ -42,6 +42,8 @@ def run(trained, tmp_path):
     (["train", "--schedule", "linear"], "'linear'"),
     (["train", "--layer-weight-decay", "1"], "must be a layer and a number such as fc8=0.001, not '1'"),
     (["train", "--data", "builtin", "--kernels", "magic"], "no kernel set 'magic'"),
+    (["train", "--data", "builtin", "--precision", "bf16"], "--precision bf16 needs --device cuda and its own kernels"),
+    (["train", "--data", "builtin", "--precision", "fp8"], "'fp8'"),
     (["train", "--resume", "somewhere", "--out", "elsewhere"], "leave out --out"),
     (["classify", "somewhere"], "PICTURE"),
     (["train", "--data", "builtin", "--network", "resnet"], "'resnet'"),
@@ -57,7 +59,7 @@ def test_usage(arguments, words, capsys):
 @pytest.mark.parametrize("command", ["train --data builtin", "evaluate nowhere", "classify nowhere nothing.jpg"])
 def test_no_gpu(command, capsys):
     assert models(*command.split(), "--device", "cuda") == 1
-    assert "device 'cuda' needs" in complaint(capsys)
+    assert complaint(capsys) == f"python -m models {command.split()[0]}: {gpu_problem()}"
 
 
 def test_missing_extras_are_named_with_the_pip_command(monkeypatch, capsys):
