@@ -20,7 +20,8 @@ EXAMPLES = {
   python -m models train --preset demo
   python -m models train --data photos/ --image-size 131 --width 1/4 --epochs 20
   python -m models train --data cifar10/ --preset cifar10 --out runs/cifar10
-  python -m models train --resume runs/cifar10""",
+  python -m models train --resume runs/cifar10
+  python -m models train --weights runs/cifar10 --data photos/ --freeze features""",
     "evaluate": """examples:
   python -m models evaluate runs/cifar10
   python -m models evaluate runs/cifar10/latest.safetensors --data photos/ --ten-crop

@@ -11,7 +11,7 @@ from minitensor.backend import DEVICES
 from minitensor.kernels import PRECISIONS
 
 from .family import ABLATIONS, FAMILY, INITS
-from .settings import NORMALIZATIONS, PRESETS, Settings
+from .settings import FINE_TUNING, NORMALIZATIONS, PRESETS, Settings
 
 OWN = "the network's own"
 SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine")
@@ -58,6 +58,17 @@ def _width(text: str) -> float:
 def _data_source(text: str) -> str:
     """"builtin", or an absolute path, so that a run can be resumed from elsewhere."""
     return text if text == "builtin" else os.path.abspath(text)
+
+
+def _weights_source(text: str) -> str:
+    """A path is made absolute, so that the checkpoint says where its beginnings lie."""
+    return os.path.abspath(text) if os.path.exists(text) else text
+
+
+def _freeze(text: str) -> str:
+    if text not in ("none", "features") and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be none, features or a number of layers, not {text!r}")
+    return text
 
 
 def _named_number(text: str) -> tuple[str, float]:
@@ -110,10 +121,20 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     add_network_options(network)
     _setting(network, "init", None, "initial weights", choices=INITS, default=OWN)
 
+    tuning = parser.add_argument_group("fine-tuning")
+    _setting(tuning, "weights", _weights_source, "begin with all layers but the last of a trained network, its picture size, its width and "
+             "its preprocessing: a checkpoint, a run folder, or what `classify --weights` takes", metavar="CHECKPOINT|FILE")
+    _setting(tuning, "freeze", _freeze, "which layers keep their parameters: none, features (the convolutions), or the first N of those "
+             "that have parameters", metavar="none|features|N")
+    _setting(tuning, "new_lr_multiplier", _number(float, 0), "how many times faster than the others the new last layer learns")
+    _setting(tuning, "cache_features", None, "compute the output of frozen layers once per picture, where no crop or flip changes it",
+             action=argparse.BooleanOptionalAction)
+
     learning = parser.add_argument_group("learning")
     _setting(learning, "epochs", _number(int, 1), "passes over the training pictures")
     _setting(learning, "batch_size", _number(int, 1), "pictures per step")
-    _setting(learning, "lr", _number(float, 0), "learning rate; biases learn at twice the rate and do not decay")
+    _setting(learning, "lr", _number(float, 0), "learning rate; biases learn at twice the rate and do not decay",
+             f"{Settings.lr:g}; with --weights {FINE_TUNING['lr']:g}")
     _setting(learning, "warmup", _number(int, 0), "steps over which the learning rate rises to its full height")
     _setting(learning, "momentum", _number(float, 0, 1, open_high=True), "momentum")
     _setting(learning, "weight_decay", _number(float, 0), "weight decay; biases have none")

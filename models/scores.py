@@ -58,14 +58,12 @@ def scores_of(network: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]], de
 
 
 def log_probabilities(network: Any, images: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """(N, K) from images (N, 3, H, W), or from the mean probability over ten crops (N, 10, 3, H, W) (2012 paper, section 4.1)."""
-    crops = images.reshape(-1, *images.shape[-3:])
-    was_training = network.training
-    network.eval()
-    with no_grad():
-        log_p = to_numpy(log_softmax(network(Tensor(crops).to(device)), 1).data)
-    network.train(was_training)
-    if images.ndim == 4:
+    """(N, K) from images (N, 3, H, W), or features, or from the mean over ten crops (N, 10, 3, H, W) (2012 paper, section 4.1)."""
+    ten_crops = images.ndim == 5
+    inputs = images.reshape(-1, *images.shape[2:]) if ten_crops else images
+    with no_grad(), network.evaluating():
+        log_p = to_numpy(log_softmax(network(Tensor(inputs).to(device)), 1).data)
+    if not ten_crops:
         return log_p
     p = np.exp(log_p).reshape(*images.shape[:2], -1).mean(axis=1)
     return np.log(np.maximum(p, np.finfo(p.dtype).tiny))

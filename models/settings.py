@@ -29,6 +29,11 @@ class Settings:
     ablations: Sequence[str] = ()   # what is changed in the network
     init: str = "he"
 
+    weights: str | None = None      # a trained network to begin with, all but its last layer
+    freeze: str = "none"            # layers that do not learn: "none", "features" (the convolutions), or how many, from the first
+    new_lr_multiplier: float = 10.0     # how much faster the new last layer learns than those that weights brought
+    cache_features: bool = True     # compute what frozen layers make of a picture once, where that never changes
+
     epochs: int = 30
     batch_size: int = 128
     lr: float = 0.01
@@ -62,12 +67,15 @@ class Settings:
         return {name: getattr(self, name) for name in MACHINE}
 
 
+FIELDS = {field.name for field in dataclasses.fields(Settings)}
 NORMALIZATIONS = ("imagenet", "mean-pixel", "mean-image")
 
 # When a run is resumed. Workers and save_minutes change no result; the others may, and are the user's to change: epochs stretches a
 # schedule, device, kernels and precision round differently, on_error decides what happens to a picture that has become unreadable.
 MACHINE = ("device", "kernels", "precision")
-CHANGEABLE = ("epochs", "workers", "on_error", *MACHINE, "save_minutes")
+CHANGEABLE = ("epochs", "workers", "on_error", *MACHINE, "cache_features", "save_minutes")
+PREPROCESSING = ("resize", "normalize")     # comes with weights, if any are given
+FINE_TUNING = {"lr": 0.001}         # the default where weights are given
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Drawn pictures, nothing to download, and AlexNet in full: a few minutes on two cores.
@@ -77,9 +85,18 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def new_settings(given: dict[str, Any], preset: str | None) -> Settings:
-    """The defaults, changed by what suits the network, changed by the preset, changed by what was given."""
-    chosen = {**PRESETS.get(preset or "", {}), **given}
+def new_settings(given: dict[str, Any], preset: str | None, inherited: dict[str, Any] | None = None) -> Settings:
+    """The defaults, changed by what suits the network, by the preset, by what was given; inherited: what given weights bring."""
+    inherited = {name: value for name, value in (inherited or {}).items() if name in FIELDS}
+    for name in inherited:
+        if name != "dropout" and given.get(name, inherited[name]) != inherited[name]:
+            raise UsageError(f"{option(name)} {given[name]} does not fit --weights, whose network has {inherited[name]}")
+    for name in given:
+        if "weights" in given and name in PREPROCESSING:
+            raise UsageError(f"{option(name)} does not go with --weights, whose pictures are prepared as in their own training")
+        if "weights" not in given and name == "new_lr_multiplier":
+            raise UsageError("--new-lr-multiplier needs --weights: without them every layer is new")
+    chosen = {**(FINE_TUNING if "weights" in given else {}), **PRESETS.get(preset or "", {}), **inherited, **given}
     design = FAMILY[chosen.get("network", Settings.network)]
     settings = Settings(**{"image_size": design.image_size, "init": design.init, **chosen})
     with told(ValueError, error=UsageError):
@@ -93,7 +110,11 @@ def resumed_settings(saved: dict[str, Any], given: dict[str, Any]) -> Settings:
     """A run's own settings, with those of CHANGEABLE that were given. Raises UsageError for any other that differs."""
     fixed = [name for name in given if name not in CHANGEABLE and given[name] != saved.get(name)]
     if fixed:
-        raise UsageError(f"--{fixed[0].replace('_', '-')} cannot change in a resumed run, which has {saved.get(fixed[0])!r}; "
-                         f"only {', '.join('--' + name.replace('_', '-') for name in CHANGEABLE)} can")
-    known = {field.name for field in dataclasses.fields(Settings)}
-    return Settings(**{name: value for name, value in {**saved, **given}.items() if name in known})
+        raise UsageError(f"{option(fixed[0])} cannot change in a resumed run, which has {saved.get(fixed[0])!r}; "
+                         f"only {', '.join(map(option, CHANGEABLE))} can")
+    return Settings(**{name: value for name, value in {**saved, **given}.items() if name in FIELDS})
+
+
+def option(name: str) -> str:
+    """How the command line writes a setting."""
+    return f"--{name.replace('_', '-')}"

@@ -5,11 +5,12 @@ from typing import Any
 
 from .datasets import make_loader, open_data
 from .errors import UsageError, UserError, told
+from .finetune import take_over
 from .machine import machine
 from .preprocessing import preprocessing, test_transform, train_transform
 from .run import RunFolder
-from .saved import in_json, load_checkpoint
-from .settings import Settings, new_settings, resumed_settings
+from .saved import in_json, load_checkpoint, load_parameters
+from .settings import new_settings, resumed_settings
 from .trainer import Trainer
 from .training import Training
 
@@ -20,13 +21,18 @@ def train(given: dict[str, Any]) -> int:
     out, resume, preset = (given.pop(name, None) for name in ("out", "resume", "preset"))
     if resume and (out or preset):
         raise UsageError("--resume goes on in its own folder with its own settings: leave out --out and --preset")
-    return _resume(resume, given) if resume else _start(out, new_settings(given, preset))
+    return _resume(resume, given) if resume else _start(out, given, preset)
 
 
-def _start(out: str | None, settings: Settings) -> int:
+def _start(out: str | None, given: dict[str, Any], preset: str | None) -> int:
+    arrays, info = load_parameters(given["weights"]) if "weights" in given else ({}, {})
+    settings = new_settings(given, preset, inherited={"network": info["network"], **info["config"]} if info else None)
     with machine(**settings.machine):
         pictures = open_data(settings)
-        training = Training(settings, pictures[0].classes, preprocessing(settings, pictures[0]))
+        training = Training(settings, pictures[0].classes, info.get("preprocessing") or preprocessing(settings, pictures[0]))
+        if settings.weights:
+            with told(ValueError, what=f"{settings.weights} cannot be begun with: "):
+                take_over(training.network, arrays)
         loaders = _loaders(training, pictures)
         folder = RunFolder.create(out, in_json(training.header))             # last, when nothing else can be wrong
         with Trainer(training, loaders, folder) as trainer:

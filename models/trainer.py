@@ -46,7 +46,7 @@ class Trainer:
         pictures, epochs = len(self.train_loader.dataset), self.training.settings.epochs
         self.say(f"{len(self.training.header['classes'])} classes, {pictures:,} pictures to train on, "
                  f"{len(self.test_loader.dataset):,} held out; "
-                 f"{self.training.network.name} with {self.training.network.num_parameters():,} parameters; "
+                 f"{self.training.network.name} with {self.training.network.num_parameters():,} parameters{self._what_learns()}; "
                  f"run folder: {self.folder.path}")
         try:
             with self.stop, self._progress_bar(pictures * epochs) as self.bar:
@@ -74,7 +74,7 @@ class Trainer:
             self._check_interruption()
         self.bar.set_description(f"epoch {p.epoch + 1}, held out")
         held_out = self._interruptible(batches(self.test_loader, report=self.warn))
-        scores = scores_of(self.training.network, held_out, self.training.settings.device)
+        scores = scores_of(self.training.learner, held_out, self.training.settings.device)
         self._end_epoch(scores, time.monotonic() - began)
 
     def _step(self, images: Any, labels: Any) -> None:
@@ -127,6 +127,10 @@ class Trainer:
         return f"{self.folder.latest} still holds step {info['progress']['step']}"
 
     # ---- what the user sees and says ----------------------------------------------------------------------------------------------
+
+    def _what_learns(self) -> str:
+        learning = sum(p.numel() for p in self.training.network.parameters() if p.requires_grad)
+        return "" if learning == self.training.network.num_parameters() else f", of which {learning:,} learn"
 
     def _progress_bar(self, pictures: int) -> Any:
         """Over all epochs, so that the time left is that of the whole run; only on a terminal."""

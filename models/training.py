@@ -10,8 +10,9 @@ import numpy as np
 from minitensor import Generator, Tensor, cross_entropy, optim
 from minitensor.backend import Array, to_numpy, xp_of
 
-from .errors import UserError, told
+from .errors import UsageError, UserError, told
 from .family import build
+from .finetune import freeze
 from .groups import parameter_groups
 from .saved import VELOCITY, header, in_json, picture_arrays
 from .settings import Settings
@@ -53,6 +54,7 @@ class Training:
 
     classes         names of the classes, in the order of their labels
     preprocessing   what is done to a picture, for the checkpoint's header (see preprocessing.preprocessing)
+    learner         what steps run: the network, or only what follows its frozen layers, if their features are at hand (see features.py)
     """
 
     def __init__(self, settings: Settings, classes: list[str], preprocessing: dict[str, Any]):
@@ -62,8 +64,10 @@ class Training:
             self.network = build(settings.network, len(classes), **settings.network_config, generator=self.generator, init=settings.init)
         self.network.to(settings.device)
         self.header = {**header(self.network, classes, preprocessing), "settings": asdict(settings)}
-        with told(ValueError):
+        with told(ValueError, error=UsageError):
+            freeze(self.network, settings.freeze)
             self.names, groups = parameter_groups(self.network, settings)
+        self.learner: Any = self.network
         self.optimizer = optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
         self.schedule = make_schedule(settings, self.optimizer)
 
@@ -74,13 +78,16 @@ class Training:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next step, of the weights."""
+        """The learning rate of the next step, of the weights; with weights to begin with, of the old ones that learn, else of the new."""
         return self.optimizer.groups[0]["lr"] * self.warmth
 
     def step(self, images: Array, labels: np.ndarray) -> tuple[float, float]:
-        """Learn from images (N, 3, H, W) and labels (N,) -> the batch's loss and top-1 accuracy. Raises Diverged before the update."""
+        """Learn from what learner takes, images (N, 3, H, W) say, and labels (N,) -> the batch's loss and top-1 accuracy.
+
+        Raises Diverged before the update.
+        """
         with np.errstate(over="ignore", invalid="ignore"):          # what overflows ends in the loss, which is checked
-            logits = self.network(Tensor(images).to(self.settings.device))
+            logits = self.learner(Tensor(images).to(self.settings.device))
             loss = cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
             value = loss.item()
             if not math.isfinite(value):

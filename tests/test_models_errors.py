@@ -75,7 +75,7 @@ def train_on(folder, out, *more):
 
 
 def test_a_weight_decay_for_no_layer(tmp_path, capsys):
-    assert models(*BUILTIN, "--layer-weight-decay", "fc9=1", "--out", tmp_path / "run") == 1
+    assert models(*BUILTIN, "--layer-weight-decay", "fc9=1", "--out", tmp_path / "run") == 2
     assert "the network has no layer 'fc9'; its layers: conv1, " in complaint(capsys)
     assert not (tmp_path / "run").exists()
 

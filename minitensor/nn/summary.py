@@ -11,20 +11,16 @@ from .module import Module
 def summary(module: Module, input_shape: tuple[int, ...], title: str = "") -> str:
     """The table as text, found by running one image of input_shape (C, H, W) through module; title defaults to its class."""
     rows: list[tuple[str, str, str, int, int]] = []
-    modes = [(m, m.training) for _, m in module.named_modules()]
     leaves = {m: name for name, m in module.named_modules() if not any(m.named_children())}
-    module.eval()
     try:
         for leaf, name in leaves.items():
             leaf.forward = _recorded(name, leaf, rows)  # type: ignore[method-assign, assignment]
         like = next(module.parameters(), Tensor(np.zeros(0, np.float32)))
-        with no_grad():
+        with no_grad(), module.evaluating():
             module(Tensor(to_device(np.zeros((1, *input_shape), like.dtype), like.device)))
     finally:
         for leaf in leaves:
             vars(leaf).pop("forward", None)
-        for m, was_training in modes:
-            m.training = was_training
     return _table(title or type(module).__name__, input_shape, rows, module.num_parameters())
 
 

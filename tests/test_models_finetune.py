@@ -1,0 +1,126 @@
+"""Fine-tuning: what a network takes over from another, what stays frozen, and that frozen means to the last bit."""
+import numpy as np
+import pytest
+
+from minitensor import Generator, checkpoint, nn
+from models import AlexNet, finetune
+from models.settings import Settings
+from models.training import Training
+from models_cli import BUILTIN, TINY, complaint, log, make_folder, models
+
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A network of ten classes to begin with."""
+    run = tmp_path_factory.mktemp("base") / "run"
+    assert models(*BUILTIN, "--width", "1/16", "--epochs", 1, "--out", run) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("pictures") / "of", classes=("cat", "cow", "dog"), pictures=10)
+
+
+def fine_tune(base, pictures, out, *more):
+    return models("train", "--weights", base, "--data", pictures, "--workers", 0, "--batch-size", 8, "--epochs", 2, "--warmup", 0,
+                  "--out", out, *more)
+
+
+def parameters(run):
+    """Those of the latest checkpoint, which, unlike the best, has learned in every epoch."""
+    return checkpoint.load(run / "latest.safetensors")[0]
+
+
+def network(freeze):
+    made = AlexNet(3, 67, 1 / 32, generator=Generator(0))
+    finetune.freeze(made, freeze)
+    return made
+
+
+@pytest.mark.parametrize("freeze, frozen", [("none", 0), ("2", 2), ("features", 5), ("7", 7)])
+def test_frozen_parameters_stay_to_the_last_bit(freeze, frozen, base, pictures, tmp_path):
+    run = tmp_path / "run"
+    assert fine_tune(base, pictures, run, "--freeze", freeze) == 0
+    before, after = checkpoint.load(base / "best.safetensors")[0], parameters(run)
+    assert after["fc8.weight"].shape[0] == 3
+    for number, layer in enumerate(LAYERS[:-1]):
+        for name in (f"{layer}.weight", f"{layer}.bias"):
+            assert np.array_equal(before[name], after[name]) == (number < frozen), name
+    assert ("velocity.conv1.weight" in after) == (frozen == 0)
+
+
+def test_a_stopped_fine_tuning_goes_on_as_if_it_had_not_stopped(base, pictures, tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    more = ("--freeze", "features", "--schedule", "constant")
+    assert fine_tune(base, pictures, whole, *more) == 0
+    assert fine_tune(base, pictures, stopped, *more, "--epochs", 1) == 0
+    assert models("train", "--resume", stopped, "--epochs", 2) == 0
+    assert log(stopped) == log(whole)
+    ours, theirs = parameters(stopped), parameters(whole)
+    assert ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_preprocessing_and_size_are_those_of_the_weights(base, pictures, tmp_path):
+    run = tmp_path / "run"
+    assert fine_tune(base, pictures, run) == 0
+    before, after = (checkpoint.load(folder / "latest.safetensors")[1] for folder in (base, run))
+    assert after["preprocessing"] == before["preprocessing"] and after["preprocessing"]["resize"] == 67
+    assert after["config"] == {**before["config"], "num_classes": 3} and after["classes"] == ["cat", "cow", "dog"]
+    assert after["settings"]["weights"] == str(base)
+
+
+def test_the_new_layer_learns_faster():
+    training = Training(Settings(weights="x", lr=0.001, image_size=67, width=1 / 32, freeze="features"), ["a", "b"], {})
+    rates = {id(parameter): group["lr"] for group in training.optimizer.groups for parameter in group["params"]}
+    by_name = {name: rates.get(id(parameter)) for name, parameter in training.network.named_parameters()}
+    assert by_name["conv5.weight"] is None and by_name["conv5.bias"] is None
+    assert [by_name[f"fc7.{kind}"] for kind in ("weight", "bias")] == pytest.approx([0.001, 0.002])
+    assert [by_name[f"fc8.{kind}"] for kind in ("weight", "bias")] == pytest.approx([0.01, 0.02])
+    assert {id(p) for p in training.network.parameters() if p.requires_grad} == rates.keys()
+
+
+@pytest.mark.parametrize("freeze, active", [("none", ["drop6", "drop7"]), ("features", ["drop6", "drop7"]), ("6", ["drop7"]), ("7", [])])
+def test_dropout_is_off_in_the_frozen_part_and_evaluation_leaves_it_so(freeze, active):
+    frozen = network(freeze)
+    for _ in range(2):
+        assert [name for name, m in frozen.named_modules() if isinstance(m, nn.Dropout) and m.training] == active
+        with frozen.evaluating():
+            assert not any(m.training for _, m in frozen.named_modules())
+
+
+@pytest.mark.parametrize("freeze, cut", [("none", 0), ("1", 2), ("features", 9), ("6", 11), ("7", 13)])
+def test_the_frozen_part_ends_before_what_learns_or_drops(freeze, cut):
+    before, after = finetune.split(network(freeze))
+    assert (len(list(before)), len(list(after))) == (cut, 14 - cut)
+
+
+def test_no_gradient_is_computed_for_what_is_frozen():
+    training = Training(Settings(image_size=67, width=1 / 32, freeze="features", warmup=0), ["a", "b"], {})
+    seen = []
+    training.optimizer.step = lambda: seen.extend(p.grad is not None for p in training.network.parameters())
+    training.step(np.random.default_rng(0).standard_normal((2, 3, 67, 67), np.float32), np.array([0, 1]))
+    assert seen == [False] * 10 + [True] * 6
+
+
+@pytest.mark.parametrize("more, status, words", [
+    (["--freeze", "8"], 2, "--freeze 8 leaves nothing to learn"),
+    (["--freeze", "some"], 2, "--freeze: must be none, features or a number of layers, not 'some'"),
+    (["--normalize", "mean-image"], 2, "--normalize does not go with --weights"),
+    (["--width", "1/2"], 2, "--width 0.5 does not fit --weights, whose network has 0.0625"),
+])
+def test_mistakes(more, status, words, base, pictures, tmp_path, capsys):
+    assert fine_tune(base, pictures, tmp_path / "run", *more) == status
+    assert words in complaint(capsys) and not (tmp_path / "run").exists()
+
+
+def test_weights_that_are_not_there(pictures, tmp_path, capsys):
+    assert fine_tune(tmp_path / "nothing", pictures, tmp_path / "run") == 1
+    assert f"there is no checkpoint {tmp_path / 'nothing'}" in complaint(capsys)
+
+
+def test_a_multiplier_without_weights(pictures, tmp_path, capsys):
+    assert models("train", "--data", pictures, *TINY, "--new-lr-multiplier", 3, "--out", tmp_path / "run") == 2
+    assert "--new-lr-multiplier needs --weights" in complaint(capsys)
