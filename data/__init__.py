@@ -1,5 +1,6 @@
 """Pictures in: datasets, transforms and a loader, on NumPy and Pillow alone."""
 from data.datasets import CIFAR10, ImageFolder, Subset, split
+from data.ilsvrc import ILSVRCValidation
 from data.images import UnreadableImage, load_image
 from data.loader import DataLoader
 from data.packed import PackedPictures
@@ -9,6 +10,6 @@ from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCro
                              TenCrop)
 from data.workers import DeadWorker
 
-__all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker", "ImageFolder", "Normalize", "PCANoise",
-           "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Subset", "SubtractMean", "TenCrop", "UnreadableImage",
-           "find_splits", "load_image", "split"]
+__all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker", "ILSVRCValidation", "ImageFolder",
+           "Normalize", "PCANoise", "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Subset", "SubtractMean", "TenCrop",
+           "UnreadableImage", "find_splits", "load_image", "split"]

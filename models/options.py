@@ -110,7 +110,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
 
     data = parser.add_argument_group("pictures")
     add_data_option(data, "'builtin'; a folder with train/ and test/ (or val/); one folder of class folders, a fifth of which is "
-                    "held out; a folder with CIFAR-10's official files; or what `python -m data pack` made of any of them")
+                    "held out; CIFAR-10's official files; ILSVRC-2012 as handed out; or what `python -m data pack` made of any of these")
     _setting(data, "pictures", _number(int, 20), "how many built-in pictures to train on; a quarter as many are held out")
     _setting(data, "resize", _number(int, 1), "the shorter side of a picture before it is cropped, in pixels (default: 256/227 of the "
              "crop; built-in pictures have the crop's size, packed ones keep theirs)")

@@ -1,0 +1,98 @@
+"""ILSVRC-2012 as it is handed out: train/WNID/*.JPEG, and val/ILSVRC2012_val_00000001.JPEG ..., 50,000 files in one folder.
+
+What the latter show stands in one of these files, in the folder itself, in val/ or in the unpacked devkit (ILSVRC2012_devkit_t12/data):
+    ILSVRC2012_validation_ground_truth.txt      line k is for picture k: a WordNet ID such as n01440764, or the devkit's number of the
+                                                class, ILSVRC2012_ID, which the devkit's meta.mat beside it translates
+    LOC_val_solution.csv                        Kaggle's: picture, WordNet ID and boxes, in any order
+"""
+import csv
+import os
+import re
+
+import numpy as np
+
+from data.datasets import PictureFiles, class_folders
+from data.matlab import read_structs
+
+KAGGLE = os.path.join("ILSVRC", "Data", "CLS-LOC")                  # where in Kaggle's archive train/ and val/ are
+TRUTH_FOLDERS = ("", "val", os.path.join("ILSVRC2012_devkit_t12", "data"), "data")
+GROUND_TRUTH, KAGGLE_TRUTH = "ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv"
+PICTURE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.IGNORECASE)
+WNID = re.compile(r"n\d{8}")
+
+
+def is_flat_validation(folder):
+    """Whether its pictures lie in one folder, and so need a text that says what they show."""
+    return os.path.isdir(folder) and any(PICTURE.fullmatch(name) for name in os.listdir(folder))
+
+
+class ILSVRCValidation(PictureFiles):
+    """The validation pictures in ROOT/val; the classes are the folders of ROOT/train, or all that occur, in the order of their WordNet IDs.
+
+    The truth is looked for in `folders`. Raises FileNotFoundError where it is missing, ValueError, with the path, where it does not fit.
+    """
+
+    def __init__(self, root, folders):
+        truth = find_truth(folders)
+        wnids = _read_csv(truth) if truth.endswith(".csv") else _read_lines(truth)      # by the picture's number
+        names = sorted(name for name in os.listdir(os.path.join(root, "val")) if PICTURE.fullmatch(name))
+        numbers = [int(PICTURE.fullmatch(name)[1]) for name in names]
+        train = os.path.join(root, "train")
+        classes = class_folders(train) if os.path.isdir(train) else sorted(set(wnids.values()))
+        for number, name in zip(numbers, names):
+            if number not in wnids:
+                raise ValueError(f"{truth} does not say what {name} shows")
+            if wnids[number] not in classes:
+                raise ValueError(f"{truth} says that {name} shows {wnids[number]}, which is no folder of {train}")
+        place = {wnid: label for label, wnid in enumerate(classes)}
+        labels = np.array([place[wnids[number]] for number in numbers], np.int64)
+        super().__init__(root, [os.path.join(root, "val", name) for name in names], labels, classes)
+
+
+def find_truth(folders):
+    """The path of the file that says what the validation pictures show."""
+    for folder in folders:
+        for inside in TRUTH_FOLDERS:
+            for name in (GROUND_TRUTH, KAGGLE_TRUTH):
+                path = os.path.join(folder, inside, name)
+                if os.path.isfile(path):
+                    return path
+    raise FileNotFoundError(f"{folders[0]} has neither {GROUND_TRUTH}, from ILSVRC's devkit, nor Kaggle's {KAGGLE_TRUTH}, which say what "
+                            "the pictures in val/ show")
+
+
+def _read_lines(path):
+    """{number of the picture, from 1: WordNet ID}"""
+    with open(path) as file:
+        lines = file.read().split()
+    if all(map(WNID.fullmatch, lines)):
+        return dict(enumerate(lines, 1))
+    if not all(map(str.isdecimal, lines)):
+        odd = next(line for line in lines if not line.isdecimal() and not WNID.fullmatch(line))
+        raise ValueError(f"{path} must hold a WordNet ID or an ILSVRC2012_ID a line, not {odd!r}")
+    wnids = _read_meta(path)
+    unknown = [line for line in lines if int(line) not in wnids]
+    if unknown:
+        raise ValueError(f"{path} holds the ILSVRC2012_ID {unknown[0]}, which meta.mat beside it does not explain")
+    return {number: wnids[int(line)] for number, line in enumerate(lines, 1)}
+
+
+def _read_meta(truth):
+    """{ILSVRC2012_ID: WordNet ID} from the devkit's meta.mat beside the ground truth."""
+    path = os.path.join(os.path.dirname(truth), "meta.mat")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{truth} holds ILSVRC2012_IDs, which the devkit's meta.mat explains; copy it there, as {path}")
+    return {int(synset["ILSVRC2012_ID"]): synset["WNID"] for synset in read_structs(path, "synsets", ("ILSVRC2012_ID", "WNID"))}
+
+
+def _read_csv(path):
+    """{number of the picture: WordNet ID} from lines such as ILSVRC2012_val_00048981,n03995372 85 1 499 272"""
+    wnids = {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            picture = PICTURE.fullmatch(f"{row.get('ImageId')}.JPEG")
+            wnid = WNID.match(row.get("PredictionString") or "")
+            if not picture or not wnid:
+                raise ValueError(f"{path} has the line {','.join(map(str, row.values()))!r}, not a picture and its WordNet ID")
+            wnids[int(picture[1])] = wnid[0]
+    return wnids
