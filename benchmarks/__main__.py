@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks cpu`."""
+"""The command line: `python -m benchmarks cpu | data`."""
 from __future__ import annotations
 
 import argparse
@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from data import UnreadableImage
 from minitensor.kernels.cpu import get_num_threads, set_num_threads
 
-from . import cpu, network, report, torch_side
+from . import cpu, network, pictures, report, torch_side
 from .cases import CASES, QUICK_CASES
 
 SEED_NETWORK_PARAMETERS = 62_378_344
@@ -19,6 +20,8 @@ SEED_NETWORK_PARAMETERS = 62_378_344
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks; returns the exit status. A mistake in argv ends in SystemExit(2)."""
     options = _parse(argv)
+    if options.what == "data":
+        return _data(options)
     set_num_threads(options.threads)
     torch = torch_side.load(options.threads)
     results: dict[str, Any] = {"machine": report.machine(options.threads), "batch": options.batch, "kernels": [], "network": []}
@@ -41,6 +44,25 @@ def main(argv: list[str] | None = None) -> int:
             report.write_json(options.json, results)
         if options.png:
             report.write_png(options.png, results)
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    results: dict[str, Any] = {"machine": report.machine(1), "batch": options.batch, "data": []}
+    print(", ".join(f"{name} {value}" for name, value in results["machine"].items()), flush=True)
+    size, rounds = (pictures.QUICK, (1, 2)) if options.quick else (pictures.FULL, (3, 20))
+    try:
+        for row in pictures.measure(options.data, size, options.batch, options.seconds, rounds):
+            results["data"].append(row)
+            print(report.pictures_line(row, results["data"]), flush=True)
+    except (pictures.WrongBatch, UnreadableImage, ValueError, OSError) as error:
+        print(f"python -m benchmarks: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    if options.json:
+        report.write_json(options.json, results)
     return 0
 
 
@@ -73,9 +95,12 @@ def _networks(options: argparse.Namespace, torch: Any, results: dict[str, Any]) 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     description="Time the kernels and the network, checked against the textbook kernels first.",
-                                     epilog="example:\n  python -m benchmarks cpu --json cpu.json --png cpu.png")
-    parser.add_argument("device", choices=["cpu"], help="what to time")
+                                     description="Time the kernels and the network, checked against the textbook kernels first; or packing "
+                                     "and reading pictures.",
+                                     epilog="examples:\n  python -m benchmarks cpu --json cpu.json --png cpu.png\n"
+                                     "  python -m benchmarks data --data photos/")
+    parser.add_argument("what", choices=["cpu", "data"], help="what to time")
+    parser.add_argument("--data", metavar="FOLDER", help="data: a folder CLASS/PICTURE to pack (default: drawn pictures)")
     parser.add_argument("--quick", action="store_true", help="tiny layers and a tiny network, in seconds: does everything run?")
     parser.add_argument("--only", choices=["kernels", "network"], help="half of it")
     parser.add_argument("--batch", type=_positive, metavar="N", help="images a batch, for the kernels (default 128)")
@@ -85,6 +110,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--png", type=_in_a_folder, metavar="FILE", help="draw the ratios to PyTorch")
     options = parser.parse_args(argv)
     options.batch = options.batch or (4 if options.quick else 128)
+    for name, value in (("only", options.only), ("png", options.png)) if options.what == "data" else (("data", options.data),):
+        if value:
+            parser.error(f"--{name} says nothing to `{options.what}`")
     if options.png and find_spec("matplotlib") is None:
         parser.error(report.HELP_PLOT)
     return options

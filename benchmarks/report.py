@@ -92,6 +92,14 @@ def _ratio(times: dict[str, dict[str, float]]) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def pictures_line(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """Pictures a second, and how many times the first contestant of its group, whose row is among rows."""
+    rates = [row["pictures"] / row["times"][key] for key in ("median", "slowest", "fastest")]
+    first = next(other for other in rows if other["group"] == row["group"])
+    times = rates[0] * first["times"]["median"] / first["pictures"]
+    return f"{row['group']:9}{row['what']:40}{rates[0]:8,.0f} pictures/s ({rates[1]:,.0f}-{rates[2]:,.0f}){times:8.2f} times the first"
+
+
 # ---- files -----------------------------------------------------------------------------------------------------------------
 
 def write_json(path: Path, results: dict[str, Any]) -> None:

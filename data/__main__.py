@@ -43,8 +43,8 @@ def _parser():
     packing.set_defaults(run=_pack)
     packing.add_argument("folder", metavar="FOLDER",
                          help="train/CLASS/PICTURE and val/ (or test/) likewise; CLASS/PICTURE; CIFAR-10's official files; or ILSVRC-2012, "
-                         "where the flat val/ needs the devkit's ILSVRC2012_validation_ground_truth.txt with meta.mat beside it, or Kaggle's "
-                         "LOC_val_solution.csv, in FOLDER")
+                         "where the flat val/ needs the devkit's ILSVRC2012_validation_ground_truth.txt with meta.mat beside it, or "
+                         "Kaggle's LOC_val_solution.csv, in FOLDER")
     packing.add_argument("out", metavar="OUT", help="a new folder, or one whose packing was interrupted")
     packing.add_argument("--size", type=_count, default=256, metavar="N",
                          help="the shorter side becomes N pixels, of which the middle N x N are kept (default %(default)s)")

@@ -39,6 +39,17 @@ def test_quick_prints_a_table_and_writes_json_and_a_picture(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["b.json", "b.png"]
 
 
+def test_data_packs_and_reads(tmp_path):
+    done = run("data", "--quick", "--json", tmp_path / "d.json", TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "d.json").read_text())["data"]
+    assert [row["group"] for row in rows] == ["packing"] * 3 + ["reading"] * 3
+    assert [row["what"] in line for row, line in zip(rows, done.stdout.splitlines()[1:], strict=True)] == [True] * 6
+    assert [file.name for file in tmp_path.iterdir()] == ["d.json"]
+    done = run("data", "--quick", "--data", tmp_path)
+    assert done.returncode == 1 and "has no class folders" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("one", ("forward", "backward"))
 @pytest.mark.parametrize("case", QUICK_CASES, ids=lambda case: case.name)
 def test_a_kernel_wrong_by_a_thousandth_is_not_timed(monkeypatch, case, one):
@@ -86,7 +97,9 @@ def test_without_pytorch_it_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ([], "the following arguments are required: device"),
+    ([], "the following arguments are required: what"),
+    (["data", "--only", "kernels"], "--only says nothing to `data`"),
+    (["cpu", "--data", "photos"], "--data says nothing to `cpu`"),
     (["cpu", "--threads", "0"], "argument --threads: must be an integer >= 1, not '0'"),
     (["cpu", "--json", "no/such/folder/b.json"],
      "argument --json: must be a file in a folder that can be written to, not 'no/such/folder/b.json'"),

@@ -116,7 +116,8 @@ def test_a_broken_meta_is_one_sentence(tmp_path):
     path = tmp_path / "meta.mat"
     write_meta(path)
     whole = path.read_bytes()
-    assert read_structs(path, "synsets", ["words", "num_train_images"])[1] == {"words": "kit fox, Vulpes macrotis", "num_train_images": 1300}
+    second = read_structs(path, "synsets", ["words", "num_train_images"])[1]
+    assert second == {"words": "kit fox, Vulpes macrotis", "num_train_images": 1300}
     rng = np.random.default_rng(0)
     broken = [b"", b"HDF", whole[:200], whole[:-8], whole[:128]]
     for _ in range(300):
