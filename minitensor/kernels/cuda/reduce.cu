@@ -9,10 +9,10 @@ constexpr int STRIPE = 8;                       // threads (WARP, STRIPE): a war
 template <class F>
 __device__ void sum_columns(int rows, int columns, int height, REAL* sums, REAL (*parts)[WARP], F value)
 {
-    int column = blockIdx.x * WARP + threadIdx.x, end = min((blockIdx.y + 1) * height, rows);
+    int column = blockIdx.x * WARP + threadIdx.x, first = blockIdx.y * height;
     REAL total = 0;
     if (column < columns)
-        for (int row = blockIdx.y * height + threadIdx.y; row < end; row += STRIPE)
+        for (int row = first + threadIdx.y; row < min(first + height, rows); row += STRIPE)
             total += value(row, column);
     parts[threadIdx.y][threadIdx.x] = total;
     __syncthreads();

@@ -4,7 +4,9 @@ Nothing here names NumPy or CuPy, so that the same lines run where no GPU is, on
 """
 from .activation import relu as relu, relu_backward as relu_backward, tanh as tanh, tanh_backward as tanh_backward
 from .activation import sigmoid as sigmoid, sigmoid_backward as sigmoid_backward, dropout as dropout
+from .conv import conv2d as conv2d, conv2d_backward as conv2d_backward
 from .columns import im2col as im2col, col2im as col2im
+from .linear import linear as linear, linear_backward as linear_backward
 from .loss import softmax as softmax, softmax_backward as softmax_backward
 from .loss import log_softmax as log_softmax, log_softmax_backward as log_softmax_backward
 from .loss import cross_entropy as cross_entropy, cross_entropy_backward as cross_entropy_backward
@@ -14,3 +16,4 @@ from .pictures import pictures as pictures
 from .pooling import max_pool2d as max_pool2d, max_pool2d_backward as max_pool2d_backward
 from .pooling import avg_pool2d as avg_pool2d, avg_pool2d_backward as avg_pool2d_backward
 from .pooling import adaptive_avg_pool2d as adaptive_avg_pool2d, adaptive_avg_pool2d_backward as adaptive_avg_pool2d_backward
+from .products import without_cublas as without_cublas

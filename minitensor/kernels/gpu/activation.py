@@ -50,3 +50,9 @@ def dropout(x: Array, p: float, key: tuple[int, Any]) -> Array:
     arguments = x, y, x.size, math.ceil(p * 2**24), 1 - p, seed, *number_or_memory(step)
     launch(FILE, "dropout", arguments, dtype=x.dtype, items=math.ceil(x.size / DRAWS))
     return y
+
+
+def add_bias(y: Array, b: Array | None, relu: bool) -> None:
+    """In place: y (..., F) + b (F,), then max(·, 0) if relu; y is in C order."""
+    if b is not None or relu:
+        launch(FILE, "add_bias", (y, b, y.size, y.shape[-1], relu), dtype=y.dtype, items=y.size)

@@ -1,0 +1,42 @@
+"""Who multiplies: cuBLAS or kernels of our own, and by which rule.
+
+The ladder of a convolution on the GPU, each step the reason for the next:
+    the textbook            `kernels/reference.py`: im2col, then one product per image
+    im2col and cuBLAS       `im2col_conv.py`: one product per group over all pixels; the columns are written to memory and read again
+    implicit GEMM           `implicit_gemm.py`: the columns are gathered on the way into the product, and bias and relu ride along
+    tensor cores            the same kernel compiled for tf32 or bf16 (`use_precision`), with sums in float32
+"""
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from ...backend import Array
+from ..precision import precision_of
+
+COLUMNS_PAY = 128       # filters of a group
+
+_own: ContextVar[bool] = ContextVar("own products", default=False)
+
+
+@contextmanager
+def without_cublas() -> Iterator[None]:
+    """Every product inside the with-block is one of our kernels': cuBLAS, called through CuPy, cannot be recorded in a CUDA graph."""
+    token = _own.set(True)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+def cublas_multiplies(x: Array) -> bool:
+    """cuBLAS is for full precision: rounding float32 arrays for the tensor cores would cost it a pass over memory."""
+    return precision_of(x) == "fp32" and not _own.get()
+
+
+def columns_pay(x: Array, filters_per_group: int) -> bool:
+    """Whether a convolution is im2col and cuBLAS rather than an implicit GEMM.
+
+    A number of the columns is written and read once, 8 bytes, for 2 · filters operations of the product: with the 4.3 TB/s and the
+    47 TFLOP/s of float32 of an H200 that adds 44 / filters to the product's time. The rule is reckoned, not measured.
+    """
+    return cublas_multiplies(x) and filters_per_group >= COLUMNS_PAY
