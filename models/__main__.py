@@ -74,11 +74,13 @@ def make_parser() -> Parser:
     train = command("train", _train, "Train a network; every epoch is scored on held-out pictures.")
     add_train_options(train)
 
-    evaluate = command("evaluate", _evaluate, "Print the accuracy of a checkpoint.")
+    evaluate = command("evaluate", _evaluate, "Print a network's top-1 and top-5 error, in all and by class; draw its confusion matrix.")
     evaluate.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help=CHECKPOINT_HELP)
     add_weights(evaluate, "what to evaluate, in place of CHECKPOINT")
     add_data_option(evaluate, "'builtin', or a folder, of which the test pictures are taken (default: those held out in training)")
-    evaluate.add_argument("--ten-crop", action="store_true", help="average over ten crops of each picture, as in the paper")
+    evaluate.add_argument("--ten-crop", action="store_true", help="also average over ten crops of each picture, as in the paper")
+    evaluate.add_argument("--out", metavar="FOLDER", help="where to write the confusion matrix (PNG, CSV) and the errors by class (CSV); "
+                          "default: `evaluation` beside the checkpoint")
     add_loading_options(evaluate, default="as in training")
     add_device_options(evaluate)
 
@@ -107,14 +109,14 @@ def _train(options: dict[str, Any]) -> int:
 
 
 def _evaluate(options: dict[str, Any]) -> int:
-    require("PIL", "safetensors")
+    require("PIL", "safetensors", "tqdm", "matplotlib")
     from .evaluate import evaluate
     checkpoint, weights = options.pop("checkpoint"), options.pop("weights")
     if bool(checkpoint) == bool(weights):
         raise UsageError("give a CHECKPOINT or --weights, and not both")
     chosen = {name: options.setdefault(name, getattr(Settings, name)) for name in MACHINE}
     with machine(**chosen):
-        return evaluate(checkpoint or weights, options.pop("ten_crop"), options)
+        return evaluate(checkpoint or weights, options.pop("ten_crop"), options.pop("out"), options)
 
 
 def _classify(options: dict[str, Any]) -> int:

@@ -59,11 +59,20 @@ def scores_of(network: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]], de
 
 def log_probabilities(network: Any, images: np.ndarray, device: str = "cpu") -> np.ndarray:
     """(N, K) from images (N, 3, H, W), or features, or from the mean over ten crops (N, 10, 3, H, W) (2012 paper, section 4.1)."""
-    ten_crops = images.ndim == 5
-    inputs = images.reshape(-1, *images.shape[2:]) if ten_crops else images
+    return mean_over_crops(crop_log_probabilities(network, images, device))
+
+
+def crop_log_probabilities(network: Any, images: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """images (N, 10, 3, H, W) -> (N, 10, K); (N, 3, H, W), or features, are one crop each -> (N, 1, K)"""
+    inputs = images.reshape(-1, *images.shape[2:]) if images.ndim == 5 else images
     with no_grad(), network.evaluating():
         log_p = to_numpy(log_softmax(network(Tensor(inputs).to(device)), 1).data)
-    if not ten_crops:
-        return log_p
-    p = np.exp(log_p).reshape(*images.shape[:2], -1).mean(axis=1)
+    return log_p.reshape(len(images), -1, log_p.shape[1])
+
+
+def mean_over_crops(log_p: np.ndarray) -> np.ndarray:
+    """Logarithms of probabilities (N, crops, K) -> the logarithm of their mean over crops (N, K)"""
+    if log_p.shape[1] == 1:
+        return log_p[:, 0]
+    p = np.exp(log_p).mean(axis=1)
     return np.log(np.maximum(p, np.finfo(p.dtype).tiny))

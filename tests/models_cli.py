@@ -1,4 +1,5 @@
 """The command line as the tests of models use it: small networks, small pictures, in this process."""
+import csv
 import json
 import subprocess
 import sys
@@ -41,6 +42,12 @@ def complaint(capsys):
     lines = captured.err.strip().splitlines()
     assert len(lines) == 1, captured.err
     return lines[0]
+
+
+def read_csv(path):
+    """Its rows, as lists of text."""
+    with open(path, newline="") as file:
+        return list(csv.reader(file))
 
 
 def picture_size(path):

@@ -8,7 +8,7 @@ from data import BuiltinPictures
 from models.datasets import open_test_data
 from models.scores import Scores, best_classes
 from models.settings import Settings
-from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, picture_size, start_models
+from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, picture_size, read_csv, start_models
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,40 @@ def test_evaluate_reproduces_trainings_figures(name, which, run, capsys):
     expected = epochs[-1] if which else max(epochs, key=lambda r: r["test_top1"])
     assert models("evaluate", run / name) == 0
     out = capsys.readouterr().out
-    assert percent(out)[0] == round(100 * expected["test_top1"], 2) and percent(out)[2] == round(100 * expected["test_top5"], 2)
-    assert out.strip().endswith(f"loss {expected['test_loss']:.4f}") and "14 pictures" in out
+    centre = next(line for line in out.splitlines() if line.startswith("centre crop"))
+    assert percent(centre) == [round(100 * (1 - expected["test_top1"]), 2), round(100 * expected["test_top1"], 2)]
+    assert centre.endswith(f" {expected['test_loss']:.4f}") and "14 pictures" in out
 
 
 def test_evaluate_on_other_data_and_ten_crops(run, tmp_path, capsys):
     assert models("evaluate", run, "--data", make_folder(tmp_path / "other", pictures=5), "--ten-crop") == 0
     out = capsys.readouterr().out
-    assert "10 pictures" in out and "ten crops" in out and percent(out)[0] >= 90
+    assert "10 pictures" in out and [line.split("  ")[0] for line in out.splitlines() if "crop" in line] == [
+        "centre crop", "mean of ten crops", "mean of ten crops, class by class"]
+    assert all(percent(line)[1] >= 90 for line in out.splitlines() if re.match("centre crop|mean of ten crops +", line))
+
+
+def test_evaluate_writes_a_report_beside_the_checkpoint_or_where_told(run, tmp_path, capsys):
+    assert models("evaluate", run) == 0
+    assert models("evaluate", run, "--out", tmp_path / "new" / "report") == 0
+    for folder in (run / "evaluation", tmp_path / "new" / "report"):
+        assert sorted(path.name for path in folder.iterdir()) == ["classes.csv", "confusion.csv", "confusion.png"]
+        assert picture_size(folder / "confusion.png") == (500, 400)
+    assert "top-5" not in capsys.readouterr().out.split("class by class")[0]           # there are two classes
+
+
+def test_a_report_that_cannot_be_written(run, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert models("evaluate", run, "--out", tmp_path / "file" / "folder") == 1
+    assert complaint(capsys).startswith(f"python -m models evaluate: cannot write {tmp_path / 'file' / 'folder'}: ")
+
+
+def test_evaluate_where_a_class_has_no_pictures(run, tmp_path, capsys):
+    assert models("evaluate", run, "--data", make_folder(tmp_path / "other", classes=("dog",)), "--out", tmp_path / "report") == 0
+    assert "6 pictures" in capsys.readouterr().out
+    rows = read_csv(tmp_path / "report" / "confusion.csv")
+    assert rows[0][1:] == ["cat", "dog"] and rows[1] == ["cat", "0", "0"] and sum(map(int, rows[2][1:])) == 6
+    assert read_csv(tmp_path / "report" / "classes.csv")[1][:4] == ["cat", "0", "nan", "nan"]
 
 
 def test_evaluate_on_other_classes_is_refused(run, tmp_path, capsys):
