@@ -45,6 +45,10 @@ class DataLoader:
     def __iter__(self):
         return self.epoch(0)
 
+    def indices(self, epoch, number):
+        """Which of the dataset's pictures batch `number` of `epoch` is made of -> int64 (n,)"""
+        return self._maker.indices(epoch, number)
+
     def epoch(self, epoch, start=0):
         """Generate the batches of epoch number `epoch`, from batch number `start` on."""
         numbers = range(whole("DataLoader: start", start, 0), len(self))

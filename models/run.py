@@ -24,6 +24,7 @@ class RunFolder:
         self.latest, self.best = path / "latest.safetensors", path / "best.safetensors"
         self.curves, self.filters = path / "curves.png", path / "filters.png"
         self.log = path / "log.jsonl"
+        self.features = path / "features"
         self.records: list[dict[str, Any]] = []
 
     @classmethod

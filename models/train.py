@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import cache
 from .datasets import make_loader, open_data
 from .errors import UsageError, UserError, told
 from .finetune import take_over
@@ -35,8 +36,7 @@ def _start(out: str | None, given: dict[str, Any], preset: str | None) -> int:
                 take_over(training.network, arrays)
         loaders = _loaders(training, pictures)
         folder = RunFolder.create(out, in_json(training.header))             # last, when nothing else can be wrong
-        with Trainer(training, loaders, folder) as trainer:
-            return trainer.run()
+        return _run(training, loaders, folder)
 
 
 def _resume(path: str, given: dict[str, Any]) -> int:
@@ -54,8 +54,21 @@ def _resume(path: str, given: dict[str, Any]) -> int:
             raise UserError(f"{settings.data} no longer has the {len(info['classes'])} classes that {path} was trained on")
         loaders = _loaders(training, pictures)
         folder.rewind(training.progress.step, training.progress.epoch)
+        return _run(training, loaders, folder)
+
+
+def _run(training: Training, loaders: tuple[Any, Any], folder: RunFolder) -> int:
+    if not cache.is_possible(training):
         with Trainer(training, loaders, folder) as trainer:
             return trainer.run()
+    features = cache.Cache(folder.features, training)
+    cached = features.loader("train", loaders[0]), features.loader("test", loaders[1])
+    training.learner = features.learner
+    with Trainer(training, cached, folder) as trainer:
+        status = trainer.run()
+    if not status:
+        features.remove()
+    return status
 
 
 def _loaders(training: Training, pictures: tuple[Any, Any]) -> tuple[Any, Any]:

@@ -54,7 +54,7 @@ class Training:
 
     classes         names of the classes, in the order of their labels
     preprocessing   what is done to a picture, for the checkpoint's header (see preprocessing.preprocessing)
-    learner         what steps run: the network, or only what follows its frozen layers, if their features are at hand (see features.py)
+    learner         what steps run: the network, or only what follows its frozen layers, if their features are at hand (see cache.py)
     """
 
     def __init__(self, settings: Settings, classes: list[str], preprocessing: dict[str, Any]):

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from minitensor import Generator, checkpoint, nn
-from models import AlexNet, finetune
+from models import AlexNet, cache, finetune, trainer
 from models.settings import Settings
 from models.training import Training
-from models_cli import BUILTIN, TINY, complaint, log, make_folder, models
+from models_cli import BUILTIN, StopAfter, TINY, complaint, log, make_folder, models
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
@@ -32,6 +32,11 @@ def fine_tune(base, pictures, out, *more):
 def parameters(run):
     """Those of the latest checkpoint, which, unlike the best, has learned in every epoch."""
     return checkpoint.load(run / "latest.safetensors")[0]
+
+
+def losses(run):
+    """Of every step, and of the held-out pictures after every epoch."""
+    return [record["loss" if record["event"] == "step" else "test_loss"] for record in log(run)]
 
 
 def network(freeze):
@@ -124,3 +129,62 @@ def test_weights_that_are_not_there(pictures, tmp_path, capsys):
 def test_a_multiplier_without_weights(pictures, tmp_path, capsys):
     assert models("train", "--data", pictures, *TINY, "--new-lr-multiplier", 3, "--out", tmp_path / "run") == 2
     assert "--new-lr-multiplier needs --weights" in complaint(capsys)
+
+
+# ---- features of frozen layers, computed once -------------------------------------------------------------------------------------------
+
+NO_CHANCE = ("--no-flip", "--no-random-crop", "--schedule", "constant")
+
+
+@pytest.mark.parametrize("freeze", ["1", "features", "7"])
+def test_cached_features_give_the_same_losses(freeze, base, pictures, tmp_path, capsys):
+    plain, cached = tmp_path / "plain", tmp_path / "cached"
+    assert fine_tune(base, pictures, plain, *NO_CHANCE, "--freeze", freeze, "--no-cache-features") == 0
+    assert "frozen layers" not in capsys.readouterr().out
+    assert fine_tune(base, pictures, cached, *NO_CHANCE, "--freeze", freeze) == 0
+    assert f"of 24 pictures, once, into {cached / 'features' / 'train.npy'}" in capsys.readouterr().out
+    assert losses(cached) == pytest.approx(losses(plain), rel=1e-6)
+    assert not (cached / "features").exists()
+
+
+def test_the_frozen_layers_run_once_per_picture(base, pictures, tmp_path, monkeypatch):
+    seen = []
+    forward = nn.Conv2d.forward
+    monkeypatch.setattr(nn.Conv2d, "forward", lambda self, x: (seen.append(len(x.data)), forward(self, x))[1])
+    assert fine_tune(base, pictures, tmp_path / "run", *NO_CHANCE, "--freeze", "features", "--epochs", 3) == 0
+    assert sum(seen) == 5 * 30                          # five convolutions, 24 pictures to train on and 6 held out
+
+
+@pytest.mark.parametrize("more", [["--flip"], ["--pca-noise", "0.1"], ["--freeze", "none"]], ids=lambda more: more[0])
+def test_nothing_is_cached_where_pictures_or_layers_change(more, base, pictures, tmp_path, capsys):
+    assert fine_tune(base, pictures, tmp_path / "run", *NO_CHANCE, "--freeze", "features", *more, "--epochs", 1) == 0
+    assert "frozen layers" not in capsys.readouterr().out
+
+
+def test_a_stopped_run_finds_its_features_again(base, pictures, tmp_path, monkeypatch):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    more = (*NO_CHANCE, "--freeze", "features")
+    assert fine_tune(base, pictures, whole, *more) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "Interruption", lambda: StopAfter(4))
+        assert fine_tune(base, pictures, stopped, *more) == 130
+    monkeypatch.setattr(cache.Cache, "_write", None)
+    assert models("train", "--resume", stopped) == 0
+    assert log(stopped) == log(whole) and not (stopped / "features").exists()
+
+
+def test_unreadable_pictures_have_no_features(base, tmp_path, capsys):
+    folder = make_folder(tmp_path / "pictures", pictures=10)
+    (folder / "cat" / "notes.jpg").write_text("not a picture")
+    plain, cached = tmp_path / "plain", tmp_path / "cached"
+    more = (*NO_CHANCE, "--freeze", "features", "--on-error", "skip")
+    assert fine_tune(base, folder, plain, *more, "--no-cache-features") == 0
+    assert fine_tune(base, folder, cached, *more) == 0
+    assert losses(cached) == pytest.approx(losses(plain), rel=1e-6)
+
+
+def test_a_disk_too_small_for_the_features(base, pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
+    assert fine_tune(base, pictures, tmp_path / "run", *NO_CHANCE, "--freeze", "features") == 1
+    assert "--no-cache-features does without them" in complaint(capsys)
+    assert not list((tmp_path / "run" / "features").iterdir())

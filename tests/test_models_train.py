@@ -13,7 +13,7 @@ from models.groups import parameter_groups
 from models.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
 from models.settings import PRESETS, Settings, new_settings
 from models.training import Training
-from models_cli import BUILTIN, log, make_folder, models, picture_size, start_models, TINY
+from models_cli import BUILTIN, StopAfter, log, make_folder, models, picture_size, start_models, TINY
 
 
 THREE_EPOCHS = (*BUILTIN, "--epochs", 3, "--warmup", 8)
@@ -69,24 +69,6 @@ def test_the_learning_rate_warms_up(whole_run):
     lrs = [r["lr"] for r in log(whole_run) if r["event"] == "step"]
     cosine = [0.01] * 5 + [0.0075] * 5 + [0.0025] * 5
     assert lrs == pytest.approx([lr * min(1, step / 8) for step, lr in enumerate(cosine, 1)])
-
-
-class StopAfter:
-    """In place of the signal handler: Ctrl-C at the time of a training step or of an evaluation batch."""
-
-    def __init__(self, checks):
-        self.checks = checks
-
-    @property
-    def signal(self):
-        self.checks -= 1
-        return signal.SIGINT if self.checks < 0 else None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
 
 
 @pytest.mark.parametrize("checks", [2, 5, 8], ids=["within the first epoch", "in the evaluation after it", "within the second epoch"])
