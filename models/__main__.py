@@ -1,4 +1,4 @@
-"""The command line: `python -m models train | evaluate | classify | summary`."""
+"""The command line: `python -m models train | evaluate | classify | summary | reproduce`."""
 from __future__ import annotations
 
 import os
@@ -11,8 +11,8 @@ from minitensor.checkpoint import CheckpointError
 from .errors import UsageError, UserError, require
 from .family import FAMILY
 from .machine import machine
-from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes, add_weights,
-                      new_file, add_train_options)
+from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes,
+                      add_reproduce_options, add_weights, new_file, add_train_options)
 from .settings import MACHINE, Settings
 
 EXAMPLES = {
@@ -35,6 +35,10 @@ EXAMPLES = {
   python -m models summary alexnet-paper
   python -m models summary alexnet --image-size 131 --width 1/4 --classes 10
   python -m models summary runs/cifar10""",
+    "reproduce": """examples:
+  python -m models reproduce relu-vs-tanh --quick
+  python -m models reproduce cifar10-18pct --data cifar10/ --workers 0
+  python -m models reproduce lrn --data cifar10/ --seeds 1 --out runs/lrn""",
 }
 PROG = "python -m models"
 CHECKPOINT_HELP = "a checkpoint, or a run folder, of which the best is taken; or published weights, as with --weights"
@@ -97,6 +101,9 @@ def make_parser() -> Parser:
                          help=f"a checkpoint, a run folder, or a name: {', '.join(FAMILY)} (default: alexnet)")
     add_network_options(summary)
     add_num_classes(summary)
+
+    reproduce = command("reproduce", _reproduce, "Put a claim of the 2012 paper to the test; a stopped experiment goes on where it was.")
+    add_reproduce_options(reproduce)
     return parser
 
 
@@ -133,6 +140,12 @@ def _classify(options: dict[str, Any]) -> int:
 def _summary(options: dict[str, Any]) -> int:
     from .show import show
     return show(options.pop("network"), options)
+
+
+def _reproduce(options: dict[str, Any]) -> int:
+    require("PIL", "safetensors", "tqdm", "matplotlib")
+    from .reproduce.runner import reproduce
+    return reproduce(options.pop("experiment"), options.pop("quick"), options.pop("seeds"), options.pop("out"), options)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from minitensor.backend import DEVICES
 from minitensor.kernels import PRECISIONS
 
 from .family import ABLATIONS, FAMILY, INITS
+from .reproduce import EXPERIMENTS
 from .settings import FINE_TUNING, NORMALIZATIONS, PRESETS, Settings
 
 OWN = "the network's own"
@@ -146,7 +147,18 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     _setting(learning, "milestones", _number(int, 1), "multistep: epochs of the cuts (default: at 1/2 and 3/4)", nargs="+")
     _setting(learning, "patience", _number(int, 0), "plateau: epochs without a better error before a cut")
     _setting(learning, "gamma", _number(float, 0, 1), "what a cut multiplies the learning rate by")
+    _setting(learning, "target_error", _number(float, 0, 1), "stop after the epoch whose training error is this or less, such as 0.25")
     _setting(learning, "seed", _number(int, 0, 2**63), "of initial weights, dropout, order and augmentation")
+    add_device_options(parser)
+
+
+def add_reproduce_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", metavar="NAME", choices=EXPERIMENTS, help=", ".join(EXPERIMENTS))
+    add_data_option(parser, "CIFAR-10: a folder with train/ and test/, packed, or its official files")
+    parser.add_argument("--quick", action="store_true", help="a few minutes on built-in pictures: shows the experiment, proves nothing")
+    parser.add_argument("--seeds", type=_number(int, 1), metavar="N", help="how many, each of which trains all variants (default: 1 or 3)")
+    parser.add_argument("--out", metavar="FOLDER", help="for trainings, measurements and plot (default: runs/NAME, with -quick if it is)")
+    add_loading_options(parser)
     add_device_options(parser)
 
 

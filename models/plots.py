@@ -39,15 +39,20 @@ def draw_curves(path: Path, epochs: list[dict[str, Any]]) -> None:
 
 
 def draw_filters(path: Path, weights: np.ndarray) -> None:
-    """weights (F, 3, KH, KW) as a grid of colour patches, each stretched to the full range: the paper's Figure 3."""
+    """weights (F, 3, KH, KW) as a grid of colour patches: the paper's Figure 3."""
+    sheet = filter_sheet(weights, COLUMNS)
+    Image.fromarray(sheet).resize((sheet.shape[1] * MAGNIFY, sheet.shape[0] * MAGNIFY), Image.Resampling.NEAREST).save(path)
+
+
+def filter_sheet(weights: np.ndarray, columns: int) -> np.ndarray:
+    """weights (F, 3, KH, KW) as colour patches, each stretched to the full range, side by side -> uint8 (height, width, 3)"""
     patches = np.pad(_stretched(weights.transpose(0, 2, 3, 1)), ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=255)
     count, height, width, _ = patches.shape
-    columns = min(COLUMNS, count)
+    columns = min(columns, count)
     rows = -(-count // columns)
     grid = np.full((rows * columns, height, width, 3), 255, np.uint8)
     grid[:count] = patches
-    sheet = grid.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
-    Image.fromarray(sheet).resize((sheet.shape[1] * MAGNIFY, sheet.shape[0] * MAGNIFY), Image.Resampling.NEAREST).save(path)
+    return grid.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
 
 
 def _stretched(patches: np.ndarray) -> np.ndarray:

@@ -14,8 +14,7 @@ from .errors import UserError, writing
 
 
 class RunFolder:
-    """path/config.json, log.jsonl (one line per step and per epoch), latest.safetensors, best.safetensors, curves.png, filters.png;
-    samples/ of built-in pictures, features/ while cache.py needs it.
+    """path/config.json, log.jsonl (one line per step and per epoch), latest.safetensors, best.safetensors, curves.png, filters.png.
 
     records     the log's lines, as dicts
     """
@@ -25,7 +24,7 @@ class RunFolder:
         self.latest, self.best = path / "latest.safetensors", path / "best.safetensors"
         self.curves, self.filters = path / "curves.png", path / "filters.png"
         self.log = path / "log.jsonl"
-        self.features, self.samples = path / "features", path / "samples"
+        self.features = path / "features"
         self.records: list[dict[str, Any]] = []
 
     @classmethod
@@ -47,10 +46,15 @@ class RunFolder:
             raise UserError(f"{path} is not a run that can be resumed: it has no {folder.latest.name}")
         return folder
 
+    def read(self) -> RunFolder:
+        """With the records that are in the log."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        self.records = [record for record in map(_parsed, lines) if record]
+        return self
+
     def rewind(self, step: int, epoch: int) -> None:
         """Read the log and forget what came after the checkpoint: steps beyond step, summaries of epochs beyond epoch."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        records = [record for record in map(_parsed, lines) if record]
+        records = self.read().records
         self.records = [r for r in records if r["step"] <= step and (r["event"] != "epoch" or r["epoch"] <= epoch)]
         write_text(self.log, "".join(json.dumps(r) + "\n" for r in self.records))
 
@@ -62,6 +66,11 @@ class RunFolder:
 
     def epochs(self) -> list[dict[str, Any]]:
         return [r for r in self.records if r["event"] == "epoch"]
+
+    def reached(self, target_error: float | None) -> bool:
+        """Whether the latest epoch's training error is target_error or less; never, if that is None."""
+        epochs = self.epochs()
+        return target_error is not None and bool(epochs) and 1 - epochs[-1]["train_top1"] <= target_error
 
 
 def checkpoint_path(path: str) -> str:

@@ -47,6 +47,7 @@ class Settings:
     milestones: list[int] | None = None     # epochs; None: after a half and three quarters
     patience: int = 3
     gamma: float = 0.1
+    target_error: float | None = None       # of the training pictures, while learning: the epoch that reaches it is the last one
     seed: int = 0
 
     workers: int = 1

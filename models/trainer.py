@@ -50,7 +50,7 @@ class Trainer:
                  f"run folder: {self.folder.path}")
         try:
             with self.stop, self._progress_bar(pictures * epochs) as self.bar:
-                while self.progress.epoch < epochs:
+                while self.progress.epoch < epochs and not self.folder.reached(self.training.settings.target_error):
                     self._epoch()
         except Interrupted:
             self._save_latest()

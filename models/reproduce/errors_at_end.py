@@ -1,0 +1,51 @@
+"""Test errors at the end of training: of one network, or of two that differ in one thing."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .experiment import Finding
+from .figures import Curve, draw_curves
+from .logs import curve
+from .statistics import counted, summarise
+
+FinalErrors = dict[str, list[float]]        # in %, one a seed, by variant
+
+
+def final_errors(runs: dict[str, list[Path]]) -> FinalErrors:
+    """Of the last epoch, not of the best: nothing is chosen by looking at the test pictures."""
+    return {variant: [curve(folder, "test_top1")[-1] for folder in folders] for variant, folders in runs.items()}
+
+
+class _DrawsErrors:
+    def draw(self, file: Path, runs: dict[str, list[Path]], title: str) -> None:
+        test = [Curve(f"{variant}, test", curve(folder, "test_top1"), colour, "-")
+                for colour, (variant, folders) in enumerate(runs.items()) for folder in folders]
+        training = [Curve(f"{variant}, training", curve(folder, "train_top1"), colour, "--")
+                    for colour, (variant, folders) in enumerate(runs.items()) for folder in folders]
+        draw_curves(file, [*test, *training], title)
+
+
+class TestError(_DrawsErrors):
+    """The test error of the only variant."""
+
+    def finding(self, runs: dict[str, list[Path]]) -> Finding:
+        (errors,) = final_errors(runs).values()
+        summary = summarise(errors)
+        return Finding(f"{summary} % test error over {counted(len(errors))}", {"test_error": summary._asdict()})
+
+
+@dataclass(frozen=True)
+class Gain(_DrawsErrors):
+    """By how many points of test error `changed` beats `baseline`, seed by seed."""
+
+    baseline: str
+    changed: str
+
+    def finding(self, runs: dict[str, list[Path]]) -> Finding:
+        errors = final_errors(runs)
+        gains = summarise([before - after for before, after in zip(errors[self.baseline], errors[self.changed])])
+        each = {variant: summarise(values) for variant, values in errors.items()}
+        text = (f"{gains} points of test error less over {counted(gains.number)} ({self.baseline} {each[self.baseline]} %, "
+                f"{self.changed} {each[self.changed]} %)")
+        return Finding(text, {"gain": gains._asdict(), "test_error": {variant: summary._asdict() for variant, summary in each.items()}})
