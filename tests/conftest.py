@@ -9,6 +9,7 @@ import pytest  # noqa: E402
 
 import emulator  # noqa: E402
 import minitensor  # noqa: E402
+import on_device  # noqa: E402
 from minitensor.backend import gpu_problem  # noqa: E402
 
 # Derandomised: the same examples on every run and machine.
@@ -17,13 +18,19 @@ hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, d
 hypothesis.settings.load_profile("fixed")
 
 EMULATED = "cuda-emulated"      # the CUDA kernels on the CPU: never the same as a pass on a GPU
-KERNEL_SETS = ("reference", "cpu", EMULATED)
+ON_GPU = "cuda"                 # the CUDA kernels on a GPU
+KERNEL_SETS = ("reference", "cpu", EMULATED, pytest.param(ON_GPU, marks=pytest.mark.gpu))
 
 
 @pytest.fixture(params=KERNEL_SETS)
 def kernels(request):
-    """The test runs once on each kernel set: the CPU's, and that of the GPU under the emulator."""
-    if request.param != EMULATED:
+    """The test runs once on each kernel set: the CPU's, and that of the GPU, both under the emulator and, where there is one, on a GPU."""
+    if request.param == ON_GPU:
+        if problem := gpu_problem():
+            pytest.skip(problem)
+        with on_device.plugged_in():
+            yield request.param
+    elif request.param != EMULATED:
         with minitensor.use_kernels(request.param):
             yield request.param
     elif problem := emulator.problem():
