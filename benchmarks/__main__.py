@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks cpu | data`."""
+"""The command line: `python -m benchmarks cpu | gpu | gpu-report | data`."""
 from __future__ import annotations
 
 import argparse
@@ -11,18 +11,28 @@ from typing import Any
 from data import UnreadableImage
 from minitensor.kernels.cpu import get_num_threads, set_num_threads
 
-from . import cpu, network, pictures, report, torch_side
+from . import cpu, gpu, network, pictures, report, torch_side, visit
 from .cases import CASES, QUICK_CASES
 
 SEED_NETWORK_PARAMETERS = 62_378_344
+EXAMPLES = """examples:
+  python -m benchmarks cpu --json cpu.json --png cpu.png
+  python -m benchmarks gpu --json gpu.json --png gpu.png
+  python -m benchmarks data --data photos/
+  python -m benchmarks gpu-report --out gpu-report       all that a GPU can prove, tests included; see gpu-report --help"""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks; returns the exit status. A mistake in argv ends in SystemExit(2)."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["gpu-report"]:
+        return visit.main(argv[1:])
     options = _parse(argv)
     if options.what == "data":
         return _data(options)
     set_num_threads(options.threads)
+    if options.what == "gpu":
+        return gpu.main(options)
     torch = torch_side.load(options.threads)
     results: dict[str, Any] = {"machine": report.machine(options.threads), "batch": options.batch, "kernels": [], "network": []}
     print(", ".join(f"{name} {value}" for name, value in results["machine"].items()), flush=True)
@@ -89,17 +99,16 @@ def _networks(options: argparse.Namespace, torch: Any, results: dict[str, Any]) 
             engines = ["cpu", *(torch_side.LAYOUTS if torch else ())]
             if batch <= 16:                     # at 128 the textbook kernels take minutes and 10 GB
                 engines.insert(0, "reference")
-            results["network"].append(network.measure(engines, mode, batch, options.threads, shape, seconds, rounds))
+            jobs = [network.Job(engine, mode, batch, options.threads, shape) for engine in engines]
+            results["network"].append(network.measure(jobs, seconds, rounds))
             print(report.network_line(results["network"][-1]), flush=True)
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
+def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", formatter_class=argparse.RawDescriptionHelpFormatter,
                                      description="Time the kernels and the network, checked against the textbook kernels first; or packing "
-                                     "and reading pictures.",
-                                     epilog="examples:\n  python -m benchmarks cpu --json cpu.json --png cpu.png\n"
-                                     "  python -m benchmarks data --data photos/")
-    parser.add_argument("what", choices=["cpu", "data"], help="what to time")
+                                     "and reading pictures.", epilog=EXAMPLES)
+    parser.add_argument("what", choices=["cpu", "gpu", "data"], help="what to time")
     parser.add_argument("--data", metavar="FOLDER", help="data: a folder CLASS/PICTURE to pack (default: drawn pictures)")
     parser.add_argument("--quick", action="store_true", help="tiny layers and a tiny network, in seconds: does everything run?")
     parser.add_argument("--only", choices=["kernels", "network"], help="half of it")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minitensor.backend import to_numpy
 from minitensor.kernels import kernel_set
 
 from . import torch_side
@@ -25,21 +26,25 @@ class WrongResult(Exception):
 def check(cases: list[Case], batch: int, torch: Any) -> None:
     """Raises WrongResult unless every contestant agrees with the reference set on every case, forward and backward."""
     for case in cases:
-        contestants = _contestants(case, _arrays(case, batch), torch)
-        for one in PASSES:
-            expected = contestants["reference"][one]()
-            for name, passes in contestants.items():
-                if name.startswith("torch"):
-                    if case.kernel == "dropout":                            # another generator, another mask
-                        continue
-                    results = [tensor.detach().numpy() for tensor in passes[one]()]
-                else:
-                    results = list(passes[one]())
-                for actual, wanted in zip(results, expected):
-                    _compare(f"{case.name} {one}, {name}", actual, wanted, case.tolerance)
+        check_case(case, _contestants(case, _arrays(case, batch), torch), case.tolerance)
 
 
-def _compare(what: str, actual: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+def check_case(case: Case, contestants: dict[str, Passes], tolerance: float) -> None:
+    for one in PASSES:
+        expected = [_as_numpy(result) for result in contestants["reference"][one]()]
+        for name, passes in contestants.items():
+            if name.startswith("torch") and case.kernel == "dropout":       # another generator, another mask
+                continue
+            for actual, wanted in zip(passes[one](), expected):
+                compare(f"{case.name} {one}, {name}", _as_numpy(actual), wanted, tolerance)
+
+
+def _as_numpy(result: Any) -> np.ndarray:
+    """From an array of either device, or a tensor of PyTorch's."""
+    return result.detach().float().cpu().numpy() if hasattr(result, "detach") else to_numpy(result)
+
+
+def compare(what: str, actual: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
     if actual.shape != expected.shape:
         raise WrongResult(f"{what}: shape {actual.shape}, not {expected.shape}")
     error = float(np.abs(actual - expected).max() / np.abs(expected).max())
@@ -53,9 +58,14 @@ def measure(cases: list[Case], batch: int, torch: Any, seconds: float, rounds: t
         contestants = _contestants(case, _arrays(case, batch), torch)
         for one in PASSES:
             times = alternate({name: timed(passes[one]) for name, passes in contestants.items()}, seconds, rounds)
-            products = 1 if one == "forward" else len(set(case.differentiated) & {"x", "w"})
-            yield {"layer": case.name, "kernel": case.kernel, "pass": one, "shape": case.shape,
-                   "gflop": 2e-9 * case.macs * batch * products, "times": {name: summary(t) for name, t in times.items()}}
+            yield {"layer": case.name, "kernel": case.kernel, "pass": one, "shape": case.shape, "gflop": gflop(case, one, batch),
+                   "times": {name: summary(t) for name, t in times.items()}}
+
+
+def gflop(case: Case, one: str, batch: int) -> float:
+    """Of one pass over a whole batch; 0 for what is no product."""
+    products = 1 if one == "forward" else len(set(case.differentiated) & {"x", "w"})
+    return 2e-9 * case.macs * batch * products
 
 
 def _arrays(case: Case, batch: int) -> Arrays:
@@ -63,13 +73,13 @@ def _arrays(case: Case, batch: int) -> Arrays:
 
 
 def _contestants(case: Case, a: Arrays, torch: Any) -> dict[str, Passes]:
-    contestants = {name: _passes(name, case, a) for name in SETS}
+    contestants = {name: passes_of(name, case, a) for name in SETS}
     if torch is not None:
         contestants |= {layout: torch_side.passes(torch, layout, case, a) for layout in torch_side.LAYOUTS}
     return contestants
 
 
-def _passes(set_name: str, case: Case, a: Arrays) -> Passes:
+def passes_of(set_name: str, case: Case, a: Arrays) -> Passes:
     K = kernel_set(set_name)
     results = case.forward(K, a)
     return {"forward": lambda: case.forward(K, a), "backward": lambda: case.backward(K, a, results)}
@@ -95,8 +105,8 @@ def _check_sgd(name: str, w: np.ndarray, v: np.ndarray, dw: np.ndarray, update: 
     new_w, new_v = w.copy(), v.copy()
     kernel_set(name).sgd([new_w], [new_v], [dw], *update)
     expected = momentum * v - lr * (dw + weight_decay * w)
-    _compare(f"sgd, {name}", new_v, expected, 1e-5)
-    _compare(f"sgd, {name}", new_w, w + expected, 1e-5)
+    compare(f"sgd, {name}", new_v, expected, 1e-5)
+    compare(f"sgd, {name}", new_w, w + expected, 1e-5)
 
 
 def product_peak(seconds: float, size: int) -> float:

@@ -20,18 +20,26 @@ LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 1e-4, 0.9, 5e-4
 
 
 class Network(NamedTuple):
-    """The arguments of models.AlexNet."""
+    """The arguments of models.build."""
     num_classes: int = 1000
     image_size: int = 227
     width: float = 1.0
+    name: str = "alexnet"
+
+    @property
+    def table(self) -> dict[str, Any]:
+        from models.family import table_of
+        return table_of(self.name, self.num_classes, self.image_size, self.width)
 
 
 class Job(NamedTuple):
-    engine: str             # "reference", "cpu", "torch", "torch channels-last"
+    engine: str             # "reference", "cpu", "torch", "torch channels-last"; on a GPU see gpu_network.py
     mode: str               # "train", "infer"
     batch: int
     threads: int
     network: Network
+    device: str = "cpu"
+    precision: str = "fp32"
 
 
 # ---- in the engine's process -----------------------------------------------------------------------------------------------
@@ -39,21 +47,28 @@ class Job(NamedTuple):
 def serve(job: Job, pipe: Any) -> None:
     """Answer "logits" (of an evaluation, before any step), "run" (seconds of one step) and "memory" (peak bytes) until "stop"."""
     try:
-        logits, step = (_torch if job.engine.startswith("torch") else _minitensor)(job)
-        answers = {"logits": logits, "run": timed(step), "memory": peak_memory}
+        answers = _answers(job)
         while (question := pipe.recv()) != "stop":
             pipe.send(answers[question]())
     except (EOFError, KeyboardInterrupt):               # the parent is gone, or going
         pass
 
 
-def _pictures(job: Job) -> tuple[np.ndarray, np.ndarray]:
+def _answers(job: Job) -> dict[str, Callable[[], Any]]:
+    if job.device == "cuda":
+        from . import gpu_network
+        return gpu_network.answers(job)
+    logits, step = (_torch if job.engine.startswith("torch") else _minitensor)(job)
+    return {"logits": logits, "run": timed(step), "memory": peak_memory}
+
+
+def pictures(job: Job) -> tuple[np.ndarray, np.ndarray]:
     rng, side = np.random.default_rng(0), job.network.image_size
     x = rng.standard_normal((job.batch, side, side, 3), np.float32).transpose(0, 3, 1, 2)
     return x, rng.integers(0, job.network.num_classes, job.batch)
 
 
-def _weights(shape: tuple[int, ...], index: int) -> np.ndarray:
+def weights(shape: tuple[int, ...], index: int) -> np.ndarray:
     """He's initial weights (F, C, ...), or small biases (F,): the same for every engine."""
     std = (2 / np.prod(shape[1:]))**0.5 if len(shape) > 1 else 0.01
     return np.random.default_rng(index).standard_normal(shape, np.float32) * np.float32(std)
@@ -62,13 +77,13 @@ def _weights(shape: tuple[int, ...], index: int) -> np.ndarray:
 def _minitensor(job: Job) -> tuple[Callable, Callable]:
     import minitensor
     from minitensor.kernels import cpu
-    from models import AlexNet
+    from models import build
 
     cpu.set_num_threads(job.threads)
-    network = AlexNet(*job.network, generator=minitensor.Generator(0))
+    network = build(job.network.name, *job.network[:3], generator=minitensor.Generator(0))
     for i, parameter in enumerate(network.parameters()):
-        parameter.data[...] = _weights(parameter.shape, i)
-    x, labels = _pictures(job)
+        parameter.data[...] = weights(parameter.shape, i)
+    x, labels = pictures(job)
     optimiser = minitensor.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, WEIGHT_DECAY)
 
     def infer() -> np.ndarray:
@@ -82,22 +97,22 @@ def _minitensor(job: Job) -> tuple[Callable, Callable]:
             optimiser.step()
 
     network.train(job.mode == "train")
-    return lambda: _evaluated(network, infer, job.mode), step if job.mode == "train" else infer
+    return lambda: evaluated(network, infer, job.mode), step if job.mode == "train" else infer
 
 
 def _torch(job: Job) -> tuple[Callable, Callable]:
     import torch
     from torch import nn
 
-    from .torch_side import LAYOUTS
+    from . import torch_side
 
     torch.set_num_threads(job.threads)
-    network = _torch_alexnet(nn, job.network)
+    network = torch_side.network(nn, job.network.table, job.network.image_size)
     with torch.no_grad():
         for i, parameter in enumerate(network.parameters()):
-            parameter.copy_(torch.from_numpy(_weights(tuple(parameter.shape), i)))
-    x, labels = map(torch.from_numpy, _pictures(job))
-    layout = getattr(torch, LAYOUTS[job.engine])
+            parameter.copy_(torch.from_numpy(weights(tuple(parameter.shape), i)))
+    x, labels = map(torch.from_numpy, pictures(job))
+    layout = getattr(torch, torch_side.LAYOUTS[job.engine])
     network, x = network.to(memory_format=layout), x.contiguous(memory_format=layout)
     optimiser = torch.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, weight_decay=WEIGHT_DECAY)
 
@@ -111,26 +126,10 @@ def _torch(job: Job) -> tuple[Callable, Callable]:
         optimiser.step()
 
     network.train(job.mode == "train")
-    return lambda: _evaluated(network, infer, job.mode), step if job.mode == "train" else infer
+    return lambda: evaluated(network, infer, job.mode), step if job.mode == "train" else infer
 
 
-def _torch_alexnet(nn: Any, config: Network) -> Any:
-    """The layers of the network "alexnet" in models/family.py."""
-    from models.family import table_of
-    from models.specs import shapes
-
-    outputs = shapes(table_of("alexnet", *config), config.image_size)
-    c1, c2, c3, c4, c5, fc6, fc7 = (outputs[name][0] for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"))
-    return nn.Sequential(
-        nn.Conv2d(3, c1, 11, 4), nn.ReLU(True), nn.MaxPool2d(3, 2),
-        nn.Conv2d(c1, c2, 5, padding=2), nn.ReLU(True), nn.MaxPool2d(3, 2),
-        nn.Conv2d(c2, c3, 3, padding=1), nn.ReLU(True), nn.Conv2d(c3, c4, 3, padding=1), nn.ReLU(True),
-        nn.Conv2d(c4, c5, 3, padding=1), nn.ReLU(True), nn.MaxPool2d(3, 2), nn.Flatten(),
-        nn.Dropout(0.5), nn.Linear(*outputs["flatten"], fc6), nn.ReLU(True),
-        nn.Dropout(0.5), nn.Linear(fc6, fc7), nn.ReLU(True), nn.Linear(fc7, config.num_classes))
-
-
-def _evaluated(network: Any, infer: Callable[[], np.ndarray], mode: str) -> np.ndarray:
+def evaluated(network: Any, infer: Callable[[], np.ndarray], mode: str) -> np.ndarray:
     network.eval()
     logits = infer()
     network.train(mode == "train")
@@ -149,6 +148,10 @@ def peak_memory() -> int:
 
 class DeadEngine(Exception):
     """A process ended before it answered."""
+
+    def __init__(self, job: Job):
+        super().__init__(f"the process of {job} ended before it answered; it may have run out of memory")
+        self.engine = job.engine
 
 
 class WrongLogits(Exception):
@@ -169,7 +172,7 @@ def _process(job: Job) -> Iterator[Callable[[str], Any]]:
         try:
             return ours.recv()
         except EOFError:
-            raise DeadEngine(f"the process of {job} ended before it answered; it may have run out of memory") from None
+            raise DeadEngine(job) from None
     try:
         yield ask
         ours.send("stop")
@@ -180,16 +183,17 @@ def _process(job: Job) -> Iterator[Callable[[str], Any]]:
             process.terminate()
 
 
-def measure(engines: list[str], mode: str, batch: int, threads: int, network: Network, seconds: float,
-            rounds: tuple[int, int]) -> dict[str, Any]:
+def measure(jobs: list[Job], seconds: float, rounds: tuple[int, int], tolerance: float = 1e-3) -> dict[str, Any]:
     """One row: mode, batch, times by engine, and peak bytes by engine. Raises WrongLogits before anything is timed."""
+    mode, batch, first = jobs[0].mode, jobs[0].batch, jobs[0].engine
     with ExitStack() as stack:
-        ask = {engine: stack.enter_context(_process(Job(engine, mode, batch, threads, network))) for engine in engines}
-        logits = {engine: ask[engine]("logits") for engine in engines}
-        for engine in engines[1:]:
-            error = float(np.abs(logits[engine] - logits[engines[0]]).max() / np.abs(logits[engines[0]]).max())
-            if not error <= 1e-3:
-                raise WrongLogits(f"{mode}, batch {batch}: the logits of {engine} are off by {error:.2g} of the largest of {engines[0]}'s")
-        times = alternate({engine: partial(ask[engine], "run") for engine in engines}, seconds, rounds)
+        ask = {job.engine: stack.enter_context(_process(job)) for job in jobs}
+        logits = {engine: answer("logits") for engine, answer in ask.items()}
+        for engine in ask:
+            error = float(np.abs(logits[engine] - logits[first]).max() / np.abs(logits[first]).max())
+            if not error <= tolerance:
+                raise WrongLogits(f"{mode}, batch {batch}: the logits of {engine} are off by {error:.2g} of the largest of {first}'s")
+        times = alternate({engine: partial(answer, "run") for engine, answer in ask.items()}, seconds, rounds)
         return {"mode": mode, "batch": batch, "times": {engine: summary(t) for engine, t in times.items()},
-                "peak_bytes": {engine: ask[engine]("memory") for engine in engines}}
+                "peak_bytes": {engine: answer("memory") for engine, answer in ask.items()},
+                **({"first": {engine: answer("first") for engine, answer in ask.items()}} if jobs[0].device == "cuda" else {})}

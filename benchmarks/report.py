@@ -44,10 +44,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def ratio(times: dict[str, dict[str, float]]) -> float | None:
-    """The median of cpu over the fastest of PyTorch's medians; None without PyTorch."""
-    torch = [t["median"] for name, t in times.items() if name.startswith("torch")]
-    return times["cpu"]["median"] / min(torch) if torch else None
+def ratio(times: dict[str, dict[str, float]], ours: str = "cpu") -> float | None:
+    """The fastest median of the contestants whose names begin with ours over the fastest of PyTorch's; None where one is missing."""
+    mine, torch = ([t["median"] for name, t in times.items() if name.startswith(who)] for who in (ours, "torch"))
+    return min(mine) / min(torch) if mine and torch else None
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ def kernel_header(batch: int) -> str:
 
 
 def kernel_line(row: dict[str, Any], peak: float) -> str:
-    columns = "".join(f"{_milliseconds(row['times'].get(name)):>20}" for name in CONTESTANTS)
+    columns = "".join(f"{milliseconds(row['times'].get(name)):>20}" for name in CONTESTANTS)
     speed = row["gflop"] / row["times"]["cpu"]["median"]
     share = f"{speed:9.0f}{speed / peak:9.0%}" if speed else f"{'-':>9}{'-':>9}"
     return f"{row['layer']:8}{row['pass']:10}{columns}{_ratio(row['times']):>11}{share}  {row['shape']}"
@@ -71,11 +71,11 @@ def network_header() -> str:
 
 
 def network_line(row: dict[str, Any]) -> str:
-    columns = "".join(f"{_milliseconds(row['times'].get(name)) + _megabytes(row['peak_bytes'].get(name)):>28}" for name in CONTESTANTS)
+    columns = "".join(f"{milliseconds(row['times'].get(name)) + megabytes(row['peak_bytes'].get(name)):>28}" for name in CONTESTANTS)
     return f"{row['mode']:7}{row['batch']:5}{columns}{_ratio(row['times']):>11}"
 
 
-def _milliseconds(times: dict[str, float] | None) -> str:
+def milliseconds(times: dict[str, float] | None) -> str:
     if times is None:
         return "-"
     median, fastest, slowest = (1e3 * times[key] for key in ("median", "fastest", "slowest"))
@@ -83,7 +83,7 @@ def _milliseconds(times: dict[str, float] | None) -> str:
     return f"{median:.{digits}f} ({fastest:.{digits}f}-{slowest:.{digits}f})"
 
 
-def _megabytes(size: int | None) -> str:
+def megabytes(size: int | None) -> str:
     return "" if size is None else f" {size / 1e6:.0f}M"
 
 
@@ -109,12 +109,19 @@ def write_json(path: Path, results: dict[str, Any]) -> None:
 
 def write_png(path: Path, results: dict[str, Any]) -> None:
     """Bars: the cpu set's time over PyTorch's (or, without PyTorch, over the reference set's), per kernel and for the network."""
-    from matplotlib.figure import Figure
-
     rows = [(f"{row['layer']} {row['pass']}", row["times"]) for row in results["kernels"]]
     rows += [(f"network, {row['mode']}, batch {row['batch']}", row["times"]) for row in results["network"]]
     against_torch = results["machine"]["torch"] is not None
     ratios = {label: ratio(times) if against_torch else _over_reference(times) for label, times in rows}
+    other = "PyTorch in its faster layout" if against_torch else "the textbook kernels"
+    about = results["machine"]
+    draw_ratios(path, ratios, other, f"{about['processor']}, {about['threads']} threads, float32, kernels at batch {results['batch']}")
+
+
+def draw_ratios(path: Path, ratios: dict[str, float | None], other: str, title: str) -> None:
+    """A bar for each ratio there is, green where minitensor is not slower."""
+    from matplotlib.figure import Figure
+
     bars = {label: value for label, value in ratios.items() if value is not None}
     figure = Figure(figsize=(8, 1.5 + 0.22 * len(bars)), layout="constrained")
     axes = figure.add_subplot()
@@ -122,10 +129,8 @@ def write_png(path: Path, results: dict[str, Any]) -> None:
     axes.axvline(1, color="black", linewidth=1)
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
-    other = "PyTorch in its faster layout" if against_torch else "the textbook kernels"
     axes.set_xlabel(f"time of minitensor / time of {other} (medians; lower is better)")
-    about = results["machine"]
-    axes.set_title(f"{about['processor']}, {about['threads']} threads, float32, kernels at batch {results['batch']}", fontsize=9)
+    axes.set_title(title, fontsize=9)
     with written_whole(path) as partial:
         figure.savefig(partial, format="png", dpi=120)
 

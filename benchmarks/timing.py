@@ -1,8 +1,11 @@
 """Timing contestants in turn, so that whatever else the machine does hits all of them alike."""
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from minitensor.backend import cupy
 
 REST = 0.005        # seconds before each call, in which the idle threads of the one before stop spinning
 
@@ -37,3 +40,31 @@ def timed(work: Callable[[], Any]) -> Callable[[], float]:
 def summary(times: list[float]) -> dict[str, float]:
     """Seconds: median, fastest, slowest, number of runs."""
     return {"median": statistics.median(times), "fastest": min(times), "slowest": max(times), "runs": len(times)}
+
+
+class OnDevice:
+    """A contestant that works on the GPU: seconds a call between two CUDA events, over as many calls as take about SPAN.
+
+    first       seconds of the first call by the wall clock, what it compiles and loads included
+    """
+
+    SPAN, MOST_CALLS = 0.005, 1000
+
+    def __init__(self, work: Callable[[], Any]):
+        self.work = work
+        began = time.perf_counter()
+        work()
+        cupy().cuda.Device().synchronize()
+        self.first = time.perf_counter() - began
+        self.calls = 1
+        self()                                          # the allocator has its memory now
+        self.calls = min(self.MOST_CALLS, math.ceil(self.SPAN / max(1e-9, self())))
+
+    def __call__(self) -> float:
+        begin, end = cupy().cuda.Event(), cupy().cuda.Event()
+        begin.record()
+        for _ in range(self.calls):
+            self.work()
+        end.record()
+        end.synchronize()
+        return cupy().cuda.get_elapsed_time(begin, end) / 1e3 / self.calls

@@ -22,9 +22,11 @@ def load(threads: int) -> Any | None:
     return torch
 
 
-def passes(torch: Any, layout: str, case: Case, a: Arrays) -> dict[str, Callable[[], tuple[np.ndarray, ...]]]:
-    """forward and backward of a case, as functions that return tensors: (y,) and the gradients."""
-    tensors = {name: _tensor(torch, layout, array) for name, array in a.items()}
+def passes(torch: Any, layout: str, case: Case, a: Arrays, device: str = "cpu", dtype: Any = None) -> dict[str, Callable[[], tuple]]:
+    """forward and backward of a case, as functions that return tensors: (y,) and the gradients. dtype: of all but the labels."""
+    tensors = {name: _tensor(torch, layout, array).to(device) for name, array in a.items()}
+    if dtype is not None:
+        tensors = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     for name in case.differentiated:
         tensors[name].requires_grad_()
     y = case.torch(torch, tensors)
@@ -38,8 +40,31 @@ def _tensor(torch: Any, layout: str, array: np.ndarray) -> Any:
     return tensor.contiguous(memory_format=getattr(torch, LAYOUTS[layout])) if tensor.ndim == 4 else tensor
 
 
-def sgd(torch: Any, w: np.ndarray, dw: np.ndarray, lr: float, momentum: float, weight_decay: float, options: dict[str, bool]) -> Any:
+def sgd(torch: Any, w: np.ndarray, dw: np.ndarray, lr: float, momentum: float, weight_decay: float, options: dict[str, bool],
+        device: str = "cpu") -> Any:
     """An optimiser of one parameter that has its gradient and is ready for step()."""
-    parameter = torch.nn.Parameter(torch.tensor(w))
-    parameter.grad = torch.tensor(dw)
+    parameter = torch.nn.Parameter(torch.tensor(w, device=device))
+    parameter.grad = torch.tensor(dw, device=device)
     return torch.optim.SGD([parameter], lr=lr, momentum=momentum, weight_decay=weight_decay, **options)
+
+
+def network(nn: Any, table: dict[str, Any], image_size: int) -> Any:
+    """PyTorch's layers for a table of models/family.py, without minitensor's arrays, which would count as memory."""
+    layers: list[Any] = []
+    shape: tuple[int, ...] = (3, image_size, image_size)
+    for spec in table.values():
+        layers += LAYERS[type(spec).__name__](nn, spec, shape)
+        if getattr(spec, "activation", None) == "relu":
+            layers.append(nn.ReLU(True))
+        shape = spec.output(shape)
+    return nn.Sequential(*layers)
+
+
+LAYERS: dict[str, Callable[[Any, Any, tuple[int, ...]], list[Any]]] = {
+    "Conv": lambda nn, s, shape: [nn.Conv2d(shape[0], s.channels, s.kernel, s.stride, s.padding, groups=s.groups)],
+    "MaxPool": lambda nn, s, shape: [nn.MaxPool2d(s.kernel, s.stride, ceil_mode=s.ceil)],
+    "Norm": lambda nn, s, shape: [nn.LocalResponseNorm(s.size, s.alpha, s.beta, s.k)],
+    "Flatten": lambda nn, s, shape: [nn.Flatten()],
+    "Drop": lambda nn, s, shape: [nn.Dropout(s.p)],
+    "Full": lambda nn, s, shape: [nn.Linear(shape[0], s.features)],
+}

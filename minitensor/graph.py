@@ -42,6 +42,11 @@ class Graph:
         self._graph.launch()
         return self.outputs
 
+    @property
+    def nbytes(self) -> int:
+        """GPU memory held for what the graph computes."""
+        return self._pool.total_bytes()
+
 
 def capture(function: Callable[..., Any], *inputs: Tensor, warm_up: bool = True) -> Graph:
     """Record function(*inputs), tensors on "cuda", which become the graph's own. The function returns a Tensor, several, or None.

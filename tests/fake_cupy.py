@@ -7,6 +7,7 @@ Everything happens at once and in order, so it proves nothing about streams that
 """
 import operator
 import sys
+import time
 from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
@@ -211,7 +212,7 @@ class Event:
         self.disable_timing = disable_timing
 
     def record(self, stream=None):
-        pass
+        self.time = time.perf_counter()
 
     def synchronize(self):
         _wait()
@@ -243,7 +244,11 @@ class FakeCuPy(ModuleType):
         self.cuda = SimpleNamespace(
             runtime=SimpleNamespace(driverGetVersion=lambda: driver, getDeviceCount=lambda: devices, CUDARuntimeError=CUDARuntimeError),
             nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)), get_current_stream=lambda: stream, Stream=Stream, Event=Event,
-            Device=lambda: stream, MemoryPool=MemoryPool, using_allocator=using_allocator, alloc_pinned_memory=bytearray)
+            Device=lambda: stream, MemoryPool=MemoryPool, using_allocator=using_allocator, alloc_pinned_memory=bytearray,
+            get_elapsed_time=lambda begin, end: 1e3 * (end.time - begin.time))
+        self.cuda.runtime.getDeviceProperties = lambda device: {"name": b"stand-in", "totalGlobalMem": 2**30}
+        self.__version__ = "14.0"
+        self.get_default_memory_pool = MemoryPool
 
     def __getattr__(self, name):
         """NumPy's functions, on the arrays of this module."""

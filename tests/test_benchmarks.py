@@ -11,7 +11,7 @@ from benchmarks import cpu, timing
 from benchmarks.cases import CASES, QUICK_CASES
 from minitensor import Generator
 from minitensor.kernels import KERNELS, kernel_set
-from models import AlexNet
+from models import build
 
 ROOT = Path(__file__).parent.parent
 
@@ -109,9 +109,11 @@ def test_mistakes_end_at_once(arguments, message):
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
-def test_both_sides_time_the_same_network(torch):
-    from benchmarks.network import Network, _torch_alexnet
-    ours = AlexNet(10, 67, 1 / 8, generator=Generator(0))
-    theirs = _torch_alexnet(torch.nn, Network(10, 67, 1 / 8))
+@pytest.mark.parametrize("name", ["alexnet", "alexnet-paper"])
+def test_both_sides_time_the_same_network(torch, name):
+    from benchmarks.network import Network
+    from benchmarks.torch_side import network
+    ours = build(name, 10, 67, 1 / 8, generator=Generator(0))
+    theirs = network(torch.nn, Network(10, 67, 1 / 8, name).table, 67)
     assert [p.shape for p in ours.parameters()] == [tuple(p.shape) for p in theirs.parameters()]
     assert [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)] == [ours.config["dropout"]] * 2

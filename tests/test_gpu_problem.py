@@ -33,4 +33,3 @@ def test_a_compiler_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(sys.modules["cupy"].cuda.nvrtc, "getVersion", missing)
     assert gpu_problem() == ("device 'cuda' needs CUDA's run-time compiler, NVRTC (Failure finding \"libnvrtc.so.13\"); "
                              "install it with: pip install 'cupy-cuda13x[ctk]'")
-
