@@ -7,7 +7,7 @@ BIN := .venv/bin
 .PHONY: demo test clean
 
 demo: .venv/installed-train
-	$(BIN)/python -m models train --preset demo
+	$(BIN)/python -m models train --recipe demo
 
 test: .venv/installed-test
 	$(BIN)/flake8

@@ -181,11 +181,16 @@ class CosineAnnealingLR(Schedule):
 
 
 class ReduceLROnPlateau(Schedule):
-    """The 2012 schedule: lr is multiplied by factor when the metric (lower is better) has not improved for more than patience epochs."""
+    """The 2012 schedule: lr is multiplied by factor when the metric (lower is better) has not improved for more than patience epochs.
 
-    def __init__(self, optimizer: SGD, factor: float = 0.1, patience: int = 10, threshold: float = 1e-4):
+    max_reductions  how often at most, three times in 2012; None: without end
+    """
+
+    def __init__(self, optimizer: SGD, factor: float = 0.1, patience: int = 10, threshold: float = 1e-4, *,
+                 max_reductions: int | None = None):
         super().__init__(optimizer)
         self.reduction, self.patience, self.threshold = factor, patience, threshold
+        self.max_reductions = max_reductions
         self.best, self.bad_epochs, self.reductions = math.inf, 0, 0
 
     def factor(self, epoch: int) -> float:
@@ -198,6 +203,6 @@ class ReduceLROnPlateau(Schedule):
             self.best, self.bad_epochs = metric, 0
             return
         self.bad_epochs += 1
-        if self.bad_epochs > self.patience:
+        if self.bad_epochs > self.patience and self.reductions != self.max_reductions:
             self.bad_epochs, self.reductions = 0, self.reductions + 1
             self._apply(self.factor(self.epoch))

@@ -17,9 +17,10 @@ from .settings import MACHINE, Settings
 
 EXAMPLES = {
     "train": """examples:
-  python -m models train --preset demo
+  python -m models train --recipe demo
   python -m models train --data photos/ --image-size 131 --width 1/4 --epochs 20
-  python -m models train --data cifar10/ --preset cifar10 --out runs/cifar10
+  python -m models train --data cifar10/ --recipe cifar10 --out runs/cifar10
+  python -m models train --data imagenet/ --recipe paper
   python -m models train --resume runs/cifar10
   python -m models train --weights runs/cifar10 --data photos/ --freeze features""",
     "evaluate": """examples:

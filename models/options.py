@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from minitensor.backend import DEVICES
 from minitensor.kernels import PRECISIONS
 
+from .departures import DEPARTURES
 from .family import ABLATIONS, FAMILY, INITS
 from .reproduce import EXPERIMENTS
 from .settings import FINE_TUNING, NORMALIZATIONS, PRESETS, Settings
@@ -100,7 +101,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("the run")
     run.add_argument("--out", metavar="RUN_FOLDER", help="a new folder for checkpoints, log and plots (default: runs/DATE-TIME)")
     run.add_argument("--resume", metavar="RUN_FOLDER", help="go on with a run that was stopped, exactly where it was")
-    run.add_argument("--preset", choices=PRESETS, help="settings that suit each other; every one can still be changed")
+    run.add_argument("--recipe", "--preset", dest="preset", choices=PRESETS,
+                     help="settings that suit each other; every one can still be changed. paper: all of the 2012 paper's, with the two "
+                          "departures that make it train (--departures)")
     _setting(run, "save_minutes", _number(float, 0), "save at least this often, besides after every epoch")
 
     data = parser.add_argument_group("pictures")
@@ -121,6 +124,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     _setting(network, "network", None, "which of the family; `summary NETWORK` shows its layers", choices=FAMILY)
     add_network_options(network)
     _setting(network, "init", None, "initial weights", choices=INITS, default=OWN)
+    _setting(network, "departures", str, "from --init paper, both in --recipe paper, neither of which is enough alone: biases-0.1 "
+             "starts the biases of 1 at 0.1, as Caffe does; sigma-0.03 starts conv3 to conv5 wider, as the published 2012 code does",
+             nargs="*", choices=DEPARTURES, metavar="NAME")
 
     tuning = parser.add_argument_group("fine-tuning")
     _setting(tuning, "weights", _weights_source, "begin with all layers but the last of a trained network, its picture size, its width and "
@@ -146,6 +152,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     _setting(learning, "step_size", _number(int, 1), "step: epochs between cuts (default: a third of all)")
     _setting(learning, "milestones", _number(int, 1), "multistep: epochs of the cuts (default: at 1/2 and 3/4)", nargs="+")
     _setting(learning, "patience", _number(int, 0), "plateau: epochs without a better error before a cut")
+    _setting(learning, "cuts", _number(int, 0), "plateau: cuts at most (default: no limit; 3 in --recipe paper)")
     _setting(learning, "gamma", _number(float, 0, 1), "what a cut multiplies the learning rate by")
     _setting(learning, "target_error", _number(float, 0, 1), "stop after the epoch whose training error is this or less, such as 0.25")
     _setting(learning, "seed", _number(int, 0, 2**63), "of initial weights, dropout, order and augmentation")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .departures import DEPARTURES
 from .errors import UsageError, told
 from .family import FAMILY, table_of
 
@@ -28,6 +29,7 @@ class Settings:
     dropout: float = 0.5
     ablations: Sequence[str] = ()   # what is changed in the network
     init: str = "he"
+    departures: Sequence[str] = ()  # from the paper's initial values, where init is "paper"
 
     weights: str | None = None      # a trained network to begin with, all but its last layer
     freeze: str = "none"            # layers that do not learn: "none", "features" (the convolutions), or how many, from the first
@@ -46,6 +48,7 @@ class Settings:
     step_size: int | None = None    # epochs; None: a third of all
     milestones: list[int] | None = None     # epochs; None: after a half and three quarters
     patience: int = 3
+    cuts: int | None = None         # at most, by the plateau schedule
     gamma: float = 0.1
     target_error: float | None = None       # of the training pictures, while learning: the epoch that reaches it is the last one
     seed: int = 0
@@ -83,6 +86,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": {"data": "builtin", "pictures": 2000, "epochs": 4, "batch_size": 32, "lr": 0.004, "warmup": 60, "dropout": 0.0},
     # CIFAR-10, enlarged; give --data. A quarter of an hour on two cores.
     "cifar10": {"image_size": 99, "width": 0.25, "epochs": 8, "batch_size": 64, "dropout": 0.2},
+    # Krizhevsky et al. 2012, point by point as in docs/recipe.md; give --data. --departures alone takes the departures back.
+    "paper": {"network": "alexnet-paper", "dropout": 0.5, "init": "paper", "departures": list(DEPARTURES),
+              "normalize": "mean-image", "random_crop": True, "flip": True, "pca_noise": 0.1,
+              "epochs": 90, "batch_size": 128, "lr": 0.01, "warmup": 0, "momentum": 0.9, "weight_decay": 5e-4,
+              "schedule": "plateau", "cuts": 3, "gamma": 0.1},
 }
 
 
@@ -100,6 +108,8 @@ def new_settings(given: dict[str, Any], preset: str | None, inherited: dict[str,
     chosen = {**(FINE_TUNING if "weights" in given else {}), **PRESETS.get(preset or "", {}), **inherited, **given}
     design = FAMILY[chosen.get("network", Settings.network)]
     settings = Settings(**{"image_size": design.image_size, "init": design.init, **chosen})
+    if settings.departures and settings.init != "paper":
+        raise UsageError(f"--departures are from --init paper, not {settings.init}; --departures with nothing behind it takes them back")
     with told(ValueError, error=UsageError):
         table_of(settings.network, **settings.network_config)
     if not settings.data:

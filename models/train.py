@@ -21,7 +21,7 @@ def train(given: dict[str, Any]) -> int:
     given = dict(given)
     out, resume, preset = (given.pop(name, None) for name in ("out", "resume", "preset"))
     if resume and (out or preset):
-        raise UsageError("--resume goes on in its own folder with its own settings: leave out --out and --preset")
+        raise UsageError("--resume goes on in its own folder with its own settings: leave out --out and --recipe")
     return _resume(resume, given) if resume else _start(out, given, preset)
 
 

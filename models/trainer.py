@@ -12,10 +12,12 @@ from minitensor.backend import to_numpy
 
 from . import plots
 from .datasets import batches
+from .departures import DEPARTURES
 from .interruption import Interruption
 from .run import RunFolder, write_file
 from .saved import VELOCITY
 from .scores import Scores, scores_of
+from .settings import Settings
 from .training import Diverged, Training
 
 STUCK_STEPS = 100           # as many steps in a row with a loss within 1 % of ln(classes) earn a warning
@@ -164,9 +166,16 @@ class Trainer:
             return
         if not any(r["event"] == "warning" for r in records):
             message = (f"for {STUCK_STEPS} steps the loss has been near ln({classes}) = {chance:.4f}, that of guessing; "
-                       "if it stays, try another --lr, or --init he")
+                       f"if it stays, {advice(self.training.settings)}")
             self.warn(message)
             self.folder.record("warning", epoch=self.progress.epoch + 1, step=self.progress.step, message=message)
+
+
+def advice(settings: Settings) -> str:
+    """What may help a training whose loss does not move."""
+    if settings.init == "paper" and len(settings.departures) < len(DEPARTURES):
+        return f"try --departures {' '.join(DEPARTURES)}, for the paper's own initial values are known for it, or --init he"
+    return f"try another --lr than {settings.lr:g}, most often a lower one" + (", or --init he" if settings.init == "paper" else "")
 
 
 def _duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from minitensor import Generator, Tensor, cross_entropy, optim
 from minitensor.backend import Array, to_numpy, xp_of
 
+from .departures import depart
 from .errors import UsageError, UserError, told
 from .family import build
 from .finetune import freeze
@@ -62,6 +63,7 @@ class Training:
         self.generator = Generator(settings.seed)
         with told(ValueError):
             self.network = build(settings.network, len(classes), **settings.network_config, generator=self.generator, init=settings.init)
+        depart(self.network, settings.departures)
         self.network.to(settings.device)
         self.header = {**header(self.network, classes, preprocessing), "settings": asdict(settings)}
         with told(ValueError, error=UsageError):
@@ -154,7 +156,7 @@ def make_schedule(settings: Settings, optimizer: optim.SGD) -> optim.Schedule:
     if settings.schedule == "multistep":
         return optim.MultiStepLR(optimizer, settings.milestones or [math.ceil(epochs / 2), math.ceil(3 * epochs / 4)], settings.gamma)
     if settings.schedule == "plateau":
-        return optim.ReduceLROnPlateau(optimizer, settings.gamma, settings.patience)
+        return optim.ReduceLROnPlateau(optimizer, settings.gamma, settings.patience, max_reductions=settings.cuts)
     if settings.schedule == "cosine":
         return optim.CosineAnnealingLR(optimizer, epochs)
     return optim.Schedule(optimizer)

@@ -40,6 +40,8 @@ def run(trained, tmp_path):
     (["train", "--data", "builtin", "--image-size", "66"], "alexnet: image_size must be at least 67, not 66"),
     (["train", "--batch-size", "2.5"], "--batch-size: must be a whole number at least 1, not '2.5'"),
     (["train", "--schedule", "linear"], "'linear'"),
+    (["train", "--data", "builtin", "--departures", "sigma-0.03"], "--departures are from --init paper, not he"),
+    (["train", "--departures", "sigma-3"], "'sigma-3'"),
     (["train", "--layer-weight-decay", "1"], "must be a layer and a number such as fc8=0.001, not '1'"),
     (["train", "--data", "builtin", "--kernels", "magic"], "no kernel set 'magic'"),
     (["train", "--data", "builtin", "--precision", "bf16"], "--precision bf16 needs --device cuda and its own kernels"),

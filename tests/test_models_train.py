@@ -157,6 +157,15 @@ def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
     warnings = [r for r in log(run) if r["event"] == "warning"]
     assert len(warnings) == 1 and warnings[0]["step"] == 7
     assert capsys.readouterr().err.count(f"ln(10) = {math.log(10):.4f}") == 1
+    assert "try --departures biases-0.1 sigma-0.03" in warnings[0]["message"]
+
+
+@pytest.mark.parametrize("settings, words, not_words", [
+    (dict(init="he"), "another --lr than 0.01", "--init"), (dict(init="cuda-convnet"), "another --lr than 0.01", "--init"),
+    (dict(init="paper", departures=["sigma-0.03"]), "--departures biases-0.1 sigma-0.03", "--lr"),
+    (dict(init="paper", departures=["biases-0.1", "sigma-0.03"]), "or --init he", "--departures")])
+def test_the_advice_names_what_is_not_in_use_already(settings, words, not_words):
+    assert words in trainer.advice(Settings(**settings)) and not_words not in trainer.advice(Settings(**settings))
 
 
 @pytest.mark.parametrize("name, lrs", [

@@ -39,6 +39,16 @@ def test_sgd_equals_pytorch(kernels, torch, settings, dtype, tolerance):
         assert_close(p.data, q.detach().numpy(), tolerance)
 
 
+def test_the_plateau_schedule_cuts_no_more_than_it_may():
+    sgd = optim.SGD(parameters(), 1.0)
+    schedule = optim.ReduceLROnPlateau(sgd, 0.1, patience=0, max_reductions=3)
+    lrs = []
+    for error in (0.5, 0.4, 0.4, 0.3, 0.3, 0.3, 0.3, 0.3):
+        schedule.step(error)
+        lrs.append(sgd.groups[0]["lr"])
+    assert lrs == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.001, 0.001, 0.001])
+
+
 def test_the_update_of_2012(kernels):
     """v = 0.9 v - 0.0005 lr w - lr grad; w = w + v, the learning rate inside v also when it changes."""
     w = nn.Parameter(np.array([1.0, -2.0]))

@@ -34,14 +34,14 @@ def he(module: Module, generator: Generator) -> None:
             he_normal_(parameter.data, generator)
 
 
-def paper(module: Module, generator: Generator, ones: Iterable[str] = PAPER_ONES, std: float = 0.01) -> None:
+def paper(module: Module, generator: Generator, ones: Iterable[str] = PAPER_ONES) -> None:
     """Krizhevsky et al. 2012, section 5: weights N(0, 0.01²); biases 1 in the layers named by ones, 0 elsewhere."""
     ones = set(ones)
     for name, parameter in module.named_parameters():
         if name.endswith("bias"):
             parameter.data[...] = float(name.removesuffix(".bias").split(".")[-1] in ones)
         else:
-            normal_(parameter.data, std, generator)
+            normal_(parameter.data, 0.01, generator)
 
 
 def channels_last(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
