@@ -14,7 +14,8 @@ from .errors import UserError, writing
 
 
 class RunFolder:
-    """path/config.json, log.jsonl (one line per step and per epoch), latest.safetensors, best.safetensors, curves.png, filters.png.
+    """path/config.json, log.jsonl (one line per step and per epoch), latest.safetensors, best.safetensors, curves.png, filters.png;
+    samples/ of built-in pictures, features/ while cache.py needs it.
 
     records     the log's lines, as dicts
     """
@@ -24,7 +25,7 @@ class RunFolder:
         self.latest, self.best = path / "latest.safetensors", path / "best.safetensors"
         self.curves, self.filters = path / "curves.png", path / "filters.png"
         self.log = path / "log.jsonl"
-        self.features = path / "features"
+        self.features, self.samples = path / "features", path / "samples"
         self.records: list[dict[str, Any]] = []
 
     @classmethod

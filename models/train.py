@@ -1,6 +1,7 @@
 """`train`: from the command line's options to a training that runs, begun anew or where a checkpoint left it."""
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 from . import cache
@@ -10,6 +11,7 @@ from .finetune import take_over
 from .machine import machine
 from .preprocessing import preprocessing, test_transform, train_transform
 from .run import RunFolder
+from .samples import write_samples
 from .saved import in_json, load_checkpoint, load_parameters
 from .settings import new_settings, resumed_settings
 from .trainer import Trainer
@@ -36,6 +38,8 @@ def _start(out: str | None, given: dict[str, Any], preset: str | None) -> int:
                 take_over(training.network, arrays)
         loaders = _loaders(training, pictures)
         folder = RunFolder.create(out, in_json(training.header))             # last, when nothing else can be wrong
+        if settings.data == "builtin":
+            write_samples(folder.samples, pictures[1])
         return _run(training, loaders, folder)
 
 
@@ -58,16 +62,18 @@ def _resume(path: str, given: dict[str, Any]) -> int:
 
 
 def _run(training: Training, loaders: tuple[Any, Any], folder: RunFolder) -> int:
-    if not cache.is_possible(training):
-        with Trainer(training, loaders, folder) as trainer:
-            return trainer.run()
-    features = cache.Cache(folder.features, training)
-    cached = features.loader("train", loaders[0]), features.loader("test", loaders[1])
-    training.learner = features.learner
-    with Trainer(training, cached, folder) as trainer:
+    features = cache.Cache(folder.features, training) if cache.is_possible(training) else None
+    if features:
+        loaders = features.loader("train", loaders[0]), features.loader("test", loaders[1])
+        training.learner = features.learner
+    with Trainer(training, loaders, folder) as trainer:
         status = trainer.run()
-    if not status:
-        features.remove()
+    if status == 0:
+        if features:
+            features.remove()
+        if folder.samples.exists():
+            print("see what it says of held-out pictures: "
+                  f"python -m models classify {quote(str(folder.path))} {quote(str(folder.samples))}")
     return status
 
 

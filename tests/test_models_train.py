@@ -1,14 +1,17 @@
 """`python -m models train`: what it leaves behind, and that stopping and going on changes nothing."""
 import json
 import math
+import shlex
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data import CIFAR10
+from data import CIFAR10, BuiltinPictures, load_image
 from minitensor import checkpoint
 from models import trainer
+from models.datasets import TEST_SEED
 from models.groups import parameter_groups
 from models.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
 from models.settings import PRESETS, Settings, new_settings
@@ -35,7 +38,19 @@ def test_a_run_leaves_log_checkpoints_and_plots(whole_run):
     assert picture_size(whole_run / "filters.png") == (3 * 12 * 6, 12 * 6)            # conv1 has 3 filters of 11 x 11 here
     assert json.loads((whole_run / "config.json").read_text())["settings"]["epochs"] == 3
     assert sorted(path.name for path in whole_run.iterdir()) == [
-        "best.safetensors", "config.json", "curves.png", "filters.png", "latest.safetensors", "log.jsonl"]
+        "best.safetensors", "config.json", "curves.png", "filters.png", "latest.safetensors", "log.jsonl", "samples"]
+
+
+def test_held_out_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsys):
+    run = tmp_path / "a run"
+    assert models(*BUILTIN, "--epochs", 1, "--out", run) == 0
+    command = shlex.split(capsys.readouterr().out.splitlines()[-1].partition("python -m models ")[2])
+    assert command == ["classify", str(run), str(run / "samples")]
+    assert models(*command, "--json") == 0
+    guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(guesses) == 20 and all(guess["correct"] == Path(guess["picture"]).parent.name for guess in guesses)
+    held_out = BuiltinPictures(25, 67, TEST_SEED)
+    assert np.array_equal(load_image(run / "samples" / held_out.classes[3] / "2.png"), held_out[13][0])
 
 
 def test_the_epochs_training_figures_are_the_means_of_its_steps(whole_run):
