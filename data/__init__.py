@@ -6,10 +6,10 @@ from data.loader import DataLoader
 from data.packed import PackedPictures
 from data.pictures import BuiltinPictures
 from data.sources import find_splits
-from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean,
-                             TenCrop)
+from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, Squash,
+                             SubtractMean, TenCrop)
 from data.workers import DeadWorker
 
 __all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker", "ILSVRCValidation", "ImageFolder",
-           "Normalize", "PCANoise", "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Subset", "SubtractMean", "TenCrop",
+           "Normalize", "PCANoise", "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Squash", "Subset", "SubtractMean", "TenCrop",
            "UnreadableImage", "find_splits", "load_image", "split"]

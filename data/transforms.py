@@ -37,7 +37,10 @@ class Compose:
 
 
 class Resize:
-    """Scale the shorter side to `shorter_side` pixels, keeping proportions: bilinear, averaged over all source pixels when shrinking."""
+    """Scale the shorter side to `shorter_side` pixels, keeping proportions: bilinear, averaged over all source pixels when shrinking.
+
+    The longer side is cut to whole pixels, not rounded, as in torchvision: published weights then see what they were trained on.
+    """
 
     def __init__(self, shorter_side):
         self.shorter_side = whole("Resize: shorter_side", shorter_side, 1)
@@ -47,17 +50,38 @@ class Resize:
         shorter = min(height, width)
         if shorter == self.shorter_side:
             return image
-        size = (max(1, round(width * self.shorter_side / shorter)), max(1, round(height * self.shorter_side / shorter)))
-        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+        return _scaled(image, width * self.shorter_side // shorter, height * self.shorter_side // shorter)
 
     def __repr__(self):
         return f"Resize({self.shorter_side})"
+
+
+class Squash:
+    """Scale to `side` x `side` pixels, whatever the proportions: what Caffe's tools did to ImageNet."""
+
+    def __init__(self, side):
+        self.side = whole("Squash: side", side, 1)
+
+    def __call__(self, image, rng):
+        return image if image.shape[:2] == (self.side, self.side) else _scaled(image, self.side, self.side)
+
+    def __repr__(self):
+        return f"Squash({self.side})"
+
+
+def _scaled(image, width, height):
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _check_fits(step, image):
     height, width = image.shape[:2]
     if min(height, width) < step.size:
         raise ValueError(f"{step!r}: the picture has only {height} x {width} pixels; put a Resize before")
+
+
+def middle(room):
+    """Where a crop begins that leaves `room` pixels over: half of them, rounded to an even number where it is between two (torchvision)."""
+    return round(room / 2)
 
 
 class CenterCrop:
@@ -68,7 +92,7 @@ class CenterCrop:
 
     def __call__(self, image, rng):
         _check_fits(self, image)
-        top, left = (image.shape[0] - self.size) // 2, (image.shape[1] - self.size) // 2
+        top, left = middle(image.shape[0] - self.size), middle(image.shape[1] - self.size)
         return image[top:top + self.size, left:left + self.size]
 
     def __repr__(self):
@@ -195,7 +219,7 @@ class TenCrop:
     def places(self, height, width):
         """(top, left) of the five crops of a picture."""
         bottom, right = height - self.size, width - self.size
-        return (0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)
+        return (0, 0), (0, right), (bottom, 0), (bottom, right), (middle(bottom), middle(right))
 
     def __repr__(self):
         return f"TenCrop({self.size})"

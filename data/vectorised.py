@@ -9,8 +9,8 @@ import numpy as np
 
 from data.batches import BatchMaker
 from data.crops import crops_of
-from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean, TenCrop,
-                             add_colour, mirror)
+from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, Squash, SubtractMean,
+                             TenCrop, add_colour, middle, mirror)
 
 
 class Steps(NamedTuple):
@@ -42,7 +42,8 @@ def steps_at_once(transform, side):
 
 def _is_idle(step, side):
     """Whether it leaves pictures of that side as they are."""
-    return (type(step) is Resize and step.shorter_side == side) or (type(step) is CenterCrop and step.size == side)
+    return ((type(step) is Resize and step.shorter_side == side) or (type(step) is Squash and step.side == side)
+            or (type(step) is CenterCrop and step.size == side))
 
 
 def _feasible(steps, side):
@@ -86,7 +87,7 @@ class SquareBatchMaker(BatchMaker):
             top, left = np.tile(np.transpose(crop.places(self.dataset.side, self.dataset.side)), 2)     # (10,)
             mirrored = np.arange(10) >= 5
         else:
-            top, left = rng.integers(0, room + 1, (2, count, 1)) if type(crop) is RandomCrop else (room // 2, room // 2)
+            top, left = rng.integers(0, room + 1, (2, count, 1)) if type(crop) is RandomCrop else (middle(room), middle(room))
             mirrored = False
         flipped = rng.random((count, 1)) < flip.p if flip else np.zeros((count, 1), bool)
         return np.broadcast_arrays(top, left, mirrored ^ flipped)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from data import (CenterCrop, Compose, Normalize, PackedPictures, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean, TenCrop,
-                  UnreadableImage)
+from data import (CenterCrop, Compose, Normalize, PackedPictures, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, Squash, SubtractMean,
+                  TenCrop, UnreadableImage)
 
 from .datasets import ON_ERROR, batches, make_loader
 from .errors import UserError, told
@@ -76,6 +76,8 @@ def test_transform(p: dict[str, Any], ten_crop: bool = False) -> Compose:
 
 def _square(p: dict[str, Any]) -> list[Callable]:
     """The picture scaled and cut to its central square, 256 x 256 pixels in the paper, from which crops are taken."""
+    if p.get("squash"):         # Caffe's weights
+        return [Squash(p["resize"])]
     return [Resize(p["resize"]), CenterCrop(p["resize"])]
 
 

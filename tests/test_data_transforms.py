@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean, TenCrop, UnreadableImage
+from data import CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, Squash, SubtractMean, TenCrop
+from data import UnreadableImage
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -18,7 +19,8 @@ def image():
     return np.random.default_rng(1).integers(0, 256, (13, 17, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("height, width, expected", [(20, 30, (10, 15)), (30, 20, (15, 10)), (5, 8, (10, 16)), (7, 7, (10, 10))])
+@pytest.mark.parametrize("height, width, expected", [(20, 30, (10, 15)), (30, 20, (15, 10)), (5, 8, (10, 16)), (7, 7, (10, 10)),
+                                                     (7, 13, (10, 18)), (500, 333, (15, 10))])
 def test_resize_sets_the_shorter_side(rng, height, width, expected):
     assert Resize(10)(np.zeros((height, width, 3), np.uint8), rng).shape == (*expected, 3)
 
@@ -43,6 +45,19 @@ def test_resize_of_a_ramp_is_linear_interpolation(rng):
 
 def test_center_crop(image, rng):
     np.testing.assert_array_equal(CenterCrop(5)(image, rng), image[4:9, 6:11])
+
+
+@pytest.mark.parametrize("height, width, size, top, left", [(13, 17, 10, 2, 4), (10, 15, 10, 0, 2), (11, 17, 10, 0, 4)])
+def test_half_pixels_fall_where_torchvisions_fall(rng, height, width, size, top, left):
+    image = np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)
+    expected = image[top:top + size, left:left + size]
+    np.testing.assert_array_equal(CenterCrop(size)(image, rng), expected)
+    np.testing.assert_array_equal(TenCrop(size)(image, rng)[4], expected)
+
+
+def test_squash_forgets_proportions(image, rng):
+    assert Squash(9)(image, rng).shape == (9, 9, 3)
+    np.testing.assert_array_equal(Squash(13)(image[:, :13], rng), image[:, :13])
 
 
 def test_random_crop_reaches_every_place_and_nothing_else(image, rng):
@@ -130,8 +145,8 @@ def test_ten_crops_and_their_normalisation(image, rng):
 def test_the_training_pipeline_equals_its_steps_by_hand(image):
     pipeline = Compose([Resize(16), RandomCrop(12), RandomHorizontalFlip(1), PCANoise(), Normalize(MEAN, STD)])
     rng = np.random.default_rng(3)
-    resized = np.asarray(Image.fromarray(image).resize((21, 16), Image.Resampling.BILINEAR))
-    top, left = rng.integers(0, (5, 10))
+    resized = np.asarray(Image.fromarray(image).resize((20, 16), Image.Resampling.BILINEAR))
+    top, left = rng.integers(0, (5, 9))
     rng.random()
     byhand = PCANoise()(resized[top:top + 12, left:left + 12][:, ::-1], rng) / 255
     byhand = ((byhand - MEAN) / STD).transpose(2, 0, 1)

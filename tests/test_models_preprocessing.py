@@ -23,7 +23,7 @@ def by_hand(path, side):
     """The central square of a picture 40 x 50 whose shorter side is scaled to `side`."""
     with Image.open(path) as picture:
         scaled = np.asarray(picture.resize((round(50 * side / 40), side), Image.Resampling.BILINEAR), float)
-    left = (scaled.shape[1] - side) // 2
+    left = round((scaled.shape[1] - side) / 2)
     return scaled[:, left:left + side]
 
 
