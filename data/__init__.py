@@ -11,5 +11,5 @@ from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCro
 from data.workers import DeadWorker
 
 __all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker", "ILSVRCValidation", "ImageFolder",
-           "Normalize", "PCANoise", "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Squash", "Subset", "SubtractMean", "TenCrop",
-           "UnreadableImage", "find_splits", "load_image", "split"]
+           "Normalize", "PCANoise", "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Squash", "Subset", "SubtractMean",
+           "TenCrop", "UnreadableImage", "find_splits", "load_image", "split"]

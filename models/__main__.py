@@ -1,9 +1,10 @@
-"""The command line: `python -m models train | evaluate | classify | summary | reproduce`."""
+"""The command line: `python -m models train | evaluate | classify | features | similar | convert | summary | reproduce`."""
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from minitensor.checkpoint import CheckpointError
@@ -11,8 +12,8 @@ from minitensor.checkpoint import CheckpointError
 from .errors import UsageError, UserError, require
 from .family import FAMILY
 from .machine import machine
-from .options import (Parser, add_data_option, add_device_options, add_loading_options, add_network_options, add_num_classes,
-                      add_reproduce_options, add_weights, new_file, add_train_options)
+from .options import (Parser, add_count, add_data_option, add_device_options, add_layer, add_loading_options, add_network_options,
+                      add_num_classes, add_reproduce_options, add_train_options, add_weights, new_array_file, new_file)
 from .settings import MACHINE, Settings
 
 EXAMPLES = {
@@ -30,7 +31,19 @@ EXAMPLES = {
     "classify": """examples:
   python -m models classify runs/cifar10 cat.jpg dog.jpg
   python -m models classify runs/cifar10 photos/val --figure guesses.png
-  python -m models classify --weights torchvision cat.jpg""",
+  python -m models classify runs/cifar10 'photos/**/*cat*.jpg' --json
+  python -m models classify --weights torchvision cat.jpg
+  curl -s https://example.org/cat.jpg | python -m models classify runs/cifar10 -""",
+    "features": """examples:
+  python -m models features runs/cifar10 photos/ --out fc7.npz
+  python -m models features alexnet.pth photos/ --layer conv5 --out conv5.npy""",
+    "similar": """examples:
+  python -m models similar runs/cifar10 cat.jpg photos/
+  python -m models similar runs/cifar10 cat.jpg dog.jpg photos/ -k 8 --figure similar.png""",
+    "convert": """examples:
+  python -m models convert bvlc_alexnet.npy alexnet.safetensors
+  python -m models convert runs/cifar10 cifar10.onnx
+  python -m models convert runs/mine mine.safetensors --torchvision""",
     "summary": """examples:
   python -m models summary
   python -m models summary alexnet-paper
@@ -42,6 +55,7 @@ EXAMPLES = {
   python -m models reproduce lrn --data cifar10/ --seeds 1 --out runs/lrn""",
 }
 PROG = "python -m models"
+PICTURES_HELP = "a picture, a folder of pictures, a pattern in quotes such as '*.jpg', or - for one picture on standard input"
 CHECKPOINT_HELP = "a checkpoint, or a run folder, of which the best is taken; or published weights, as with --weights"
 
 
@@ -91,11 +105,34 @@ def make_parser() -> Parser:
 
     classify = command("classify", _classify, "Print the five best classes of pictures.")
     classify.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
-    classify.add_argument("pictures", metavar="PICTURE", nargs="*", help="a picture, or a folder of pictures")
+    classify.add_argument("pictures", metavar="PICTURE", nargs="*", help=PICTURES_HELP)
     add_weights(classify, "what to classify with, in place of CHECKPOINT")
     classify.add_argument("--figure", metavar="FILE.png", type=new_file,
                           help="also draw the pictures with their five bars, up to 40, as in the paper's Figure 4")
+    classify.add_argument("--json", action="store_true", help="print an object a line, for other programs")
     add_device_options(classify)
+
+    features = command("features", _features, "Write what a layer of a network makes of pictures, and their names.")
+    features.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
+    features.add_argument("pictures", metavar="PICTURE", nargs="+", help=PICTURES_HELP)
+    features.add_argument("--out", metavar="FILE", type=new_array_file, required=True,
+                          help="FILE.npz with the arrays features and names, or FILE.npy with the features and FILE.txt with the names")
+    add_layer(features)
+    add_device_options(features)
+
+    similar = command("similar", _similar, "Find the pictures nearest to others in the eyes of a network.")
+    similar.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
+    similar.add_argument("queries", metavar="PICTURE", nargs="+", help=PICTURES_HELP)
+    similar.add_argument("folder", metavar="FOLDER", help="the pictures to search")
+    add_count(similar)
+    similar.add_argument("--figure", metavar="FILE.png", type=new_file, help="also draw them, a row for each PICTURE: the paper's Figure 4")
+    add_layer(similar)
+    add_device_options(similar)
+
+    convert = command("convert", _convert, "Write a network's weights for other programs, or other programs' for this one.")
+    convert.add_argument("source", metavar="IN", help=CHECKPOINT_HELP)
+    convert.add_argument("target", metavar="OUT", type=new_file, help="a new file: .safetensors for a checkpoint, .onnx for an ONNX graph")
+    convert.add_argument("--torchvision", action="store_true", help="a plain .safetensors with torchvision's names, for load_state_dict")
 
     summary = command("summary", _summary, "Print a network's layers: output shapes, parameters, multiplications.")
     summary.add_argument("network", metavar="NETWORK", nargs="?", default="alexnet",
@@ -134,8 +171,33 @@ def _classify(options: dict[str, Any]) -> int:
     checkpoint, *pictures = [options["weights"], *given] if options["weights"] else given
     if not pictures:
         raise UsageError("which PICTURE?")
-    with machine(**{name: options[name] for name in MACHINE if name in options}):
-        return classify(checkpoint, pictures, options["figure"], options.get("device", "cpu"))
+    with _chosen_machine(options):
+        return classify(checkpoint, pictures, options["figure"], options["json"], options.get("device", "cpu"))
+
+
+def _features(options: dict[str, Any]) -> int:
+    require("PIL", "safetensors", "tqdm")
+    from .features import features
+    with _chosen_machine(options):
+        return features(options["checkpoint"], options["pictures"], options["out"], options["layer"], options.get("device", "cpu"))
+
+
+def _similar(options: dict[str, Any]) -> int:
+    require("PIL", "safetensors", "tqdm", *(["matplotlib"] if options["figure"] else []))
+    from .features import similar
+    with _chosen_machine(options):
+        return similar(options["checkpoint"], options["queries"], options["folder"], options["count"], options["figure"],
+                       options["layer"], options.get("device", "cpu"))
+
+
+def _chosen_machine(options: dict[str, Any]) -> AbstractContextManager:
+    return machine(**{name: options[name] for name in MACHINE if name in options})
+
+
+def _convert(options: dict[str, Any]) -> int:
+    require("safetensors")
+    from .convert import convert
+    return convert(options["source"], options["target"], options["torchvision"])
 
 
 def _summary(options: dict[str, Any]) -> int:

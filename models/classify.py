@@ -1,18 +1,15 @@
 """`classify`: what a trained network sees in pictures."""
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from data import UnreadableImage, load_image
-from data.datasets import picture_files
-
-from .errors import UserError
+from . import pictures
 from .imagenet import readable
 from .preprocessing import test_transform
 from .scores import best_classes, log_probabilities
@@ -20,7 +17,6 @@ from .plots import new_figure
 from .run import checkpoint_path, write_file
 from .saved import load_network
 
-BATCH = 16
 BAR = 30                # characters of a bar of 100 %
 FIGURE_LIMIT = 40       # pictures in a figure
 FIGURE_COLUMNS = 4
@@ -34,58 +30,24 @@ class Guess(NamedTuple):
     best: list[tuple[str, float]]
 
 
-def classify(checkpoint: str, paths: list[str], figure: str | None, device: str) -> int:
-    """Print the five best classes of every picture; returns 1 if some could not be read."""
+def classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bool, device: str) -> int:
+    """Print the five best classes of every picture, as_json an object a line; returns 1 if some could not be read."""
+    files = pictures.expanded(paths)
     network, info = load_network(checkpoint_path(checkpoint), device)
     transform = test_transform(info["preprocessing"])
     failed: list[str] = []
     shown: list[tuple[Guess, np.ndarray]] = []
-    for pictures in _in_batches(_readable(_expanded(paths), failed)):
-        images = np.stack([transform(picture, None) for _, picture in pictures])
+    for names, originals, images in pictures.batches(files, transform, failed):
         p = np.exp(log_probabilities(network, images, device))                                      # (N, K)
-        for (path, picture), row in zip(pictures, p):
+        for path, picture, row in zip(names, originals, p):
             guess = _guess(path, row, info["classes"])
-            print(as_text(guess))
+            print(in_json(guess) if as_json else as_text(guess), flush=True)
             if figure and len(shown) < FIGURE_LIMIT:
                 shown.append((guess, picture))
     if shown:
         write_file(Path(str(figure)), lambda file: draw(file, shown))
-        print(f"{figure}: {len(shown)} pictures")
+        print(f"{figure}: {len(shown)} pictures", file=sys.stderr if as_json else sys.stdout)
     return 1 if failed else 0
-
-
-def _expanded(paths: list[str]) -> list[str]:
-    """Folders replaced by the picture files below them. Raises UserError for one without any."""
-    files = []
-    for path in paths:
-        found = [path]
-        if os.path.isdir(path):
-            found = picture_files(path)
-            if not found:
-                raise UserError(f"the folder {path} holds no pictures")
-        files += found
-    return files
-
-
-def _readable(paths: list[str], failed: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """(path, picture) of those that can be read; the others are reported, and added to failed."""
-    for path in paths:
-        try:
-            yield path, load_image(path)
-        except UnreadableImage as error:
-            failed.append(path)
-            print(error, file=sys.stderr)
-
-
-def _in_batches(items: Iterator) -> Iterator[list]:
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _guess(path: str, p: np.ndarray, classes: list[str]) -> Guess:
@@ -102,6 +64,11 @@ def as_text(guess: Guess) -> str:
         mark = "*" if name == guess.correct else " "
         lines.append(f" {mark} {name:{width}} {p:6.1%} {'█' * round(BAR * p)}".rstrip())
     return "\n".join(lines)
+
+
+def in_json(guess: Guess) -> str:
+    best = [{"class": name, "probability": p} for name, p in guess.best]
+    return json.dumps({"picture": guess.path, "correct": guess.correct, "best": best}, ensure_ascii=False)
 
 
 def draw(file: Path, shown: list[tuple[Guess, np.ndarray]]) -> None:

@@ -95,6 +95,12 @@ def new_file(text: str) -> str:
     return text
 
 
+def new_array_file(text: str) -> str:
+    if not text.endswith((".npz", ".npy")):
+        raise argparse.ArgumentTypeError(f"must end in .npz or .npy, not {text!r}")
+    return new_file(text)
+
+
 # ---- options ------------------------------------------------------------------------------------------------------------------
 
 def add_train_options(parser: argparse.ArgumentParser) -> None:
@@ -189,6 +195,14 @@ def add_num_classes(parser) -> None:
 def add_weights(parser, text: str) -> None:
     parser.add_argument("--weights", metavar="FILE", help=f"{text}: published weights, of PyTorch (.pth, .safetensors), Toronto (.npy) "
                         "or Caffe (.caffemodel), or 'torchvision', which fetches them; a checkpoint or a run folder does as well")
+
+
+def add_layer(parser) -> None:
+    parser.add_argument("--layer", metavar="NAME", help="whose output, activation included (default: the last before the classes, fc7)")
+
+
+def add_count(parser) -> None:
+    parser.add_argument("-k", dest="count", type=_number(int, 1), default=6, metavar="N", help="how many to find (default: 6)")
 
 
 def add_loading_options(parser, default: str = "") -> None:

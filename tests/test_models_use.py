@@ -142,7 +142,7 @@ def test_summary_of_a_checkpoint(run, capsys):
     assert "leave out --width" in complaint(capsys)
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "classify", "summary"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "classify", "features", "similar", "summary"])
 def test_help_shows_examples(command, capsys):
     assert models(command, "--help") == 0
     assert f"python -m models {command}" in capsys.readouterr().out.split("examples:")[1]

@@ -1,0 +1,73 @@
+"""Pictures named on the command line: files, folders, patterns, standard input."""
+from __future__ import annotations
+
+import glob
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import numpy as np
+
+from data import UnreadableImage, load_image
+from data.datasets import picture_files
+
+from .errors import UserError
+
+STANDARD_INPUT = "-"
+BATCH = 16
+Batch = tuple[list[str], list[np.ndarray], np.ndarray]
+
+
+def expanded(paths: list[str]) -> list[str]:
+    """Patterns replaced by what they match, folders by the picture files below them. Raises UserError for one without any."""
+    return [file for path in paths for found in _matches(path) for file in _files(found)]
+
+
+def _matches(path: str) -> list[str]:
+    if os.path.exists(path) or not glob.has_magic(path):
+        return [path]
+    found = sorted(glob.glob(path, recursive=True))
+    if not found:
+        raise UserError(f"nothing matches {path}")
+    return found
+
+
+def _files(path: str) -> list[str]:
+    if not os.path.isdir(path):
+        return [path]
+    found = picture_files(path)
+    if not found:
+        raise UserError(f"the folder {path} holds no pictures")
+    return found
+
+
+def batches(paths: list[str], transform: Callable, failed: list[str]) -> Iterator[Batch]:
+    """(paths, pictures uint8 (H, W, 3), images float32 (N, 3, size, size)) of a few pictures at a time.
+
+    Those that cannot be read are reported, and added to failed.
+    """
+    pictures = _readable(paths, failed)
+    while batch := list(islice(pictures, BATCH)):
+        names, originals = zip(*batch)
+        yield list(names), list(originals), np.stack([transform(picture, None) for picture in originals])
+
+
+def _readable(paths: list[str], failed: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    for path in paths:
+        try:
+            yield path, load(path)
+        except UnreadableImage as error:
+            failed.append(path)
+            print(error, file=sys.stderr)
+
+
+def load(path: str) -> np.ndarray:
+    """uint8 (H, W, 3) of the file at path, or of what standard input holds. Raises UnreadableImage."""
+    if path != STANDARD_INPUT:
+        return load_image(path)
+    try:
+        return load_image(io.BytesIO(sys.stdin.buffer.read()))
+    except UnreadableImage as error:
+        raise UnreadableImage("standard input", error.reason) from error
