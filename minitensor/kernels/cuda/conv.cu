@@ -44,18 +44,17 @@ struct Tap {
 };
 
 // Rows are pixels of an image, k the numbers under their windows in another. Window (h, w) begins at h · stride - padding and its cells are
-// `dilation` apart; cells between the pixels, which are `spread` apart, are 0. With spread 1 that is the convolution of x; a gradient of x
-// reads dy the other way round: stride 1, dilation and padding negative, spread the convolution's stride.
+// `dilation` apart. A gradient of x reads dy the other way round: with dilation and padding negative.
 struct Windows : AlongK {
     const REAL* image;
-    int H, W, all_channels, channels, KH, KW, spread_h, spread_w, step_h, step_w;
+    int H, W, all_channels, channels, KH, KW, step_h, step_w;
     int top[RUNS], left[RUNS], base[RUNS];
     Tap tap;
 
     __device__ Windows(const REAL* image, int N, int H, int W, int channels, int groups, int out_h, int out_w, int KH, int KW, int stride_h,
-                       int stride_w, int padding_h, int padding_w, int dilation_h, int dilation_w, int spread_h, int spread_w, Part part)
-        : image(image), H(H), W(W), all_channels(channels * groups), channels(channels), KH(KH), KW(KW), spread_h(spread_h),
-          spread_w(spread_w), step_h(dilation_h), step_w(dilation_w), tap(part.first_step * DEPTH + k(), channels, KW)
+                       int stride_w, int padding_h, int padding_w, int dilation_h, int dilation_w, Part part)
+        : image(image), H(H), W(W), all_channels(channels * groups), channels(channels), KH(KH), KW(KW), step_h(dilation_h),
+          step_w(dilation_w), tap(part.first_step * DEPTH + k(), channels, KW)
     {
         for (int i = 0; i < RUNS; i++) {
             int pixel = part.row + row(i), n = pixel / out_w / out_h;
@@ -70,13 +69,8 @@ struct Windows : AlongK {
     {
         for (int i = 0; i < RUNS; i++) {
             int h = top[i] + tap.i * step_h, w = left[i] + tap.j * step_w;
-            bool valid = tap.i < KH && h >= 0 && w >= 0;
-            if (spread_h > 1 || spread_w > 1) {
-                valid = valid && h % spread_h == 0 && w % spread_w == 0;
-                h /= spread_h;
-                w /= spread_w;
-            }
-            load_pack(numbers + i * PACK, image + base[i] + (h * W + w) * all_channels + tap.channel, valid && h < H && w < W);
+            bool valid = tap.i < KH && h >= 0 && h < H && w >= 0 && w < W;
+            load_pack(numbers + i * PACK, image + base[i] + (h * W + w) * all_channels + tap.channel, valid);
         }
         tap.advance(channels, KW);
     }
@@ -180,7 +174,7 @@ conv2d(const REAL* x, const REAL* w, REAL* y, const REAL* b, bool relu, int N, i
     __shared__ __align__(16) Words shared[4];
     Sizes s = {N, H, W, C, F, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW, groups, splits};
     Part part(F, s.window(), splits);
-    Windows windows(x, N, H, W, C, groups, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW, 1, 1, part);
+    Windows windows(x, N, H, W, C, groups, OH, OW, KH, KW, SH, SW, PH, PW, DH, DW, part);
     Filters filters(w, F, s.window(), part);
     Sums sums;
     multiply(windows, filters, part.steps, shared, sums);
@@ -193,14 +187,14 @@ conv2d(const REAL* x, const REAL* w, REAL* y, const REAL* b, bool relu, int N, i
     });
 }
 
-// A block computes a tile of dx, the gradient of conv2d's x.
+// A block computes a tile of dx, the gradient of conv2d's x, for strides SH = SW = 1.
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_input_gradient(const REAL* dy, const REAL* w, REAL* dx, int N, int H, int W, int C, int F, int OH, int OW, int KH, int KW, int SH,
                       int SW, int PH, int PW, int DH, int DW, int groups, int splits)
 {
     __shared__ __align__(16) Words shared[4];
     Part part(C, KH * KW * F, splits);
-    Windows windows(dy, N, OH, OW, F, groups, H, W, KH, KW, 1, 1, -PH, -PW, -DH, -DW, SH, SW, part);
+    Windows windows(dy, N, OH, OW, F, groups, H, W, KH, KW, 1, 1, -PH, -PW, -DH, -DW, part);
     FiltersByChannel filters(w, C, F, KH * KW, part);
     Sums sums;
     multiply(windows, filters, part.steps, shared, sums);

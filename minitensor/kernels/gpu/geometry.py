@@ -14,3 +14,6 @@ class Geometry(NamedTuple):
     def output_size(self, image_size: Pair, kernel_size: Pair) -> Pair:
         OH, OW = (output_size(*side) for side in zip(image_size, kernel_size, self.stride, self.padding, self.dilation))
         return OH, OW
+
+
+PIXEL = Geometry((1, 1), (0, 0), (1, 1), 1)         # windows of one pixel

@@ -2,7 +2,7 @@
 
     y (pixels, F) = columns (pixels, KH·KW·C) · wᵀ (KH·KW·C, F)        dcolumns = dy · w        dw = dyᵀ · columns
 """
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ...backend import Array, xp_of
 from .activation import add_bias
@@ -56,15 +56,16 @@ def convolve(x: Array, w: Array, b: Array | None, geometry: Geometry, relu: bool
     return y
 
 
-def input_gradient(dy: Array, w: Array, image_size: Pair, geometry: Geometry) -> Array:
-    """dx (N, H, W, C) of dy (N, OH, OW, F), w (F, KH, KW, C/G)."""
+def input_gradient(dy: Array, w: Array, image_size: Pair, geometry: Geometry,
+                   multiply: Callable[[Array, Array], Array] | None = None) -> Array:
+    """dx (N, H, W, C) of dy (N, OH, OW, F), w (F, KH, KW, C/G). multiply: who multiplies two matrices, if not cuBLAS."""
     xp, groups, C_per_group = xp_of(dy), geometry.groups, w.shape[3]
     dx = xp.empty((len(dy), *image_size, groups * C_per_group), dy.dtype)
     for images in _parts(len(dy), _column_bytes(w, dy.shape[1:3], groups)):
         part = dy[images]
         dcolumns = xp.empty((groups, *part.shape[:3], *w.shape[1:]), dy.dtype)
         for target, gradient, filters in zip(dcolumns, _by_group(part, groups), _filters_by_group(w, groups)):
-            target[...] = xp.matmul(gradient, filters).reshape(target.shape)
+            target[...] = (multiply or xp.matmul)(gradient, filters).reshape(target.shape)
         dx[images] = image_of(dcolumns, image_size, *geometry[:3])
     return dx
 

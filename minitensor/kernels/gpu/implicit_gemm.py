@@ -8,7 +8,8 @@ import math
 from ...backend import Array, xp_of
 from ..launcher import launch
 from ..precision import precision_of
-from .geometry import Geometry
+from . import im2col_conv
+from .geometry import PIXEL, Geometry
 from .layout import Pair, contiguous
 from .reduction import sum_parts
 
@@ -31,7 +32,12 @@ def convolve(x: Array, w: Array, b: Array | None, geometry: Geometry, relu: bool
 
 
 def input_gradient(dy: Array, w: Array, image_size: Pair, geometry: Geometry) -> Array:
-    """dx (N, H, W, C) of dy (N, OH, OW, F), w (F, KH, KW, C/G)."""
+    """dx (N, H, W, C) of dy (N, OH, OW, F), w (F, KH, KW, C/G).
+
+    With a stride most taps of the windows over a pixel would meet no dy: then the columns' gradient is multiplied and gathered instead.
+    """
+    if geometry.stride != (1, 1):
+        return im2col_conv.input_gradient(dy, w, image_size, geometry, _multiply_rows)
     groups, C_per_group = geometry.groups, w.shape[3]
     dy, w = _filled_up(dy, groups), _filters_filled_up(_filled_up(w, 1), groups)
     dx = xp_of(dy).empty((len(dy), *image_size, groups * w.shape[3]), dy.dtype)
@@ -39,6 +45,11 @@ def input_gradient(dy: Array, w: Array, image_size: Pair, geometry: Geometry) ->
     _multiply("conv2d_input_gradient", (dy, w), dx, (len(dy) * image_size[0] * image_size[1], w.shape[3], taps * F),
               _sizes(dx, dy.shape[1:3], F, w.shape[1:3], geometry), groups)
     return _cut_back(dx, groups, C_per_group)
+
+
+def _multiply_rows(rows: Array, w: Array) -> Array:
+    """(pixels, K) = rows (pixels, F) · w (F, K)."""
+    return input_gradient(rows[None, None], w[:, None, None], (1, len(rows)), PIXEL)[0, 0]
 
 
 def weight_gradient(dy: Array, x: Array, kernel_size: Pair, geometry: Geometry) -> Array:
