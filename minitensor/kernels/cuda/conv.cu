@@ -167,7 +167,7 @@ struct WindowsByTap : AlongRows {
 };
 
 // A block computes a tile of y = w * x + b, then max(·, 0) if relu; b may be null. With splits > 1 y is (splits, ...), parts to be added up.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
 conv2d(const REAL* x, const REAL* w, REAL* y, const REAL* b, bool relu, int N, int H, int W, int C, int F, int OH, int OW, int KH, int KW,
        int SH, int SW, int PH, int PW, int DH, int DW, int groups, int splits)
 {
@@ -188,7 +188,7 @@ conv2d(const REAL* x, const REAL* w, REAL* y, const REAL* b, bool relu, int N, i
 }
 
 // A block computes a tile of dx, the gradient of conv2d's x, for strides SH = SW = 1.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
 conv2d_input_gradient(const REAL* dy, const REAL* w, REAL* dx, int N, int H, int W, int C, int F, int OH, int OW, int KH, int KW, int SH,
                       int SW, int PH, int PW, int DH, int DW, int groups, int splits)
 {
@@ -206,7 +206,7 @@ conv2d_input_gradient(const REAL* dy, const REAL* w, REAL* dx, int N, int H, int
 }
 
 // A block computes a tile of dw, the gradient of conv2d's w, or with splits > 1 the part of it that some of the pixels give.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
 conv2d_weight_gradient(const REAL* dy, const REAL* x, REAL* dw, int N, int H, int W, int C, int F, int OH, int OW, int KH, int KW, int SH,
                        int SW, int PH, int PW, int DH, int DW, int groups, int splits)
 {

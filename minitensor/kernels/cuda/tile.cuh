@@ -17,6 +17,13 @@ constexpr int PER_WORD = PRECISION == BF16 ? 2 : 1;                 // numbers
 constexpr int DEPTH = WORDS * PER_WORD;
 constexpr int SHARE = SIDE * DEPTH / THREADS;                       // numbers of a, and as many of b, that each thread loads
 
+// Blocks at work on one processor at a time: two, where their registers suffice for that.
+#if PRECISION == FULL || (PRECISION == TF32 && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900)
+constexpr int RESIDENT = 2;
+#else
+constexpr int RESIDENT = 1;
+#endif
+
 #if PRECISION == FULL
 typedef REAL Word;
 #else
