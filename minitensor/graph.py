@@ -28,7 +28,8 @@ class Graph:
         cupy().cuda.get_current_stream().synchronize()
         with cupy().cuda.using_allocator(self._pool.malloc), stream:
             if warm_up:
-                function(*inputs)
+                with capture_mode():                # so that the same kernels run as in the recording
+                    function(*inputs)
             self._graph, self.outputs = _record(stream, function, inputs)
         stream.synchronize()
 

@@ -16,4 +16,3 @@ from .pictures import pictures as pictures
 from .pooling import max_pool2d as max_pool2d, max_pool2d_backward as max_pool2d_backward
 from .pooling import avg_pool2d as avg_pool2d, avg_pool2d_backward as avg_pool2d_backward
 from .pooling import adaptive_avg_pool2d as adaptive_avg_pool2d, adaptive_avg_pool2d_backward as adaptive_avg_pool2d_backward
-from .products import without_cublas as without_cublas

@@ -6,31 +6,17 @@ The ladder of a convolution on the GPU, each step the reason for the next:
     implicit GEMM           `implicit_gemm.py`: the columns are gathered on the way into the product, and bias and relu ride along
     tensor cores            the same kernel compiled for tf32 or bf16 (`use_precision`), with sums in float32
 """
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-
-from ...backend import Array
+from ...backend import Array, capturing
 from ..precision import precision_of
 
 COLUMNS_PAY = 128       # filters of a group
 
-_own: ContextVar[bool] = ContextVar("own products", default=False)
-
-
-@contextmanager
-def without_cublas() -> Iterator[None]:
-    """Every product inside the with-block is one of our kernels': cuBLAS, called through CuPy, cannot be recorded in a CUDA graph."""
-    token = _own.set(True)
-    try:
-        yield
-    finally:
-        _own.reset(token)
-
 
 def cublas_multiplies(x: Array) -> bool:
-    """cuBLAS is for full precision: rounding float32 arrays for the tensor cores would cost it a pass over memory."""
-    return precision_of(x) == "fp32" and not _own.get()
+    """In full precision alone, because rounding float32 arrays would cost it a pass over memory, and not while a CUDA graph is recorded,
+    which cuBLAS, called through CuPy, cannot be.
+    """
+    return precision_of(x) == "fp32" and not capturing()
 
 
 def columns_pay(x: Array, filters_per_group: int) -> bool:
