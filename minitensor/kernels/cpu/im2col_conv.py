@@ -57,7 +57,8 @@ def convolve(x: np.ndarray, relu_of: np.ndarray | None, w: np.ndarray, b: np.nda
     channels = [_group(x.shape[3], groups, g) for g in range(groups)]
     by_group = [(x[..., c], None if relu_of is None else relu_of[..., c]) for c in channels]
 
-    blocks = strips(*y.shape[:3], y.shape[2] * matrices[0, 0].nbytes, BLOCK_BYTES)
+    N, OH, OW, _ = y.shape
+    blocks = strips(N, OH, OW, OW * matrices[0, 0].nbytes, BLOCK_BYTES)
 
     def multiply(block: Strip) -> None:
         rows = y[block.images, block.start: block.stop].reshape(-1, F)                  # a view: whole rows, or whole images
@@ -117,9 +118,9 @@ def weight_gradient(dy: np.ndarray, relu_of: np.ndarray | None, x: np.ndarray, s
                     dw: np.ndarray) -> None:
     """Fills dw (F, C/G, KH, KW), channels-last in memory: the sum over all blocks of dyᵀ (F, pixels) · columns (pixels, KH·KW·C/G)."""
     dy, relu_of, x = channels_last(dy), channels_last(relu_of), channels_last(x)
-    F, kernel = dy.shape[3], dw.shape[2:]
+    (N, OH, OW, F), kernel = dy.shape, dw.shape[2:]
     matrices = channels_last(dw).reshape(groups, F // groups, -1)                      # a view
-    blocks = strips(*dy.shape[:3], dy.shape[2] * matrices[0, 0].nbytes, BLOCK_BYTES)
+    blocks = strips(N, OH, OW, OW * matrices[0, 0].nbytes, BLOCK_BYTES)
     pieces = split(len(blocks), max(1, -(-len(blocks) // GRADIENT_PIECES)))
     sums = scratch("sums", (len(pieces), *matrices.shape), x.dtype)
 
