@@ -8,10 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from data import UnreadableImage
 from minitensor.kernels.cpu import get_num_threads, set_num_threads
 
-from . import cpu, gpu, network, pictures, report, torch_side, visit
+from . import cpu, gpu, network, report, torch_side, visit
 from .cases import CASES, QUICK_CASES
 
 SEED_NETWORK_PARAMETERS = 62_378_344
@@ -58,6 +57,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
+    from data import UnreadableImage
+
+    from . import pictures                              # which need Pillow
     results: dict[str, Any] = {"machine": report.machine(1), "batch": options.batch, "data": []}
     print(", ".join(f"{name} {value}" for name, value in results["machine"].items()), flush=True)
     size, rounds = (pictures.QUICK, (1, 2)) if options.quick else (pictures.FULL, (3, 20))

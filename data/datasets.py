@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 
 from data.crops import crops_of
-from data.images import load_image
+from data.images import load_image, load_rgb
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 
@@ -27,6 +27,10 @@ class PictureFiles:
     def __getitem__(self, index):
         """-> (picture uint8 (H, W, 3), label)"""
         return load_image(self.paths[index]), int(self.labels[index])
+
+    def image(self, index):
+        """The picture as Pillow's, for who goes on with it there."""
+        return load_rgb(self.paths[index])
 
     def name(self, index):
         return self.paths[index]

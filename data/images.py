@@ -18,7 +18,12 @@ class UnreadableImage(Exception):
 
 
 def load_image(path):
-    """Decode the picture at `path` -> uint8 (H, W, 3), RGB, upright as its EXIF orientation says.
+    """Decode the picture at `path` -> uint8 (H, W, 3). Raises UnreadableImage; see load_rgb."""
+    return np.array(load_rgb(path))
+
+
+def load_rgb(path):
+    """Decode the picture at `path` -> a Pillow picture of mode RGB, upright as its EXIF orientation says.
 
     Transparency is laid on white, 16 bits are scaled to 8, and of an animation the first frame is taken. Raises UnreadableImage.
     """
@@ -27,14 +32,15 @@ def load_image(path):
             warnings.simplefilter("ignore")                                     # odd metadata is no reason to complain ...
             warnings.simplefilter("error", Image.DecompressionBombWarning)      # ... but a bomb is refused
             with Image.open(path) as image:
-                return np.array(to_rgb(image))
+                return to_rgb(image)
     except Exception as error:      # Pillow's decoders raise nearly anything on a broken file: OSError, SyntaxError, struct.error ...
         raise UnreadableImage(str(path), _reason(error)) from error
 
 
 def to_rgb(image):
     """A Pillow picture of any mode -> upright, in mode RGB."""
-    image = ImageOps.exif_transpose(image)
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I;16") or image.mode == "I":
         return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if image.mode == "F":
@@ -42,7 +48,7 @@ def to_rgb(image):
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")       # which would copy it
 
 
 def _eight_bits(array):

@@ -1,6 +1,6 @@
 """Packing: pictures of any size become shards of equal square ones (see packed.py), in many processes.
 
-A packing that is killed, even by a power cut, goes on when it is started again, and ends with the bytes of one that was not. Shard k is
+A packing that is killed goes on when it is started again, and ends with the bytes of one that was not. Shard k is
 made from pictures k * shard_pictures ... of the dataset and nothing else; beside a finished shard lie its notes (NOTES). Every file
 appears under its name only when it is whole, the manifest last; then the notes go.
 """
@@ -12,12 +12,13 @@ import os
 
 import numpy as np
 import PIL
+from PIL import Image
 
 from data.checks import whole
 from data.crew import Processes
 from data.images import UnreadableImage
 from data.packed import FORMAT, MANIFEST, PLAN, VERSION, read_manifest, sha256
-from data.transforms import CenterCrop, Compose, Resize
+from data.transforms import CenterCrop, Resize
 
 SHARD_BYTES = 1 << 30       # of a shard, about, unless its number of pictures is given
 CHUNK_BYTES = 4 << 20       # what a worker makes at a time, about
@@ -36,7 +37,9 @@ def pack(dataset, folder, side=256, *, workers=0, shard_pictures=None, root="", 
     with _alone_in(folder):
         names = [_without(root, dataset.name(index)) for index in range(len(dataset))]
         plan = _plan(dataset, names, side, shard_pictures)
-        if not _finished(folder, plan):
+        if _finished(folder, plan):
+            report(len(dataset))
+        else:
             _write_json(folder, PLAN, plan)
             _pack_shards(_PictureMaker(dataset, side, shard_pictures), workers, folder, root, report)
             _finish(folder, plan, dataset, names)
@@ -91,7 +94,7 @@ class _PictureMaker:
     def __init__(self, dataset, side, shard_pictures):
         self.dataset, self.side, self.shard_pictures = dataset, side, shard_pictures
         self.chunk = min(256, max(1, CHUNK_BYTES // (3 * side * side)))
-        self.transform = Compose([Resize(side), CenterCrop(side)])
+        self.resize, self.crop = Resize(side), CenterCrop(side)
 
     def shard(self, shard):
         """The places in the dataset that it is made from."""
@@ -104,11 +107,15 @@ class _PictureMaker:
         for place in places:
             announce(place)
             try:
-                pictures[len(kept)] = self.transform(self.dataset[place][0], None)
+                pictures[len(kept)] = self.crop(np.asarray(self.resize.scale(self._image(place))), None)
                 kept.append(place)
             except UnreadableImage as error:
                 unreadable.append((place, error.reason))
         return pictures[:len(kept)], kept, unreadable
+
+    def _image(self, place):
+        """As a Pillow picture, without a detour through an array where there need be none."""
+        return self.dataset.image(place) if hasattr(self.dataset, "image") else Image.fromarray(self.dataset[place][0])
 
 
 def _pack_shards(maker, workers, folder, root, report):
@@ -220,9 +227,6 @@ def _whole(path):
         if isinstance(error, OSError) and not error.filename:      # a full disk does not say which file it refuses
             raise OSError(error.errno, error.strerror, path) from error
         raise
-    handle = os.open(folder, os.O_RDONLY)
-    os.fsync(handle)                                                # the new name too survives a power cut
-    os.close(handle)
 
 
 def _write(folder, name, write):

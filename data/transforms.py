@@ -46,11 +46,15 @@ class Resize:
         self.shorter_side = whole("Resize: shorter_side", shorter_side, 1)
 
     def __call__(self, image, rng):
-        height, width = image.shape[:2]
-        shorter = min(height, width)
+        return image if min(image.shape[:2]) == self.shorter_side else np.asarray(self.scale(Image.fromarray(image)))
+
+    def scale(self, image):
+        """The same from one Pillow picture to another."""
+        shorter = min(image.size)
         if shorter == self.shorter_side:
             return image
-        return _scaled(image, width * self.shorter_side // shorter, height * self.shorter_side // shorter)
+        size = [side * self.shorter_side // shorter for side in image.size]
+        return image.resize(size, Image.Resampling.BILINEAR)
 
     def __repr__(self):
         return f"Resize({self.shorter_side})"
@@ -63,14 +67,12 @@ class Squash:
         self.side = whole("Squash: side", side, 1)
 
     def __call__(self, image, rng):
-        return image if image.shape[:2] == (self.side, self.side) else _scaled(image, self.side, self.side)
+        if image.shape[:2] == (self.side, self.side):
+            return image
+        return np.asarray(Image.fromarray(image).resize((self.side, self.side), Image.Resampling.BILINEAR))
 
     def __repr__(self):
         return f"Squash({self.side})"
-
-
-def _scaled(image, width, height):
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _check_fits(step, image):

@@ -23,6 +23,7 @@ class Steps(NamedTuple):
     normalize: Normalize
 
 
+BLOCK_BYTES = 1 << 19       # pictures are made so many bytes of them at a time, which stay in the cache from step to step
 KINDS = ((PCANoise,), (SubtractMean,), (CenterCrop, RandomCrop, TenCrop), (RandomHorizontalFlip,), (Normalize,))
 
 
@@ -67,18 +68,25 @@ class SquareBatchMaker(BatchMaker):
         indices = self.indices(epoch, number)
         announce(int(indices[0]))
         rng = self._rng(epoch, 1 + number)
-        noise, subtract, crop, _, normalize = self.steps
-        alpha = rng.normal(0, noise.sigma, (len(indices), 1, 3)) if noise else None
+        noise, crop = self.steps.noise, self.steps.crop
+        shift = noise.shift(rng.normal(0, noise.sigma, (len(indices), 1, 3))) if noise else None
         top, left, mirrored = self._places(len(indices), rng)                                       # (n, k) each, k crops a picture
-        pixels = self.dataset.crops(indices[:, None], top, left, crop.size)                         # (n, k, size, size, 3)
-        if noise:
-            pixels = add_colour(pixels, noise.shift(alpha))
-        pixels[mirrored] = mirror(pixels[mirrored])
-        images = allocate(pixels.shape, np.float32)
-        if subtract:
-            pixels = np.subtract(pixels, self._means(top, left, mirrored), out=images)
-        normalize.normalize(pixels, images)
+        images = allocate((*top.shape, crop.size, crop.size, 3), np.float32)
+        together = max(1, BLOCK_BYTES // (3 * crop.size**2 * top.shape[1]))
+        for start in range(0, len(indices), together):
+            part = slice(start, start + together)
+            self._fill(images[part], indices[part], top[part], left[part], mirrored[part], shift if shift is None else shift[part])
         return images if type(crop) is TenCrop else images[:, 0], self.dataset.labels[indices].astype(np.int64), []
+
+    def _fill(self, images, indices, top, left, mirrored, shift):
+        """Make the crops of some pictures -> images float32 (n, k, size, size, 3); shift (n, 1, 3) is added to their colours."""
+        pixels = self.dataset.crops(indices[:, None], top, left, self.steps.crop.size)              # (n, k, size, size, 3)
+        if shift is not None:
+            pixels = add_colour(pixels, shift)
+        pixels[mirrored] = mirror(pixels[mirrored])
+        if self.steps.subtract:
+            pixels = np.subtract(pixels, self._means(top, left, mirrored), out=images)
+        self.steps.normalize.normalize(pixels, images)
 
     def _places(self, count, rng):
         """Top row, left column and direction of every crop -> (n, k) each"""
