@@ -1,4 +1,6 @@
 """What the CUDA kernels alone have: precisions, a choice of algorithms, sums in parts. On the emulator, not on a GPU."""
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -72,7 +74,7 @@ def test_a_convolution_is_rounded_as_its_precision_says(precision, x_shape, w_sh
 
 
 @pytest.mark.parametrize("precision", ROUNDING)
-@pytest.mark.parametrize("N, C, F", [(3, 5, 7), (130, 36, 10), (1, 200, 8)])
+@pytest.mark.parametrize("N, C, F", [(9, 5, 7), (130, 36, 10), (10, 200, 8)])
 def test_a_linear_layer_is_rounded_as_its_precision_says(precision, N, C, F):
     x, w, b = operands((N, C), (F, C))
     dy = np.random.default_rng(1).standard_normal((N, F)).astype(np.float32)
@@ -85,17 +87,26 @@ def test_a_linear_layer_is_rounded_as_its_precision_says(precision, N, C, F):
         assert ROUNDING[precision] / 100 < error < 2.1 * ROUNDING[precision]
 
 
+@pytest.mark.parametrize("N, C", [(1, 300), (8, 7)])
+def test_a_linear_layer_of_few_rows_is_not_rounded(N, C):
+    x, w, b = operands((N, C), (33, C))
+    with use_precision("bf16"):
+        y = CUDA.linear(x, w, b)
+    X, W, B = exact(x, w, b)
+    assert_close(y, X @ W.T + B, 1e-6)
+
+
 @pytest.mark.parametrize("precision", ROUNDING)
 @pytest.mark.parametrize("value", [0.0, np.inf, -np.inf, np.nan, 3.0e38, 1 + 2.0**-11, 1 + 3 * 2.0**-11, 1 + 2.0**-8, 1 + 3 * 2.0**-8])
 def test_rounding_of_single_numbers(precision, value):
     """To the nearest number of 11 or 8 significant bits; halves away from 0 (tf32) or to even (bf16), as the hardware does."""
-    x, one = np.array([[value]], np.float32), np.ones((1, 1), np.float32)
+    x, one = np.full((9, 1), value, np.float32), np.ones((1, 1), np.float32)
     bits = 13 if precision == "tf32" else 16
     word = int(x.view(np.uint32)[0, 0])
     if np.isfinite(value):
         half = 2**(bits - 1)
         word = (word + (half if precision == "tf32" else half - 1 + (word >> bits & 1))) >> bits << bits
-    expected = np.array([[word]], np.uint32).view(np.float32)
+    expected = np.full((9, 1), word, np.uint32).view(np.float32)
     with use_precision(precision):
         np.testing.assert_array_equal(CUDA.linear(x, one, None), expected)
 
@@ -139,6 +150,17 @@ def test_both_algorithms_convolve(monkeypatch, algorithm, dtype, x_shape, w_shap
         assert_close(actual, expected, TOLERANCE[actual.dtype.name])
 
 
+@pytest.mark.parametrize("capture", [False, True])
+def test_a_bias_with_gaps(capture):
+    x, w, b = operands((2, 4), (3, 4), np.float64)
+    spaced = laid_out(np.stack([b, b]), "every other")[0]
+    assert not spaced.flags.c_contiguous
+    with capture_mode() if capture else nullcontext():
+        assert_close(CUDA.linear(x, w, spaced), x @ w.T + b)
+        y = CUDA.conv2d(x.reshape(2, 4, 1, 1), w.reshape(3, 4, 1, 1), spaced, (1, 1), (0, 0), (1, 1), 1, False)
+        assert_close(y.reshape(2, 3), x @ w.T + b)
+
+
 def test_the_rule_that_chooses():
     x = np.ones(1, np.float32)
     assert products.columns_pay(x, 256) and not products.columns_pay(x, 96)
@@ -149,7 +171,7 @@ def test_the_rule_that_chooses():
         assert not products.columns_pay(x, 256) and not products.cublas_multiplies(x)
 
 
-@pytest.mark.parametrize("N, C, F", [(3, 5, 7), (130, 36, 10), (1, 300, 8), (0, 4, 4)])
+@pytest.mark.parametrize("N, C, F", [(3, 5, 7), (8, 130, 33), (130, 36, 10), (1, 300, 8), (0, 4, 4)])
 def test_nothing_but_our_kernels_multiplies_while_a_graph_is_recorded(monkeypatch, N, C, F):
     x, w, b = operands((N, C), (F, C))
     dy = np.ones((N, F), np.float32)

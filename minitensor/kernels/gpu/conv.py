@@ -5,7 +5,7 @@ from ...backend import Array
 from . import im2col_conv, implicit_gemm
 from .activation import relu_backward
 from .geometry import Geometry
-from .layout import Pair, channels_first, channels_last
+from .layout import Pair, channels_first, channels_last, contiguous
 from .products import columns_pay
 from .reduction import column_sums, relu_backward_column_sums
 
@@ -16,6 +16,7 @@ def _algorithm(x: Array, w: Array, groups: int) -> ModuleType:
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int, relu: bool) -> Array:
     algorithm, geometry = _algorithm(x, w, groups), Geometry(stride, padding, dilation, groups)
+    b = None if b is None else contiguous(b)
     return channels_first(algorithm.convolve(channels_last(x), channels_last(w), b, geometry, relu))
 
 

@@ -10,11 +10,10 @@ from ..launcher import launch
 from ..precision import precision_of
 from . import im2col_conv
 from .geometry import PIXEL, Geometry
-from .layout import Pair, contiguous
+from .layout import CHANNELS, Pair, contiguous, filled_up
 from .reduction import sum_parts
 
 FILE, THREADS = "conv.cu", 256
-CHANNELS = 4                        # of a group come in multiples of this
 BLOCKS = 264                        # that fill a GPU, two for each of the 132 processors of an H200
 FEWEST_STEPS = 8                    # of a part of the sum: a shorter one costs more than it brings
 OPTION = {"fp32": "FULL", "tf32": "TF32", "bf16": "BF16"}
@@ -24,7 +23,7 @@ def convolve(x: Array, w: Array, b: Array | None, geometry: Geometry, relu: bool
     """y (N, OH, OW, F) of x (N, H, W, C), w (F, KH, KW, C/G)."""
     out = geometry.output_size(x.shape[1:3], w.shape[1:3])
     y = xp_of(x).empty((len(x), *out, len(w)), x.dtype)
-    x, w = _filled_up(x, geometry.groups), _filled_up(w, 1)
+    x, w = filled_up(x, geometry.groups), filled_up(w, 1)
     F, window = len(w) // geometry.groups, w[0].size
     _multiply("conv2d", (x, w), y, (len(x) * out[0] * out[1], F, window), _sizes(x, out, F, w.shape[1:3], geometry), geometry.groups,
               (b, relu))
@@ -39,7 +38,7 @@ def input_gradient(dy: Array, w: Array, image_size: Pair, geometry: Geometry) ->
     if geometry.stride != (1, 1):
         return im2col_conv.input_gradient(dy, w, image_size, geometry, _multiply_rows)
     groups, C_per_group = geometry.groups, w.shape[3]
-    dy, w = _filled_up(dy, groups), _filters_filled_up(_filled_up(w, 1), groups)
+    dy, w = filled_up(dy, groups), _filters_filled_up(filled_up(w, 1), groups)
     dx = xp_of(dy).empty((len(dy), *image_size, groups * w.shape[3]), dy.dtype)
     F, taps = len(w) // groups, w.shape[1] * w.shape[2]
     _multiply("conv2d_input_gradient", (dy, w), dx, (len(dy) * image_size[0] * image_size[1], w.shape[3], taps * F),
@@ -55,7 +54,7 @@ def _multiply_rows(rows: Array, w: Array) -> Array:
 def weight_gradient(dy: Array, x: Array, kernel_size: Pair, geometry: Geometry) -> Array:
     """dw (F, KH, KW, C/G) of dy (N, OH, OW, F), x (N, H, W, C)."""
     groups, F, C = geometry.groups, dy.shape[3] // geometry.groups, x.shape[3] // geometry.groups
-    dy, x = _filled_up(dy, groups), _filled_up(x, groups)
+    dy, x = filled_up(dy, groups), filled_up(x, groups)
     wide_F, wide_C = dy.shape[3] // groups, x.shape[3] // groups
     dw = xp_of(dy).empty((groups * wide_F, *kernel_size, wide_C), dy.dtype)
     _multiply("conv2d_weight_gradient", (dy, x), dw, (wide_F, dw[0].size, math.prod(dy.shape[:3])),
@@ -96,17 +95,6 @@ def _splits(tiles: int, steps: int) -> int:
     return math.ceil(steps / share) if share else 1
 
 
-def _filled_up(a: Array, groups: int) -> Array:
-    """a (..., G·C) with the channels of each group filled up to fours with zeros; in C order at an address of whole packs."""
-    C = a.shape[-1] // groups
-    if C % CHANNELS == 0:
-        a = contiguous(a)
-        return a if _address(a) % 16 == 0 else a.copy()
-    wide = xp_of(a).zeros((*a.shape[:-1], groups, C + -C % CHANNELS), a.dtype)
-    wide[..., :C] = a.reshape(*a.shape[:-1], groups, C)
-    return wide.reshape(*a.shape[:-1], groups * wide.shape[-1])
-
-
 def _filters_filled_up(w: Array, groups: int) -> Array:
     """w (G·F, ...) with the filters of each group filled up to fours with zeros."""
     F = len(w) // groups
@@ -118,12 +106,7 @@ def _filters_filled_up(w: Array, groups: int) -> Array:
 
 
 def _cut_back(wide: Array, groups: int, C: int) -> Array:
-    """The inverse of `_filled_up`."""
+    """The inverse of `filled_up`."""
     if wide.shape[-1] == groups * C:
         return wide
     return contiguous(wide.reshape(*wide.shape[:-1], groups, wide.shape[-1] // groups)[..., :C]).reshape(*wide.shape[:-1], groups * C)
-
-
-def _address(a: Array) -> int:
-    """Where in the memory of its device a begins."""
-    return (getattr(a, "__cuda_array_interface__", None) or a.__array_interface__)["data"][0]

@@ -6,6 +6,7 @@ from ...backend import Array, xp_of
 Pair = tuple[int, int]
 
 PACK_BYTES = 16         # what a thread reads at once
+CHANNELS = 4            # of a group come in multiples of this where products read packs
 
 
 def contiguous(a: Array) -> Array:
@@ -51,3 +52,19 @@ def from_rows(rows: Array, axis: int, like: Array) -> Array:
     """The inverse of `rows_along`: a view of like's shape."""
     xp = xp_of(rows)
     return xp.moveaxis(rows.reshape(xp.moveaxis(like, axis, -1).shape), -1, axis)
+
+
+def filled_up(a: Array, groups: int) -> Array:
+    """a (..., G·C) with the channels of each group filled up to fours with zeros; in C order at an address of whole packs."""
+    C = a.shape[-1] // groups
+    if C % CHANNELS == 0:
+        a = contiguous(a)
+        return a if _address(a) % PACK_BYTES == 0 else a.copy()
+    wide = xp_of(a).zeros((*a.shape[:-1], groups, C + -C % CHANNELS), a.dtype)
+    wide[..., :C] = a.reshape(*a.shape[:-1], groups, C)
+    return wide.reshape(*a.shape[:-1], groups * wide.shape[-1])
+
+
+def _address(a: Array) -> int:
+    """Where in the memory of its device a begins."""
+    return (getattr(a, "__cuda_array_interface__", None) or a.__array_interface__)["data"][0]
