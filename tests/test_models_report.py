@@ -87,7 +87,7 @@ def test_ten_crops_are_the_mean_of_ten_softmaxes(tmp_path):
     ours = np.exp(log_probabilities(network, images))
     for i in range(6):
         whole = Image.open(pictures.paths[i])
-        whole = whole.resize((round(whole.width * 80 / whole.height), 80), Image.Resampling.BILINEAR)
+        whole = whole.resize((int(whole.width * 80 / whole.height), 80), Image.Resampling.BILINEAR)
         left = (whole.width - 80) // 2
         square, total = whole.crop((left, 0, left + 80, 80)), 0
         for flipped in (False, True):
