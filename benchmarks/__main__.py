@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks cpu | gpu | gpu-report | data`."""
+"""The command line: `python -m benchmarks cpu | engines | gpu | gpu-report | data`."""
 from __future__ import annotations
 
 import argparse
@@ -10,12 +10,14 @@ from typing import Any
 
 from minitensor.kernels.cpu import get_num_threads, set_num_threads
 
-from . import cpu, gpu, network, report, torch_side, visit
+from . import cpu, gpu, network, other_engines, report, torch_side, visit
 from .cases import CASES, QUICK_CASES
 
 SEED_NETWORK_PARAMETERS = 62_378_344
 EXAMPLES = """examples:
   python -m benchmarks cpu --json cpu.json --png cpu.png
+  python -m benchmarks cpu --only network --network alexnet-paper
+  python -m benchmarks engines                           a training step beside DeZero's and MyGrad's
   python -m benchmarks gpu --json gpu.json --png gpu.png
   python -m benchmarks data --data photos/
   python -m benchmarks gpu-report --out gpu-report       all that a GPU can prove, tests included; see gpu-report --help"""
@@ -38,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     if torch is None:
         print(torch_side.MISSING, flush=True)
     try:
+        if options.what == "engines":
+            return _engines(options, torch, results)
         if options.only != "network":
             _kernels(options, torch, results)
         if options.only != "kernels":
@@ -93,7 +97,7 @@ def _kernels(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -
 
 
 def _networks(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -> None:
-    shape = network.Network(10, 67, 1 / 32) if options.quick else network.Network()
+    shape = _shape(options)
     seconds, rounds = (0.01, (1, 3)) if options.quick else (4 * options.seconds, (5, 50))
     print(f"\n{report.network_header()}", flush=True)
     for mode in ("train", "infer"):
@@ -106,13 +110,33 @@ def _networks(options: argparse.Namespace, torch: Any, results: dict[str, Any]) 
             print(report.network_line(results["network"][-1]), flush=True)
 
 
+def _shape(options: argparse.Namespace) -> network.Network:
+    return network.Network(10, 67, 1 / 32, options.network) if options.quick else network.Network(name=options.network)
+
+
+def _engines(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -> int:
+    """A training step at batch 16, where the slowest engine takes seconds."""
+    others = other_engines.installed()
+    if not others:
+        print(f"python -m benchmarks: {other_engines.MISSING}", file=sys.stderr)
+        return 1
+    batch, rounds = (2, (1, 3)) if options.quick else (16, (5, 20))
+    engines = ["cpu", *others, *(torch_side.LAYOUTS if torch else ())]
+    jobs = [network.Job(engine, "train", batch, options.threads, _shape(options)) for engine in engines]
+    row = network.measure(jobs, options.seconds, rounds)
+    results["network"].append(row)
+    print(report.engines_table(row))
+    return 0
+
+
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", formatter_class=argparse.RawDescriptionHelpFormatter,
                                      description="Time the kernels and the network, checked against the textbook kernels first; or packing "
                                      "and reading pictures.", epilog=EXAMPLES)
-    parser.add_argument("what", choices=["cpu", "gpu", "data"], help="what to time")
+    parser.add_argument("what", choices=["cpu", "engines", "gpu", "data"], help="what to time")
     parser.add_argument("--data", metavar="FOLDER", help="data: a folder CLASS/PICTURE to pack (default: drawn pictures)")
     parser.add_argument("--quick", action="store_true", help="tiny layers and a tiny network, in seconds: does everything run?")
+    parser.add_argument("--network", choices=["alexnet", "alexnet-paper"], default="alexnet", help="cpu: which one (default %(default)s)")
     parser.add_argument("--only", choices=["kernels", "network"], help="half of it")
     parser.add_argument("--batch", type=_positive, metavar="N", help="images a batch, for the kernels (default 128)")
     parser.add_argument("--threads", type=_positive, metavar="N", default=get_num_threads(), help="default: this machine's, %(default)s")
@@ -121,8 +145,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--png", type=_in_a_folder, metavar="FILE", help="draw the ratios to PyTorch")
     options = parser.parse_args(argv)
     options.batch = options.batch or (4 if options.quick else 128)
-    for name, value in (("only", options.only), ("png", options.png)) if options.what == "data" else (("data", options.data),):
-        if value:
+    meant_for = {"data": {"data"}, "only": {"cpu", "gpu"}, "png": {"cpu", "gpu"}, "network": {"cpu"}}
+    for name, kinds in meant_for.items():
+        if getattr(options, name) != parser.get_default(name) and options.what not in kinds:
             parser.error(f"--{name} says nothing to `{options.what}`")
     if options.png and find_spec("matplotlib") is None:
         parser.error(report.HELP_PLOT)

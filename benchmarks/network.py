@@ -33,7 +33,7 @@ class Network(NamedTuple):
 
 
 class Job(NamedTuple):
-    engine: str             # "reference", "cpu", "torch", "torch channels-last"; on a GPU see gpu_network.py
+    engine: str             # "reference", "cpu", "torch", "torch channels-last", "dezero", "mygrad"; on a GPU see gpu_network.py
     mode: str               # "train", "infer"
     batch: int
     threads: int
@@ -58,7 +58,9 @@ def _answers(job: Job) -> dict[str, Callable[[], Any]]:
     if job.device == "cuda":
         from . import gpu_network
         return gpu_network.answers(job)
-    logits, step = (_torch if job.engine.startswith("torch") else _minitensor)(job)
+    from . import other_engines
+    make = other_engines.ENGINES.get(job.engine) or (_torch if job.engine.startswith("torch") else _minitensor)
+    logits, step = make(job)
     return {"logits": logits, "run": timed(step), "memory": peak_memory}
 
 

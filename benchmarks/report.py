@@ -75,6 +75,14 @@ def network_line(row: dict[str, Any]) -> str:
     return f"{row['mode']:7}{row['batch']:5}{columns}{_ratio(row['times']):>11}"
 
 
+def engines_table(row: dict[str, Any]) -> str:
+    """A line for each engine, with its time over minitensor's."""
+    ours = row["times"]["cpu"]["median"]
+    lines = [f"{'minitensor' if name == 'cpu' else name:22}{milliseconds(times):>24}{megabytes(row['peak_bytes'][name]):>9}"
+             f"{times['median'] / ours:8.2f} times minitensor's" for name, times in row["times"].items()]
+    return "\n".join([f"A step of training, batch {row['batch']}: milliseconds, median (fastest - slowest), peak memory in MB", *lines])
+
+
 def milliseconds(times: dict[str, float] | None) -> str:
     if times is None:
         return "-"

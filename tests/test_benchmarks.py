@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import cpu, timing
+from benchmarks import cpu, network, other_engines, timing
 from benchmarks.cases import CASES, QUICK_CASES
 from minitensor import Generator
 from minitensor.kernels import KERNELS, kernel_set
@@ -117,3 +118,15 @@ def test_both_sides_time_the_same_network(torch, name):
     theirs = network(torch.nn, Network(10, 67, 1 / 8, name).table, 67)
     assert [p.shape for p in ours.parameters()] == [tuple(p.shape) for p in theirs.parameters()]
     assert [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)] == [ours.config["dropout"]] * 2
+
+
+@pytest.mark.parametrize("engine", ["dezero", "mygrad"])
+def test_other_engines_compute_the_same_network(engine):
+    if engine not in other_engines.installed():
+        pytest.skip(f"{engine} is not installed")
+    job = network.Job(engine, "train", 2, 1, network.Network(10, 67, 1 / 32))
+    ours, _ = network._minitensor(job._replace(engine="cpu"))
+    logits, step = other_engines.ENGINES[engine](job)
+    np.testing.assert_allclose(logits(), ours(), rtol=1e-4, atol=1e-5)
+    step()
+    assert np.isfinite(logits()).all()
