@@ -54,7 +54,7 @@ def _dezero(job: Job) -> tuple[Callable[[], np.ndarray], Callable[[], None]]:
     ops = {"Conv": lambda x, w, b, s: F.conv2d(x, w, b, s.stride, s.padding), "relu": F.relu, "Full": lambda x, w, b, s: F.linear(x, w, b),
            "MaxPool": lambda x, s: F.pooling(x, s.kernel, s.stride), "Flatten": lambda x, s: F.reshape(x, (len(x), -1)),
            "Drop": lambda x, s: F.dropout(x, s.p)}
-    parameters = [dezero.Parameter(a) for a in _arrays(job)]
+    parameters: list[Any] = [dezero.Parameter(a) for a in _arrays(job)]
     x, labels = pictures(job)
     x = np.ascontiguousarray(x)
     optimiser = dezero.optimizers.MomentumSGD(LEARNING_RATE, MOMENTUM)
@@ -83,7 +83,7 @@ def _mygrad(job: Job) -> tuple[Callable[[], np.ndarray], Callable[[], None]]:
            "relu": activations.relu, "Full": lambda x, w, b, s: mygrad.matmul(x, w) + b,
            "MaxPool": lambda x, s: layers.max_pool(x, (s.kernel, s.kernel), s.stride), "Flatten": lambda x, s: x.reshape(len(x), -1),
            "Drop": lambda x, s: x * ((rng.random(x.shape, np.float32) >= s.p) / np.float32(1 - s.p))}
-    parameters = [mygrad.tensor(a) for a in _arrays(job)]
+    parameters: list[Any] = [mygrad.tensor(a) for a in _arrays(job)]
     velocities = [np.zeros_like(p.data) for p in parameters]
     x, labels = pictures(job)
     x = np.ascontiguousarray(x)
