@@ -51,9 +51,10 @@ def _dezero(job: Job) -> tuple[Callable[[], np.ndarray], Callable[[], None]]:
     import dezero
     from dezero import functions as F
 
-    ops = {"Conv": lambda x, w, b, s: F.conv2d(x, w, b, s.stride, s.padding), "relu": F.relu, "Full": lambda x, w, b, s: F.linear(x, w, b),
-           "MaxPool": lambda x, s: F.pooling(x, s.kernel, s.stride), "Flatten": lambda x, s: F.reshape(x, (len(x), -1)),
-           "Drop": lambda x, s: F.dropout(x, s.p)}
+    ops: dict[str, Any] = {
+        "Conv": lambda x, w, b, s: F.conv2d(x, w, b, s.stride, s.padding), "Full": lambda x, w, b, s: F.linear(x, w, b), "relu": F.relu,
+        "MaxPool": lambda x, s: F.pooling(x, s.kernel, s.stride), "Flatten": lambda x, s: F.reshape(x, (len(x), -1)),
+        "Drop": lambda x, s: F.dropout(x, s.p)}
     parameters: list[Any] = [dezero.Parameter(a) for a in _arrays(job)]
     x, labels = pictures(job)
     x = np.ascontiguousarray(x)
@@ -79,10 +80,11 @@ def _mygrad(job: Job) -> tuple[Callable[[], np.ndarray], Callable[[], None]]:
 
     mygrad.turn_memory_guarding_off()                   # as its manual advises for speed
     rng = np.random.default_rng(0)
-    ops = {"Conv": lambda x, w, b, s: layers.conv_nd(x, w, stride=s.stride, padding=s.padding) + b.reshape(1, -1, 1, 1),
-           "relu": activations.relu, "Full": lambda x, w, b, s: mygrad.matmul(x, w) + b,
-           "MaxPool": lambda x, s: layers.max_pool(x, (s.kernel, s.kernel), s.stride), "Flatten": lambda x, s: x.reshape(len(x), -1),
-           "Drop": lambda x, s: x * ((rng.random(x.shape, np.float32) >= s.p) / np.float32(1 - s.p))}
+    ops: dict[str, Any] = {
+        "Conv": lambda x, w, b, s: layers.conv_nd(x, w, stride=s.stride, padding=s.padding) + b.reshape(1, -1, 1, 1),
+        "Full": lambda x, w, b, s: mygrad.matmul(x, w) + b, "relu": activations.relu,
+        "MaxPool": lambda x, s: layers.max_pool(x, (s.kernel, s.kernel), s.stride), "Flatten": lambda x, s: x.reshape(len(x), -1),
+        "Drop": lambda x, s: x * ((rng.random(x.shape, np.float32) >= s.p) / np.float32(1 - s.p))}
     parameters: list[Any] = [mygrad.tensor(a) for a in _arrays(job)]
     velocities = [np.zeros_like(p.data) for p in parameters]
     x, labels = pictures(job)
