@@ -1,4 +1,4 @@
-"""Every CUDA kernel compiles for every architecture, without a spill."""
+"""Every CUDA kernel compiles for every architecture without a spill, and is launched by somebody."""
 import pytest
 
 import cubins
@@ -28,6 +28,12 @@ def test_a_file_compiles_and_nothing_spills(build, compiled):
 
 def test_every_file_states_its_variants():
     assert [file.name for file in launcher.FOLDER.glob("*.cu") if not launcher.variants(file.name)] == []
+
+
+def test_every_kernel_is_launched_by_somebody():
+    text = "".join(path.read_text() for path in (launcher.FOLDER.parent / "gpu").glob("*.py"))
+    kernels = {name for file in launcher.FOLDER.glob("*.cu") for name in launcher.kernels_in(launcher.source_of(file.name))}
+    assert kernels and {name for name in kernels if f'"{name}"' not in text} == set()
 
 
 @needs_nvrtc

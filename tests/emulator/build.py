@@ -15,7 +15,7 @@ HEADER, RUNTIME = HERE / "cuda_emulator.h", HERE / "runtime.cpp"
 # Traps: an index outside of an array of known size, shared memory included, and an address that its type does not allow.
 TRAPS = ("-fsanitize=bounds,alignment", "-fsanitize-undefined-trap-on-error")
 # Fortified longjmp refuses to change stacks; a library's template statics must stay its own; kernels reinterpret arrays as vectors.
-FLAGS = ("-std=gnu++20", "-O2", "-march=native", "-fPIC", "-shared", "-U_FORTIFY_SOURCE", "-fno-gnu-unique", "-fvisibility=hidden",
+FLAGS = ("-std=gnu++20", "-O3", "-march=native", "-fPIC", "-shared", "-U_FORTIFY_SOURCE", "-fno-gnu-unique", "-fvisibility=hidden",
          "-fno-strict-aliasing", "-fno-ipa-reference", "-w")
 
 
