@@ -18,7 +18,7 @@ constexpr int DEPTH = WORDS * PER_WORD;
 constexpr int SHARE = SIDE * DEPTH / THREADS;                       // numbers of a, and as many of b, that each thread loads
 
 // Blocks at work on one processor at a time: two, where their registers suffice for that.
-#if PRECISION == FULL || (PRECISION == TF32 && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900)
+#if defined(__CUDA_ARCH__) && ((PRECISION == FULL && __CUDA_ARCH__ >= 800) || (PRECISION == TF32 && __CUDA_ARCH__ >= 900))
 constexpr int RESIDENT = 2;
 #else
 constexpr int RESIDENT = 1;
