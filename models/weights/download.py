@@ -66,7 +66,9 @@ def _continue(url: str, partial: Path) -> None:
         if error.code == 416 and have:      # nothing is left to send
             return
         raise
-    with response, writing(partial), open(partial, "ab" if response.status == 206 else "wb") as file:
+    with writing(partial):
+        file = open(partial, "ab" if response.status == 206 else "wb")
+    with response, file:
         _copy(response, file, url.rpartition("/")[2])
 
 
@@ -76,7 +78,8 @@ def _copy(response: Any, file: Any, name: str) -> None:
     total = None if left is None else file.tell() + left
     with tqdm(total=total, initial=file.tell(), desc=name, unit="B", unit_scale=True, dynamic_ncols=True, disable=None) as bar:
         while piece := response.read(PIECE):
-            file.write(piece)
+            with writing(file.name):
+                file.write(piece)
             bar.update(len(piece))
     if total is not None and file.tell() < total:
         raise ConnectionError(f"the connection ended after {file.tell():,} of {total:,} bytes; the same command goes on from there")

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 MAX_OPCODES = 100_000           # so that a file of many small objects cannot fill the memory; AlexNet's parameters take some 400
@@ -40,13 +41,23 @@ def load(stream: BinaryIO, names: Mapping[str, Callable | None], persistent: Cal
     """
     machine = _Machine(names, persistent)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        for count, (opcode, argument, _) in enumerate(_opcodes(stream)):
             if count >= MAX_OPCODES:
                 raise ValueError("its pickle is longer than those of weights are")
             machine.do(opcode.name, argument)
         return machine.stack.pop()
     except (IndexError, KeyError, TypeError, AttributeError) as error:        # an empty stack, an unknown memo, an odd operand
         raise ValueError(f"its pickle is malformed ({type(error).__name__})") from error
+
+
+def _opcodes(stream: BinaryIO) -> Iterator[tuple]:
+    """pickletools' own complaints quote what they found, be it megabytes, and it warns of escapes in text that we do not take anyway."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield from pickletools.genops(stream)
+    except ValueError as error:
+        raise ValueError("its pickle is cut off or damaged") from error
 
 
 class _Machine:

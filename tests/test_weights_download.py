@@ -1,0 +1,89 @@
+"""Fetching published weights, from a server in this process."""
+import hashlib
+import http.server
+import threading
+
+import pytest
+
+from models.weights import download as module
+from models.weights.download import DownloadError, cache, download
+
+CONTENT = bytes(range(256)) * 4000
+DIGITS = hashlib.sha256(CONTENT).hexdigest()[:8]
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """CONTENT under any name, from where Range says; drops the connection after `limit` bytes, `ranges` off ignores Range."""
+
+    limit, ranges, asked = len(CONTENT), True, []
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        Server.asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and Server.ranges else 0
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        self.wfile.write(CONTENT[start:start + Server.limit])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def url(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(Server, "limit", len(CONTENT))
+    monkeypatch.setattr(Server, "ranges", True)
+    monkeypatch.setattr(Server, "asked", [])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_download_is_kept_and_not_repeated(url, tmp_path):
+    for _ in range(2):
+        path = download(f"{url}/alexnet-{DIGITS}.pth", tmp_path / "new" / "cache")
+        assert path.read_bytes() == CONTENT and path.name == f"alexnet-{DIGITS}.pth"
+    assert Server.asked == [None] and [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ranges", [True, False], ids=["by Range", "from the beginning where the server has no Range"])
+def test_a_download_goes_on(ranges, url, tmp_path, monkeypatch):
+    monkeypatch.setattr(Server, "limit", 300_000)
+    with pytest.raises(DownloadError, match=r"300,000 of 1,024,000 bytes; the same command goes on.*curl --create-dirs -o .* http"):
+        download(f"{url}/alexnet-{DIGITS}.pth", tmp_path)
+    monkeypatch.setattr(Server, "limit", len(CONTENT))
+    monkeypatch.setattr(Server, "ranges", ranges)
+    assert download(f"{url}/alexnet-{DIGITS}.pth", tmp_path).read_bytes() == CONTENT
+    assert Server.asked == [None, "bytes=300000-"]
+
+
+def test_a_whole_file_that_was_not_renamed(url, tmp_path):
+    (tmp_path / f"alexnet-{DIGITS}.part").write_bytes(CONTENT)
+    assert download(f"{url}/alexnet-{DIGITS}.pth", tmp_path).read_bytes() == CONTENT
+
+
+def test_a_wrong_sum_is_deleted(url, tmp_path):
+    with pytest.raises(DownloadError, match="came with a wrong SHA-256"):
+        download(f"{url}/alexnet-00000000.pth", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_offline(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with pytest.raises(DownloadError, match=r"cannot fetch http://127.0.0.1:9/alexnet-12345678.pth \(.*\); to fetch it by hand: curl"):
+        download("http://127.0.0.1:9/alexnet-12345678.pth", tmp_path)
+
+
+def test_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache() == tmp_path / "minitensor"
+    (tmp_path / "minitensor").mkdir()
+    name = module.ADDRESSES["torchvision"].rpartition("/")[2]
+    (tmp_path / "minitensor" / name).write_bytes(b"")
+    assert module.fetch("torchvision") == str(tmp_path / "minitensor" / name)
