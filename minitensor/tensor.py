@@ -155,7 +155,8 @@ class Tensor:
         if self.grad is not None:
             self.grad = self.grad + dx
         else:
-            self.grad = dx.copy(order="K") if xp_of(dx).may_share_memory(dx, dy) else dx
+            shared = device_of(dx) == device_of(dy) and xp_of(dx).may_share_memory(dx, dy)
+            self.grad = dx.copy(order="K") if shared else dx
 
     # ---- arithmetic --------------------------------------------------------------------------------------------------------
 

@@ -148,7 +148,8 @@ def test_without_a_gpu_the_report_says_what_could_not_run(tmp_path, capsys):
     assert (tmp_path / "report.md").read_text().count(f"COULD NOT RUN: {gpu_problem()}") == 2
 
 
-def test_parts_exist():
+def test_the_report_fits_into_half_an_hour():
+    assert sum(part.minutes for part in visit.PARTS) <= 30
     assert {part.name for part in visit.PARTS} >= {"tests", "gradcheck", "sanitizer", "kernels", "network"}
     with pytest.raises(SystemExit):
         visit.main(["--out", "x", "--parts", "everything"])

@@ -238,3 +238,11 @@ def count_calls(monkeypatch, name):
     calls, kernel = [], getattr(kernel_set("reference"), name)
     monkeypatch.setattr(kernel_set("reference"), name, lambda x, *rest: calls.append(device_of(x)) or kernel(x, *rest))
     return calls
+
+
+def test_a_gradient_travels_back_to_where_its_tensor_is(close):
+    for here, there in (("cpu", "cuda"), ("cuda", "cpu")):
+        x = Tensor(to_device(np.array([1.0, 2.0]), here), requires_grad=True)
+        (x.to(there) * 3).backward([1.0, 2.0])
+        assert device_of(x.grad) == here
+        close(x.grad, np.array([3.0, 6.0]))

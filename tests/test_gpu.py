@@ -29,7 +29,7 @@ def test_every_gradient_on_the_device_in_float64(kernels):
 def losses(network, device, steps, batch=16, precision="fp32", dropout=0.5):
     generator = Generator(0)
     network = build(network, 10, 67, 1 / 4, dropout, generator=generator, init="he").to(device)
-    optimizer = optim.SGD(network.parameters(), lr=0.005, momentum=0.9, weight_decay=5e-4)
+    optimizer = optim.SGD(network.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4)
     rng = np.random.default_rng(0)
     result = []
     with use_precision(precision):
