@@ -1,10 +1,9 @@
-"""What the CUDA kernels alone have: precisions, a choice of algorithms, sums in parts. On the emulator, not on a GPU."""
+"""What the CUDA kernels alone have: precisions, a choice of algorithms, sums in parts. On the emulator and, where there is one, a GPU."""
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
-import emulator
 import minitensor as mt
 from comparing import LAYOUTS, TOLERANCE, assert_close, laid_out
 from data.transforms import Normalize
@@ -24,15 +23,12 @@ CONVOLUTIONS = [                            # x, w, stride, padding, dilation, g
 ]
 
 
+pytestmark = pytest.mark.parametrize("kernels", ["cuda-emulated", pytest.param("cuda", marks=pytest.mark.gpu)], indirect=True)
+
+
 @pytest.fixture(autouse=True)
-def emulated():
-    if problem := emulator.problem():
-        pytest.skip(problem)
-    with emulator.plugged_in():
-        yield
-
-
-CUDA = kernel_set("cuda")
+def cuda(kernels):
+    return kernel_set("cuda")
 
 
 def operands(x_shape, w_shape, dtype=np.float32):
@@ -60,11 +56,11 @@ def error_of_products(actual, expected, magnitude):
 
 @pytest.mark.parametrize("precision", ROUNDING)
 @pytest.mark.parametrize("x_shape, w_shape, stride, padding, dilation, groups", CONVOLUTIONS)
-def test_a_convolution_is_rounded_as_its_precision_says(precision, x_shape, w_shape, stride, padding, dilation, groups):
+def test_a_convolution_is_rounded_as_its_precision_says(cuda, precision, x_shape, w_shape, stride, padding, dilation, groups):
     x, w, b = operands(x_shape, w_shape)
     geometry = stride, padding, dilation, groups
     with use_precision(precision):
-        (*rounded, db), dy = conv_and_gradients(CUDA, x, w, b, geometry)
+        (*rounded, db), dy = conv_and_gradients(cuda, x, w, b, geometry)
     exactly, _ = conv_and_gradients(reference, *exact(x, w, b), geometry, dy.astype(np.float64))
     magnitudes, _ = conv_and_gradients(reference, *map(np.abs, exact(x, w, b)), geometry, np.abs(dy.astype(np.float64)))
     for actual, expected, magnitude in zip(rounded, exactly, magnitudes):
@@ -75,11 +71,11 @@ def test_a_convolution_is_rounded_as_its_precision_says(precision, x_shape, w_sh
 
 @pytest.mark.parametrize("precision", ROUNDING)
 @pytest.mark.parametrize("N, C, F", [(9, 5, 7), (130, 36, 10), (10, 200, 8)])
-def test_a_linear_layer_is_rounded_as_its_precision_says(precision, N, C, F):
+def test_a_linear_layer_is_rounded_as_its_precision_says(cuda, precision, N, C, F):
     x, w, b = operands((N, C), (F, C))
     dy = np.random.default_rng(1).standard_normal((N, F)).astype(np.float32)
     with use_precision(precision):
-        rounded = [CUDA.linear(x, w, b), *CUDA.linear_backward(dy, x, w, EVERYTHING)[:2]]
+        rounded = [cuda.linear(x, w, b), *cuda.linear_backward(dy, x, w, EVERYTHING)[:2]]
     X, W, B, DY = exact(x, w, b, dy)
     for actual, expected, magnitude in zip(rounded, (X @ W.T + B, DY @ W, DY.T @ X),
                                            (abs(X) @ abs(W).T + abs(B), abs(DY) @ abs(W), abs(DY).T @ abs(X))):
@@ -88,17 +84,17 @@ def test_a_linear_layer_is_rounded_as_its_precision_says(precision, N, C, F):
 
 
 @pytest.mark.parametrize("N, C", [(1, 300), (8, 7)])
-def test_a_linear_layer_of_few_rows_is_not_rounded(N, C):
+def test_a_linear_layer_of_few_rows_is_not_rounded(cuda, N, C):
     x, w, b = operands((N, C), (33, C))
     with use_precision("bf16"):
-        y = CUDA.linear(x, w, b)
+        y = cuda.linear(x, w, b)
     X, W, B = exact(x, w, b)
     assert_close(y, X @ W.T + B, 1e-6)
 
 
 @pytest.mark.parametrize("precision", ROUNDING)
 @pytest.mark.parametrize("value", [0.0, np.inf, -np.inf, np.nan, 3.0e38, 1 + 2.0**-11, 1 + 3 * 2.0**-11, 1 + 2.0**-8, 1 + 3 * 2.0**-8])
-def test_rounding_of_single_numbers(precision, value):
+def test_rounding_of_single_numbers(cuda, precision, value):
     """To the nearest number of 11 or 8 significant bits; halves away from 0 (tf32) or to even (bf16), as the hardware does."""
     x, one = np.full((9, 1), value, np.float32), np.ones((1, 1), np.float32)
     bits = 13 if precision == "tf32" else 16
@@ -108,19 +104,19 @@ def test_rounding_of_single_numbers(precision, value):
         word = (word + (half if precision == "tf32" else half - 1 + (word >> bits & 1))) >> bits << bits
     expected = np.full((9, 1), word, np.uint32).view(np.float32)
     with use_precision(precision):
-        np.testing.assert_array_equal(CUDA.linear(x, one, None), expected)
+        np.testing.assert_array_equal(cuda.linear(x, one, None), expected)
 
 
-def test_float64_is_never_rounded():
+def test_float64_is_never_rounded(cuda):
     x, w, b = operands((2, 4, 5, 5), (4, 4, 3, 3), np.float64)
     geometry = (1, 1), (1, 1), (1, 1), 1
     with use_precision("bf16"):
-        results, dy = conv_and_gradients(CUDA, x, w, b, geometry)
+        results, dy = conv_and_gradients(cuda, x, w, b, geometry)
     for actual, expected in zip(results, conv_and_gradients(reference, x, w, b, geometry, dy)[0]):
         assert_close(actual, expected, 1e-13)
 
 
-def test_other_precisions_are_for_the_cuda_kernels_alone():
+def test_other_precisions_are_for_the_cuda_kernels_alone(cuda):
     x = np.ones(3, np.float32)
     with use_precision("bf16"):
         for name in ("reference", "cpu"):
@@ -128,7 +124,7 @@ def test_other_precisions_are_for_the_cuda_kernels_alone():
             with use_kernels(name), pytest.raises(ValueError, match=message):
                 kernels_for(x)
         with use_kernels("cuda"):
-            assert kernels_for(x) is CUDA
+            assert kernels_for(x) is cuda
     with pytest.raises(ValueError, match="must be one of .* not 'fp16'"), use_precision("fp16"):
         pass
     assert PRECISIONS == ("fp32", "tf32", "bf16")
@@ -139,25 +135,25 @@ def test_other_precisions_are_for_the_cuda_kernels_alone():
 @pytest.mark.parametrize("algorithm", [im2col_conv, implicit_gemm])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("x_shape, w_shape, stride, padding, dilation, groups", CONVOLUTIONS)
-def test_both_algorithms_convolve(monkeypatch, algorithm, dtype, x_shape, w_shape, stride, padding, dilation, groups):
+def test_both_algorithms_convolve(cuda, monkeypatch, algorithm, dtype, x_shape, w_shape, stride, padding, dilation, groups):
     monkeypatch.setattr(products, "COLUMNS_PAY", 0 if algorithm is im2col_conv else 10**6)
     monkeypatch.setattr(im2col_conv, "COLUMN_BYTES", 1)         # image by image
     x, w, b = operands(x_shape, w_shape, dtype)
     geometry = stride, padding, dilation, groups
-    results, dy = conv_and_gradients(CUDA, x, w, b, geometry)
+    results, dy = conv_and_gradients(cuda, x, w, b, geometry)
     for actual, expected in zip(results, conv_and_gradients(reference, *exact(x, w, b), geometry, dy.astype(np.float64))[0]):
         assert actual.dtype == dtype
         assert_close(actual, expected, TOLERANCE[actual.dtype.name])
 
 
 @pytest.mark.parametrize("capture", [False, True])
-def test_a_bias_with_gaps(capture):
+def test_a_bias_with_gaps(cuda, capture):
     x, w, b = operands((2, 4), (3, 4), np.float64)
     spaced = laid_out(np.stack([b, b]), "every other")[0]
     assert not spaced.flags.c_contiguous
     with capture_mode() if capture else nullcontext():
-        assert_close(CUDA.linear(x, w, spaced), x @ w.T + b)
-        y = CUDA.conv2d(x.reshape(2, 4, 1, 1), w.reshape(3, 4, 1, 1), spaced, (1, 1), (0, 0), (1, 1), 1, False)
+        assert_close(cuda.linear(x, w, spaced), x @ w.T + b)
+        y = cuda.conv2d(x.reshape(2, 4, 1, 1), w.reshape(3, 4, 1, 1), spaced, (1, 1), (0, 0), (1, 1), 1, False)
         assert_close(y.reshape(2, 3), x @ w.T + b)
 
 
@@ -172,14 +168,14 @@ def test_the_rule_that_chooses():
 
 
 @pytest.mark.parametrize("N, C, F", [(3, 5, 7), (8, 130, 33), (130, 36, 10), (1, 300, 8), (0, 4, 4)])
-def test_nothing_but_our_kernels_multiplies_while_a_graph_is_recorded(monkeypatch, N, C, F):
+def test_nothing_but_our_kernels_multiplies_while_a_graph_is_recorded(cuda, monkeypatch, N, C, F):
     x, w, b = operands((N, C), (F, C))
     dy = np.ones((N, F), np.float32)
     expected = [reference.linear(x, w, b), *reference.linear_backward(dy, x, w, EVERYTHING)]
     monkeypatch.setattr(np, "matmul", None)
     with capture_mode():
-        results = [CUDA.linear(x, w, b), *CUDA.linear_backward(dy, x, w, EVERYTHING)]
-        CUDA.conv2d(np.ones((1, 3, 5, 5), np.float32), np.ones((160, 3, 3, 3), np.float32), None, (1, 1), (0, 0), (1, 1), 1, False)
+        results = [cuda.linear(x, w, b), *cuda.linear_backward(dy, x, w, EVERYTHING)]
+        cuda.conv2d(np.ones((1, 3, 5, 5), np.float32), np.ones((160, 3, 3, 3), np.float32), None, (1, 1), (0, 0), (1, 1), 1, False)
     for actual, wanted in zip(results, expected):
         assert_close(actual, wanted, 1e-5)
 
@@ -191,14 +187,14 @@ def test_a_sum_is_cut_where_tiles_are_few(tiles, steps, splits):
 
 
 @pytest.mark.parametrize("rows, columns", [(1, 1), (31, 33), (1000, 5), (0, 3)])
-def test_column_sums(monkeypatch, rows, columns):
+def test_bias_gradients_are_summed_in_two_stages(monkeypatch, cuda, rows, columns):
     monkeypatch.setattr(reduction, "BLOCKS", 4)
-    x = np.random.default_rng(0).standard_normal((rows, columns))
-    y = np.random.default_rng(1).standard_normal((rows, columns))
-    assert_close(reduction.column_sums(x), x.sum(axis=0))
-    dx, sums = reduction.relu_backward_column_sums(x, y)
-    np.testing.assert_array_equal(dx, x * (y > 0))
-    assert_close(sums, dx.sum(axis=0))
+    dy, y = (np.random.default_rng(seed).standard_normal((rows, columns)) for seed in range(2))
+    assert_close(cuda.linear_backward(dy, np.ones((rows, 1)), np.ones((columns, 1)), (False, False, True))[2], dy.sum(axis=0))
+    pixels = [a.reshape(rows, columns, 1, 1) for a in (dy, y)]
+    x, w = np.ones((rows, 1, 1, 1)), np.ones((columns, 1, 1, 1))
+    db = cuda.conv2d_backward(pixels[0], x, w, pixels[1], (1, 1), (0, 0), (1, 1), 1, (False, False, True))[2]
+    assert_close(db, (dy * (y > 0)).sum(axis=0))
 
 
 # ---- the rest ----------------------------------------------------------------------------------------------------------------
@@ -206,21 +202,21 @@ def test_column_sums(monkeypatch, rows, columns):
 @pytest.mark.parametrize("shape", [(1,), (1001,), (3, 4, 5, 6)])
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 1 - 2**-30])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dropout_equals_the_textbooks_to_the_bit(shape, p, dtype):
+def test_dropout_equals_the_textbooks_to_the_bit(cuda, shape, p, dtype):
     x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
     key = (2**64 - 1, 12345678901234567890)
-    np.testing.assert_array_equal(CUDA.dropout(x, p, key), reference.dropout(x, p, key))
+    np.testing.assert_array_equal(cuda.dropout(x, p, key), reference.dropout(x, p, key))
 
 
 def test_a_mask_is_the_same_as_on_the_cpu():
     x = Tensor(np.ones((7, 11), np.float32))
-    with use_kernels("cuda"):
-        y = mt.dropout(x, 0.3, generator=Generator(5, 9)).data
-    np.testing.assert_array_equal(y, mt.dropout(x, 0.3, generator=Generator(5, 9)).data)
+    y = mt.dropout(x, 0.3, generator=Generator(5, 9)).data
+    with use_kernels("cpu"):
+        np.testing.assert_array_equal(y, mt.dropout(x, 0.3, generator=Generator(5, 9)).data)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_the_update_of_many_tensors(nesterov):
+def test_the_update_of_many_tensors(cuda, nesterov):
     """More than one launch takes, of both dtypes, in any order in memory, one of them empty."""
     rng = np.random.default_rng(0)
     shapes = [(3,), (4, 5), (2, 3, 4, 5), (0, 2), (1,), (129,), (6, 6, 1, 1)] * 3
@@ -233,18 +229,18 @@ def test_the_update_of_many_tensors(nesterov):
         dws = [rng.standard_normal(s).astype((np.float32, np.float64)[i % 2]) for i, s in enumerate(shapes)]
         expected, actual = [(arrays(1, layout), arrays(2, layout)) for _ in range(2)]
         reference.sgd(*expected, dws, 0.1, 0.9, 5e-4, nesterov)
-        CUDA.sgd(*actual, dws, 0.1, 0.9, 5e-4, nesterov)
+        cuda.sgd(*actual, dws, 0.1, 0.9, 5e-4, nesterov)
         for one, other in zip(sum(actual, []), sum(expected, [])):
             assert_close(one, other, TOLERANCE[other.dtype.name])
 
 
-@pytest.mark.parametrize("kernels", ["reference", "cpu", "cuda"])
-def test_pictures_are_cropped_mirrored_and_normalised(kernels):
+@pytest.mark.parametrize("name", ["reference", "cpu", "cuda"])
+def test_pictures_are_cropped_mirrored_and_normalised(name):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, 9, 12, 3), np.uint8)
     tops, lefts, flips = np.array([0, 2, -1, 4]), np.array([3, 0, -2, 8]), np.array([False, True, True, False])
     mean, std, (OH, OW) = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (6, 7)
-    y = kernel_set(kernels).pictures(images, tops, lefts, flips, (OH, OW), mean, std)
+    y = kernel_set(name).pictures(images, tops, lefts, flips, (OH, OW), mean, std)
     assert y.shape == (4, 3, OH, OW) and y.dtype == np.float32 and y.transpose(0, 2, 3, 1).flags.c_contiguous
     black = np.zeros((4, 30, 30, 3), np.uint8)
     black[:, 10:19, 10:22] = images
