@@ -68,10 +68,9 @@ def _minitensor(job: Job) -> tuple[Callable, Callable, Callable]:
         if not graphs and job.mode == "infer":
             graphs.append(mt.capture(infer, images))
         elif not graphs:
-            step()                          # a capture computes nothing, but needs every kernel compiled
             generator.to("cuda")
             optimiser.send_lrs()
-            graphs.append(mt.capture(step, images, mt.Tensor(labels).to("cuda"), warm_up=False))
+            graphs.append(mt.capture(step, images, mt.Tensor(labels).to("cuda")))
         graphs[0](*graphs[0].inputs)
 
     def memory() -> int:

@@ -2,8 +2,8 @@
 
 At batch 1 a network is a hundred kernels that each run shorter than Python takes to launch one. A graph repeats exactly what it
 recorded: the same kernels on the same memory with the same numbers. What changes from one replay to the next must be in GPU memory: the
-inputs, the learning rates (`SGD.send_lrs`), a generator's step (`Generator.to("cuda")`). cuBLAS cannot be recorded through CuPy, so the
-reference kernel set cannot be captured.
+inputs, the learning rates (`SGD.send_lrs`), a generator's step (`Generator.to("cuda")`). cuBLAS cannot be recorded through CuPy: the CUDA
+set's own products take its place, and the reference set cannot be captured.
 """
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Graph:
     """Made by `capture`. Calling it with new inputs replays the recording on them and returns the outputs.
 
     inputs, outputs     the tensors that every replay reads and writes; outputs are overwritten by the next replay
+    first               what the run before the recording returned
     """
 
-    def __init__(self, function: Callable[..., Any], inputs: tuple[Tensor, ...], warm_up: bool):
+    def __init__(self, function: Callable[..., Any], inputs: tuple[Tensor, ...]):
         self.inputs = inputs
         # Memory of its own: nobody else may be given what the replays will write to. The pool lives as long as the graph.
         self._pool = cupy().cuda.MemoryPool()
         stream = cupy().cuda.Stream(non_blocking=True)
         cupy().cuda.get_current_stream().synchronize()
         with cupy().cuda.using_allocator(self._pool.malloc), stream:
-            if warm_up:
-                with capture_mode():                # so that the same kernels run as in the recording
-                    function(*inputs)
+            with capture_mode():                    # so that the same kernels run as in the recording
+                self.first = function(*inputs)
             self._graph, self.outputs = _record(stream, function, inputs)
         stream.synchronize()
 
@@ -49,18 +49,18 @@ class Graph:
         return self._pool.total_bytes()
 
 
-def capture(function: Callable[..., Any], *inputs: Tensor, warm_up: bool = True) -> Graph:
+def capture(function: Callable[..., Any], *inputs: Tensor) -> Graph:
     """Record function(*inputs), tensors on "cuda", which become the graph's own. The function returns a Tensor, several, or None.
 
     It must not wait for the GPU (`item`, `numpy`, printing) nor depend on values. It runs once before it is recorded, so that its kernels
-    are compiled and loaded; with warm_up=False, for a training step that must not count twice, it must have run before. Recording itself
-    computes nothing. Raises RuntimeError where "cuda" cannot be used, or when what the function does cannot be recorded.
+    are compiled and loaded: of a training step that is a step, whose result is `first`. Recording itself computes nothing. Raises
+    RuntimeError where "cuda" cannot be used, or when what the function does cannot be recorded.
     """
     check_device("cuda")
     for x in inputs:
         if x.device != "cuda":
             raise ValueError(f"capture: inputs must be on 'cuda', but one {x.shape} is on {x.device!r}")
-    return Graph(function, inputs, warm_up)
+    return Graph(function, inputs)
 
 
 def _record(stream: Any, function: Callable[..., Any], inputs: tuple[Tensor, ...]) -> tuple[Any, Any]:

@@ -65,7 +65,7 @@ def test_an_engine_answers(stand_in, engine, mode):
     ask = gpu_network.answers(job)
     logits = ask["logits"]()
     assert logits.shape == (2, 10) and np.isfinite(logits).all()
-    assert 0 < ask["run"]() < ask["first"]() and ask["memory"]() == 0
+    assert ask["run"]() > 0 and ask["first"]() > 0 and ask["memory"]() == 0
 
 
 def test_replays_train(stand_in):

@@ -115,7 +115,7 @@ def test_a_graph_of_alexnet_computes_what_its_kernels_compute(precision):
         graph = mt.capture(network, Tensor(batches[0].data.copy()))
         garbage = [cupy().full((1000, 1000), np.nan, np.float32) for _ in range(20)]      # takes whatever memory the capture gave back
         for x, y in zip(batches, expected):
-            np.testing.assert_array_equal(graph(x).numpy(), y)
+            np.testing.assert_allclose(graph(x).numpy(), y, rtol=1e-3, atol=1e-4)         # in fp32 without cuBLAS, which rounds otherwise
     del garbage
 
 
@@ -139,8 +139,11 @@ def test_a_captured_step_trains_as_a_step_does():
             optimizer.groups[0]["lr"] = 0.005 / (1 + i)
             if captured and i:
                 optimizer.send_lrs()
-                graph = graph or mt.capture(step, *inputs, warm_up=False)
-            result.append((graph or step)(*inputs).item())
+            if captured and i and graph is None:
+                graph = mt.capture(step, *inputs)
+                result.append(graph.first.item())
+            else:
+                result.append((graph or step)(*inputs).item())
         return result
     assert run(True) == pytest.approx(run(False), rel=1e-5)
 

@@ -63,7 +63,7 @@ class Experiment:
         mode = self.quick if quick else self.full
         for seed in range(seeds):
             for variant, own in self.variants.items():
-                settings = {**self.settings, **mode, **own, "data": source, "seed": seed}
+                settings = {**self.settings, **own, **mode, "data": source, "seed": seed}
                 yield Run(variant, seed, f"{variant.replace(', ', '-').replace(' ', '-')}-seed{seed}", settings)
 
 

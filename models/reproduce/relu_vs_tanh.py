@@ -12,5 +12,5 @@ RELU_VS_TANH = Experiment(
     variants={"ReLU": {"ablations": ["no-lrn"], "lr": 0.03}, "tanh": {"ablations": ["no-lrn", "tanh"], "lr": 0.03}},
     measure=Sooner("ReLU", "tanh", target=25),
     full={"epochs": 40},
-    quick={"pictures": 1000, "epochs": 30, "batch_size": 32, "warmup": 50},
+    quick={"pictures": 1000, "epochs": 30, "batch_size": 32, "lr": 0.01, "warmup": 50},
 )

@@ -1,26 +1,43 @@
 """Cutting a batch into pieces: what the convolution algorithms share."""
+import math
 from typing import NamedTuple, overload
 
 import numpy as np
 
 from .memory import empty, scratch
 
+PIECES = 8              # at least so many strips, if there are that many images: work for every thread
+
 
 class Strip(NamedTuple):
-    """Rows start ... stop (of pixels, or of tiles) of one image, each of so many columns."""
-    image: int
+    """Rows start ... stop (of pixels, or of tiles) of some images, each of so many columns."""
+    images: slice
     start: int
     stop: int
     columns: int
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(images, rows, columns)"""
+        return self.images.stop - self.images.start, self.stop - self.start, self.columns
+
+    @property
     def tiles(self) -> int:
-        return (self.stop - self.start) * self.columns
+        return math.prod(self.shape)
 
 
 def split(size: int, step: int) -> list[slice]:
     """0 ... size in slices of step, the last one shorter."""
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+
+
+def strips(images: int, rows: int, columns: int, row_bytes: int, limit: int) -> list[Strip]:
+    """All rows of all images in strips of at most limit bytes: a part of an image, or several images, for calls that are worth making."""
+    if rows * row_bytes > limit:
+        parts = split_evenly(rows, max(1, limit // row_bytes))
+        return [Strip(slice(i, i + 1), part.start, part.stop, columns) for i in range(images) for part in parts]
+    together = min(limit // (rows * row_bytes), -(-images // PIECES))
+    return [Strip(n, 0, rows, columns) for n in split(images, together)]
 
 
 def split_evenly(size: int, limit: int) -> list[slice]:
@@ -45,24 +62,26 @@ def empty_channels_last(shape: tuple[int, int, int, int], dtype) -> np.ndarray:
     return empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
 
 
-def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, image: int, top: int, left: int,
+def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, images: slice, top: int, left: int,
                size: tuple[int, int]) -> np.ndarray:
-    """The window (height, width, C) of x (N, H, W, C) at (top, left), 0 outside the image: a copy in the scratch of that name.
+    """The windows (n, height, width, C) of images of x (N, H, W, C) at (top, left), 0 outside: a copy in the scratch of that name.
 
     With relu_of, shaped as x, also 0 where relu_of <= 0: the gradient behind a relu.
     """
     (height, width), (H, W, C) = size, x.shape[1:]
     r0, r1 = max(0, -top), max(0, min(height, H - top))                     # the part of the window that lies on the image
     c0, c1 = max(0, -left), max(0, min(width, W - left))
-    window = scratch(name, (height, width, C), x.dtype)
-    window[:r0] = window[r1:] = 0
-    window[r0:r1, :c0] = window[r0:r1, c1:] = 0
-    inside = np.s_[image, top + r0: top + r1, left + c0: left + c1]
+    windows = scratch(name, (images.stop - images.start, height, width, C), x.dtype)
+    if r1 - r0 < height:
+        windows[:, :r0] = windows[:, r1:] = 0
+    if c1 - c0 < width:
+        windows[:, r0:r1, :c0] = windows[:, r0:r1, c1:] = 0
+    inside = np.s_[images, top + r0: top + r1, left + c0: left + c1]
     if relu_of is None:
-        window[r0:r1, c0:c1] = x[inside]
+        windows[:, r0:r1, c0:c1] = x[inside]
     else:
-        np.multiply(x[inside], relu_of[inside] > 0, out=window[r0:r1, c0:c1])
-    return window
+        np.multiply(x[inside], relu_of[inside] > 0, out=windows[:, r0:r1, c0:c1])
+    return windows
 
 
 class Source(NamedTuple):
@@ -71,6 +90,6 @@ class Source(NamedTuple):
     relu_of: np.ndarray | None
     padding: tuple[int, int]
 
-    def load(self, name: str, image: int, top: int, left: int, size: tuple[int, int]) -> np.ndarray:
-        """The window (height, width, C) at (top, left), counted from the corner of the padding, in the scratch of that name."""
-        return load_strip(name, self.x, self.relu_of, image, top - self.padding[0], left - self.padding[1], size)
+    def load(self, name: str, images: slice, top: int, left: int, size: tuple[int, int]) -> np.ndarray:
+        """The windows (n, height, width, C) at (top, left), counted from the corner of the padding, in the scratch of that name."""
+        return load_strip(name, self.x, self.relu_of, images, top - self.padding[0], left - self.padding[1], size)

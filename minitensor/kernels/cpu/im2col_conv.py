@@ -8,36 +8,28 @@ runs, and the product lands in y as it is, where bias and relu meet it still in 
 """
 import numpy as np
 
-from .blocks import Strip, channels_last, load_strip, split, split_evenly
+from .blocks import Strip, channels_last, load_strip, split, strips
 from .memory import scratch
 from .threads import parallel_for
 
 Pair = tuple[int, int]
 
-BLOCK_BYTES = 2**20                 # columns of one block: they stay in the second-level cache
+BLOCK_BYTES = 2**21                 # columns of one block: they stay in cache until they are multiplied
 FEW_PIXELS = 256                    # up to here a product is cut by filters instead: BLAS reads all of w again for every block of pixels
 FILTER_PIECES = 4
 GRADIENT_PIECES = 8                 # partial sums of a weight gradient; a fixed number, so that it rounds alike on any number of threads
 
 
-def _blocks(images: int, out: Pair, row_bytes: int) -> list[Strip]:
-    """Blocks of whole output rows, of nearly equal height, whose columns fit BLOCK_BYTES."""
-    OH, OW = out
-    parts = split_evenly(OH, max(1, BLOCK_BYTES // row_bytes))
-    return [Strip(i, rows.start, rows.stop, OW) for i in range(images) for rows in parts]
-
-
 def _columns(x, relu_of, block: Strip, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair,
              out: np.ndarray | None = None) -> np.ndarray:
-    """(rows of the block · OW, KH·KW·C), in out or else scratch: under every output pixel the pixels of x (N, H, W, C) its window sees."""
-    (KH, KW), (SH, SW), (DH, DW) = kernel, stride, dilation
-    rows, OW = block.stop - block.start, block.columns
+    """(pixels of the block, KH·KW·C), in out or else scratch: under every output pixel the pixels of x (N, H, W, C) its window sees."""
+    (KH, KW), (SH, SW), (DH, DW), (n, rows, OW) = kernel, stride, dilation, block.shape
     height, width = (rows - 1) * SH + (KH - 1) * DH + 1, (OW - 1) * SW + (KW - 1) * DW + 1
-    window = load_strip("x", x, relu_of, block.image, block.start * SH - padding[0], -padding[1], (height, width))
-    (sh, sw, sc), C = window.strides, window.shape[2]
-    shape, strides = (rows, OW, KH, KW, C), (sh * SH, sw * SW, sh * DH, sw * DW, sc)
-    columns = scratch("columns", (rows * OW, KH * KW * C), x.dtype) if out is None else out
-    np.copyto(columns.reshape(shape), np.lib.stride_tricks.as_strided(window, shape, strides))
+    windows = load_strip("x", x, relu_of, block.images, block.start * SH - padding[0], -padding[1], (height, width))
+    (sn, sh, sw, sc), C = windows.strides, windows.shape[3]
+    shape, strides = (n, rows, OW, KH, KW, C), (sn, sh * SH, sw * SW, sh * DH, sw * DW, sc)
+    columns = scratch("columns", (block.tiles, KH * KW * C), x.dtype) if out is None else out
+    np.copyto(columns.reshape(shape), np.lib.stride_tricks.as_strided(windows, shape, strides))
     return columns
 
 
@@ -65,19 +57,20 @@ def convolve(x: np.ndarray, relu_of: np.ndarray | None, w: np.ndarray, b: np.nda
     channels = [_group(x.shape[3], groups, g) for g in range(groups)]
     by_group = [(x[..., c], None if relu_of is None else relu_of[..., c]) for c in channels]
 
-    blocks = _blocks(len(x), y.shape[1:3], y.shape[2] * matrices[0, 0].nbytes)
+    N, OH, OW, _ = y.shape
+    blocks = strips(N, OH, OW, OW * matrices[0, 0].nbytes, BLOCK_BYTES)
 
     def multiply(block: Strip) -> None:
-        rows = y[block.image, block.start: block.stop].reshape(-1, F)
+        rows = y[block.images, block.start: block.stop].reshape(-1, F)                  # a view: whole rows, or whole images
         for g, matrix in enumerate(matrices):
             columns = _columns(*by_group[g], block, kernel, stride, padding, dilation)
             np.matmul(columns, matrix.T, out=rows[:, _group(F, groups, g)])
         _add_bias_and_relu(rows, b, relu)
 
     def make_columns(block: Strip) -> None:
-        pixels = slice(*((block.image * y.shape[1] + row) * y.shape[2] for row in (block.start, block.stop)))
+        first = (block.images.start * y.shape[1] + block.start) * y.shape[2]
         for g in range(groups):
-            _columns(*by_group[g], block, kernel, stride, padding, dilation, all_columns[g, pixels])
+            _columns(*by_group[g], block, kernel, stride, padding, dilation, all_columns[g, first: first + block.tiles])
 
     def multiply_filters(filters: slice) -> None:
         for g, matrix in enumerate(matrices):
@@ -105,8 +98,8 @@ def input_gradient(dy: np.ndarray, relu_of: np.ndarray | None, w: np.ndarray, st
     def scatter(image: int) -> None:
         padded = scratch("padded", (*padded_size, C), dx.dtype)
         padded[...] = 0
-        for block in _blocks(1, (OH, OW), OW * matrices[0, 0].nbytes):
-            rows = load_strip("dy", dy, relu_of, image, block.start, 0, (block.stop - block.start, OW))
+        for block in strips(1, OH, OW, OW * matrices[0, 0].nbytes, BLOCK_BYTES):
+            rows = load_strip("dy", dy, relu_of, slice(image, image + 1), block.start, 0, (block.stop - block.start, OW))
             for g, matrix in enumerate(matrices):
                 dcolumns = scratch("columns", (block.tiles, KH * KW * C // groups), dx.dtype)
                 np.matmul(rows.reshape(-1, F)[:, _group(F, groups, g)], matrix, out=dcolumns)
@@ -125,16 +118,16 @@ def weight_gradient(dy: np.ndarray, relu_of: np.ndarray | None, x: np.ndarray, s
                     dw: np.ndarray) -> None:
     """Fills dw (F, C/G, KH, KW), channels-last in memory: the sum over all blocks of dyᵀ (F, pixels) · columns (pixels, KH·KW·C/G)."""
     dy, relu_of, x = channels_last(dy), channels_last(relu_of), channels_last(x)
-    F, kernel = dy.shape[3], dw.shape[2:]
+    (N, OH, OW, F), kernel = dy.shape, dw.shape[2:]
     matrices = channels_last(dw).reshape(groups, F // groups, -1)                      # a view
-    blocks = _blocks(len(x), dy.shape[1:3], dy.shape[2] * matrices[0, 0].nbytes)
+    blocks = strips(N, OH, OW, OW * matrices[0, 0].nbytes, BLOCK_BYTES)
     pieces = split(len(blocks), max(1, -(-len(blocks) // GRADIENT_PIECES)))
     sums = scratch("sums", (len(pieces), *matrices.shape), x.dtype)
 
     def add_up(piece: int) -> None:
         sums[piece] = 0
         for block in blocks[pieces[piece]]:
-            rows = load_strip("dy", dy, relu_of, block.image, block.start, 0, (block.stop - block.start, block.columns)).reshape(-1, F)
+            rows = load_strip("dy", dy, relu_of, block.images, block.start, 0, block.shape[1:]).reshape(-1, F)
             for g in range(groups):
                 product = scratch("product", matrices.shape[1:], x.dtype)
                 columns = _columns(x[..., _group(x.shape[3], groups, g)], None, block, kernel, stride, padding, dilation)

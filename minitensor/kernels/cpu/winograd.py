@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .blocks import Source, Strip, split, split_evenly
+from .blocks import Source, Strip, split, strips
 from .memory import scratch
 from .threads import parallel_for
 
@@ -111,31 +111,31 @@ def _transform_filters(w: np.ndarray, groups: int, t: Tiling) -> np.ndarray:
 def _strips(images: int, t: Tiling, C: int, out: tuple[int, int], itemsize: int) -> list[Strip]:
     """Rows of tiles, as many as the cache holds of their n x n inputs."""
     rows, columns = -(-out[0] // t.m), -(-out[1] // t.m)
-    rows_per_strip = max(1, STRIP_BYTES // (columns * t.n**2 * C * itemsize))
-    return [Strip(i, part.start, part.stop, columns) for i in range(images) for part in split_evenly(rows, rows_per_strip)]
+    return strips(images, rows, columns, columns * t.n**2 * C * itemsize, STRIP_BYTES)
 
 
-def _tiles(image_rows: np.ndarray, strip: Strip, size: int, step: int) -> np.ndarray:
-    """Gathered (tiles, size², C): tile (i, j) of the strip is image_rows[i·step: i·step + size, j·step: j·step + size]."""
-    (sh, sw, sc), C = image_rows.strides, image_rows.shape[2]
-    shape = (strip.stop - strip.start, strip.columns, size, size, C)
-    view = np.lib.stride_tricks.as_strided(image_rows, shape, (step * sh, step * sw, sh, sw, sc))
-    tiles = scratch("tiles", shape, image_rows.dtype)
+def _tiles(windows: np.ndarray, strip: Strip, size: int, step: int) -> np.ndarray:
+    """Gathered (tiles, size², C): tile (i, j) of an image of the strip is windows[image, i·step: i·step + size, j·step: j·step + size]."""
+    (sn, sh, sw, sc), C = windows.strides, windows.shape[3]
+    shape = (*strip.shape, size, size, C)
+    view = np.lib.stride_tricks.as_strided(windows, shape, (sn, step * sh, step * sw, sh, sw, sc))
+    tiles = scratch("tiles", shape, windows.dtype)
     np.copyto(tiles, view)
     return tiles.reshape(-1, size * size, C)
 
 
 def _transform_input(x: Source, strip: Strip, t: Tiling, V: np.ndarray) -> None:
     """V (n², tiles of the strip, C) = Bᵀ x B."""
-    size = (strip.stop - strip.start) * t.m + t.r - 1, strip.columns * t.m + t.r - 1
-    rows = x.load("x", strip.image, strip.start * t.m, 0, size)
-    np.matmul(_matrices(t, V.dtype)[0], _tiles(rows, strip, t.n, t.m), out=V.swapaxes(0, 1))
+    _, rows, columns = strip.shape
+    windows = x.load("x", strip.images, strip.start * t.m, 0, (rows * t.m + t.r - 1, columns * t.m + t.r - 1))
+    np.matmul(_matrices(t, V.dtype)[0], _tiles(windows, strip, t.n, t.m), out=V.swapaxes(0, 1))
 
 
 def _transform_gradient(dy: Source, strip: Strip, t: Tiling, P: np.ndarray) -> None:
     """P (n², tiles of the strip, F) = A dy Aᵀ."""
-    rows = dy.load("dy", strip.image, strip.start * t.m, 0, ((strip.stop - strip.start) * t.m, strip.columns * t.m))
-    np.matmul(_matrices(t, P.dtype)[2].T, _tiles(rows, strip, t.m, t.m), out=P.swapaxes(0, 1))
+    _, rows, columns = strip.shape
+    windows = dy.load("dy", strip.images, strip.start * t.m, 0, (rows * t.m, columns * t.m))
+    np.matmul(_matrices(t, P.dtype)[2].T, _tiles(windows, strip, t.m, t.m), out=P.swapaxes(0, 1))
 
 
 def _transform_output(M: np.ndarray, strip: Strip, t: Tiling, relu: bool, y: np.ndarray) -> None:
@@ -145,13 +145,14 @@ def _transform_output(M: np.ndarray, strip: Strip, t: Tiling, relu: bool, y: np.
         A2 = np.hstack([A2, np.ones((t.m**2, 1), y.dtype)])
     Y = scratch("Y", (strip.tiles, t.m**2, F), y.dtype)
     np.matmul(A2, M.swapaxes(0, 1), out=Y)
-    Y = Y.reshape(-1, strip.columns, t.m, t.m, F)
+    Y = Y.reshape(*strip.shape, t.m, t.m, F)
     for tile_rows, rows in _edges(strip.start, strip.stop, t.m, y.shape[1]):
         for tile_columns, columns in _edges(0, strip.columns, t.m, y.shape[2]):
-            block = Y[tile_rows.start - strip.start: tile_rows.stop - strip.start, tile_columns]
-            block = block[:, :, :(rows.stop - rows.start) // block.shape[0], :(columns.stop - columns.start) // block.shape[1]]
-            target = y[strip.image, rows, columns].reshape(block.shape[0], block.shape[2], block.shape[1], block.shape[3], F)
-            _store(block.swapaxes(1, 2), relu, target)
+            block = Y[:, tile_rows.start - strip.start: tile_rows.stop - strip.start, tile_columns]
+            n, down, across = block.shape[:3]
+            height, width = (rows.stop - rows.start) // down, (columns.stop - columns.start) // across      # of a tile, less at the edge
+            target = y[strip.images, rows, columns].reshape(n, down, height, across, width, F)              # a view
+            _store(block[:, :, :, :height, :width].swapaxes(2, 3), relu, target)
 
 
 def _store(block: np.ndarray, relu: bool, out: np.ndarray) -> None:
@@ -170,11 +171,11 @@ def _edges(start: int, stop: int, m: int, size: int) -> list[tuple[slice, slice]
 
 # ---- convolution and weight gradient ---------------------------------------------------------------------------------------
 
-def _chunks(strips: list[Strip]) -> list[list[tuple[Strip, slice]]]:
+def _chunks(all_strips: list[Strip]) -> list[list[tuple[Strip, slice]]]:
     """Runs of strips of at most CHUNK_TILES tiles, each strip with its place in the chunk."""
     chunks: list[list[tuple[Strip, slice]]] = []
     end = CHUNK_TILES
-    for strip in strips:
+    for strip in all_strips:
         if not chunks or end + strip.tiles > CHUNK_TILES:
             chunks.append([])
             end = 0
