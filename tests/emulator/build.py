@@ -54,7 +54,7 @@ def _compiled(name: str, text: str, *flags: str) -> Path:
 
 @functools.cache
 def runtime() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(_runtime_path()))
+    library = ctypes.PyDLL(str(_runtime_path()))            # holds the interpreter's lock: one launch at a time
     library.emulator_launch.restype = ctypes.c_char_p
     return library
 
