@@ -2,8 +2,8 @@
 
 A guarded NumPy array is read-only: writing to it raises NumPy's `ValueError: assignment destination is read-only` at the very line that
 would have made a gradient wrong. (The idea is MyGrad's.) CuPy arrays have no such flag; there, as on the CPU, whatever the engine itself
-writes in place (SGD.step, load_state_dict) asks `guarded` first. Two writes escape: one through a NumPy view that was made before, and
-one that a user's own code makes in a CuPy array.
+writes in place (SGD.step, load_state_dict) asks `guarded` first. Three writes escape: one through a NumPy view that was made before, one in
+an array that came out of a pickle, and one that a user's own code makes in a CuPy array.
 """
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -63,7 +63,7 @@ def _lock(array: Any) -> Any:
     lock.holders += 1
     if isinstance(array, np.ndarray):
         for a in (owner, array):
-            if a.flags.writeable:
+            if a.flags.writeable and not isinstance(a.base, bytes):     # an unpickled array would stay read-only for ever
                 lock.to_restore.append(a)
                 a.flags.writeable = False
     return owner

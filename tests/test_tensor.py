@@ -1,6 +1,7 @@
 """The engine: arithmetic, reductions, shapes, the backward walk, and what it refuses."""
 import gc
 import operator
+import pickle
 
 import numpy as np
 import pytest
@@ -347,6 +348,13 @@ def test_labels_and_indices_are_guarded():
             labels[0] = 2
         y.backward()
         labels[0] = 1
+
+
+def test_an_unpickled_array_is_still_writable_after_backward():
+    """NumPy leaves a large one in the memory of the pickle's bytes: once read-only, it could never be writable again."""
+    scores, labels = leaf(normal((200, 4))), pickle.loads(pickle.dumps(np.zeros(200, np.int64)))
+    mt.cross_entropy(scores, labels).backward()
+    labels[0] = 1
 
 
 def test_an_optimizer_step_before_backward_is_refused_and_changes_nothing():
