@@ -81,6 +81,8 @@ def test_a_gain_is_the_mean_of_the_differences_seed_by_seed(tmp_path):
     finding = Gain("without", "with").finding(runs)
     assert finding.numbers["gain"]["mean"] == pytest.approx(2) and finding.numbers["gain"]["deviation"] == pytest.approx(2**0.5)
     assert finding.text == "2.0 ± 1.4 points of test error less over 2 seeds (without 22.0 ± 2.8 %, with 20.0 ± 1.4 %)"
+    loss = Gain("with", "without").finding(runs)
+    assert loss.numbers["gain"]["mean"] == pytest.approx(-2) and loss.text.startswith("2.0 ± 1.4 points of test error more over 2 seeds")
 
 
 def test_how_much_sooner_is_the_mean_of_the_ratios_seed_by_seed(tmp_path):

@@ -46,6 +46,6 @@ class Gain(_DrawsErrors):
         errors = final_errors(runs)
         gains = summarise([before - after for before, after in zip(errors[self.baseline], errors[self.changed])])
         each = {variant: summarise(values) for variant, values in errors.items()}
-        text = (f"{gains} points of test error less over {counted(gains.number)} ({self.baseline} {each[self.baseline]} %, "
-                f"{self.changed} {each[self.changed]} %)")
+        text = (f"{gains} points of test error {'more' if gains.mean < 0 else 'less'} over {counted(gains.number)} "
+                f"({self.baseline} {each[self.baseline]} %, {self.changed} {each[self.changed]} %)").removeprefix("-")
         return Finding(text, {"gain": gains._asdict(), "test_error": {variant: summary._asdict() for variant, summary in each.items()}})
