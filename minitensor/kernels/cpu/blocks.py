@@ -36,7 +36,7 @@ def strips(images: int, rows: int, columns: int, row_bytes: int, limit: int) -> 
     if rows * row_bytes > limit:
         parts = split_evenly(rows, max(1, limit // row_bytes))
         return [Strip(slice(i, i + 1), part.start, part.stop, columns) for i in range(images) for part in parts]
-    together = min(limit // (rows * row_bytes), -(-images // PIECES))
+    together = max(1, min(limit // (rows * row_bytes), -(-images // PIECES)))
     return [Strip(n, 0, rows, columns) for n in split(images, together)]
 
 
