@@ -1,4 +1,4 @@
-"""minitensor: a deep learning engine written from scratch on NumPy, whose textbook kernels run on CuPy too."""
+"""minitensor: a deep learning engine written from scratch on NumPy, with kernels in CUDA C++ for GPUs, through CuPy."""
 from . import nn as nn
 from . import optim as optim
 from .backend import gpu_available as gpu_available
@@ -6,6 +6,7 @@ from .backend import synchronize as synchronize
 from .gradcheck import gradcheck as gradcheck
 from .graph import capture as capture
 from .kernels import use_kernels as use_kernels
+from .kernels import use_precision as use_precision
 from .kernels.cpu.memory import free_buffers as free_buffers
 from .kernels.cpu.threads import get_num_threads as get_num_threads
 from .kernels.cpu.threads import set_num_threads as set_num_threads

@@ -111,7 +111,7 @@ def _moved(array: Array, move: Any) -> Array:
 def memory_order(array: Array) -> tuple[list[int], list[int]]:
     """The axes from the longest stride to the shortest, and the transposition that undoes `transpose` by them."""
     axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
-    return axes, np.argsort(axes).tolist()
+    return axes, sorted(range(array.ndim), key=axes.__getitem__)
 
 
 # ---- work that a GPU does on its own time ----------------------------------------------------------------------------------

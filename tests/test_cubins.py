@@ -4,6 +4,7 @@ import pytest
 import cubins
 from cubins import nvrtc
 from cubins.usage import parsed
+from emulator.module import SHARED_LIMIT
 from minitensor.kernels import launcher
 
 needs_nvrtc = pytest.mark.skipif(bool(cubins.problem()), reason=str(cubins.problem()))
@@ -23,7 +24,7 @@ def test_a_file_compiles_and_nothing_spills(build, compiled):
     assert {kernel.kernel for kernel in kernels} == set(launcher.kernels_in(launcher.source_of(build.file)))
     for kernel in kernels:
         assert kernel.spilled == 0, f"{kernel.kernel} spills {kernel.spilled} bytes"
-        assert kernel.shared <= launcher.STATIC_LIMIT
+        assert kernel.shared <= SHARED_LIMIT
 
 
 def test_every_file_states_its_variants():

@@ -284,6 +284,34 @@ def test_tensor_core_products(instruction, K, part):
     np.testing.assert_allclose(c, a @ b.T, rtol=1e-5, atol=1e-6)
 
 
+IN_PLAIN_CPP = """
+extern "C" __global__ void both(const unsigned* a, const unsigned* b, float* c, float* d)           // words (32, 4), (32, 2); sums (32, 4)
+{
+    unsigned fa[4], fb[2];
+    float plain[4], ptx[4];
+    for (int i = 0; i < 4; i++)
+        fa[i] = a[threadIdx.x * 4 + i], fb[i / 2] = b[threadIdx.x * 2 + i / 2], plain[i] = ptx[i] = i;
+    multiply_warp(plain, fa, fb);
+    emulator::MMA(ptx, fa, fb, ptx);
+    for (int i = 0; i < 4; i++)
+        c[threadIdx.x * 4 + i] = plain[i], d[threadIdx.x * 4 + i] = ptx[i];
+}
+"""
+
+
+@pytest.mark.parametrize("precision, instruction", [("TF32", "mma_m16n8k8_tf32"), ("BF16", "mma_m16n8k16_bf16")])
+def test_what_replaces_the_tensor_cores_lays_out_its_words_as_they_do(precision, instruction):
+    """mma.cuh's product for what has none, against the layouts that NVIDIA's manual of PTX gives, written down separately."""
+    a, b = (np.random.default_rng(i).standard_normal((32, n)).astype(np.float32).view(np.uint32) & 0xffffe000 for i, n in ((0, 4), (1, 2)))
+    if precision == "BF16":
+        a, b = (m & 0xffff0000 | np.roll(m, 1, axis=0) >> 16 for m in (a, b))
+    c, d = np.empty((2, 32, 4), np.float32)
+    source = "#define FULL 0\n#define TF32 1\n#define BF16 2\n" + launcher.source_of("mma.cuh") + IN_PLAIN_CPP
+    EmulatedModule(source, (f"-DPRECISION={precision}", f"-DMMA={instruction}")).get_function("both")((1, 1, 1), (32, 1, 1), (a, b, c, d))
+    np.testing.assert_allclose(c, d, rtol=1e-5, atol=1e-5)
+    assert np.abs(c - np.arange(4)).min() > 0
+
+
 COPY = """
 extern "C" __global__ void copy(const float* x, float* y, int wait)
 {

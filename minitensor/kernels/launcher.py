@@ -5,8 +5,8 @@ and passes a Python int as `long long` whatever the kernel expects, so the launc
 
 The first lines of a file state what it is compiled for, one combination a line, and nothing else can be launched:
 
-    // variant: float32
-    // variant: float32 -DPRECISION=1 -arch=sm_90a
+    // variant: float32 -DPRECISION=FULL
+    // variant: float32 -DPRECISION=TF32
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..backend import Array, device_of
 
 FOLDER = Path(__file__).parent / "cuda"
 REAL = {"float32": "float", "float64": "double"}
-STATIC_LIMIT = 48 * 1024        # bytes of shared memory beyond which a kernel has to ask for more
+MOST_NUMBERS = 2**31 - 2**12     # of an array: kernels index with an int, and the last block's threads go on a little beyond the end
 TYPES = {
     "float": np.float32, "double": np.float64, "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32,
     "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8, "signed char": np.int8,
@@ -54,14 +54,12 @@ class Kernel(NamedTuple):
 
 
 def launch(file: str, kernel: str, args: Sequence, *, dtype: Any, items: int | None = None, grid: int | tuple[int, ...] | None = None,
-           threads: int | tuple[int, ...] = 256, options: tuple[str, ...] = (), shared_bytes: int = 0, layout: str = "C") -> None:
+           threads: int | tuple[int, ...] = 256, options: tuple[str, ...] = ()) -> None:
     """Run a kernel of file on blocks of threads: `grid` of them, or as many as `items` threads need. No block at all is no launch.
 
-    args     arrays, None (a null pointer), Python or NumPy numbers, in the order of the kernel's parameters
+    args     arrays in C order, None (a null pointer), Python or NumPy numbers, in the order of the kernel's parameters
     dtype    float32 or float64: the kernel's REAL
     options  for the compiler, as on a variant line of the file
-    layout   what the arrays promise: "C", C-contiguous; "channels_last", their 4-d arrays (N, C, H, W) run N, H, W, C in memory;
-             "dense", any gap-free order, the same for all arrays of the first one's shape
 
     Raises TypeError or ValueError for an argument that does not fit, RuntimeError when compiling or launching fails.
     """
@@ -70,15 +68,12 @@ def launch(file: str, kernel: str, args: Sequence, *, dtype: Any, items: int | N
         return
     compiled = _kernel(file, kernel, np.dtype(dtype).name, options)
     try:
-        values = _checked(compiled, args, layout)
-        if shared_bytes > STATIC_LIMIT:
-            compiled.function.max_dynamic_shared_size_bytes = shared_bytes
-        compiled.function(blocks, _triple(threads), values, shared_mem=shared_bytes)
+        compiled.function(blocks, _triple(threads), _checked(compiled, args))
     except (TypeError, ValueError, OverflowError) as error:
         raise type(error)(f"{kernel} ({file}): {error}") from None
     except Exception as error:
-        raise RuntimeError(f"CUDA kernel {kernel} ({file}) failed on {blocks} blocks of {threads} threads with {shared_bytes} bytes of "
-                           f"shared memory, arguments {_described(compiled, args)}: {error}") from error
+        raise RuntimeError(f"CUDA kernel {kernel} ({file}) failed on {blocks} blocks of {threads} threads, "
+                           f"arguments {_described(compiled, args)}: {error}") from error
 
 
 def _triple(size: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -91,11 +86,10 @@ def _count(threads: int | tuple[int, ...]) -> int:
 
 # ---- arguments -------------------------------------------------------------------------------------------------------------
 
-def _checked(kernel: Kernel, args: Sequence, layout: str) -> tuple:
+def _checked(kernel: Kernel, args: Sequence) -> tuple:
     """args as the driver takes them: arrays as they are, numbers in the type of their parameter."""
     if len(args) != len(kernel.parameters):
         raise TypeError(f"takes {len(kernel.parameters)} arguments {_names(kernel)}, not {len(args)}")
-    dense = next((_order(a) for a in args if hasattr(a, "strides") and a.ndim), None) if layout == "dense" else None
     values = []
     for parameter, value in zip(kernel.parameters, args):
         if not parameter.pointer:
@@ -105,29 +99,23 @@ def _checked(kernel: Kernel, args: Sequence, layout: str) -> tuple:
         elif value is None:
             value = np.uintp(0)
         else:
-            _check_array(parameter, value, kernel.device, layout, dense)
+            _check_array(parameter, value, kernel.device)
         values.append(value)
     return tuple(values)
 
 
-def _check_array(parameter: Parameter, array: Array, device: str, layout: str, dense: tuple[int, ...] | None) -> None:
+def _check_array(parameter: Parameter, array: Array, device: str) -> None:
     if not hasattr(array, "strides"):
         raise TypeError(f"{parameter.name} must be an array or None, not {array!r}")
     if device_of(array) != device:
         raise ValueError(f"{parameter.name} {array.shape} lives on device {device_of(array)!r}, not {device!r}")
     if parameter.dtype is not None and array.dtype != parameter.dtype:
         raise TypeError(f"{parameter.name} {array.shape} must be {parameter.dtype}, not {array.dtype}")
-    if layout == "channels_last" and array.ndim == 4:
-        array = array.transpose(0, 2, 3, 1)
-    elif dense and array.ndim == len(dense):
-        array = array.transpose(dense)
     if not array.flags.c_contiguous:
-        raise ValueError(f"{parameter.name} {array.shape} with strides {array.strides} must be contiguous in layout {layout!r}")
-
-
-def _order(array: Array) -> tuple[int, ...]:
-    """The axes from the slowest to the fastest in memory."""
-    return tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+        raise ValueError(f"{parameter.name} {array.shape} with strides {array.strides} must be in C order")
+    if array.size > MOST_NUMBERS:
+        raise ValueError(f"{parameter.name} {array.shape} has {array.size:,} numbers, and a kernel takes {MOST_NUMBERS:,}: "
+                         "use smaller batches")
 
 
 def _names(kernel: Kernel) -> str:

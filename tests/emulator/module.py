@@ -15,6 +15,7 @@ from .build import build, runtime
 
 VECTORS = re.compile(r"\b(float|double|int|uint|short|ushort|uchar|char|longlong)[24]\b|__align__|cp_async")
 POISON = 0xff
+SHARED_LIMIT = 48 * 1024        # bytes that a block may have without asking
 seeds = itertools.count(1)      # every launch orders its threads in another way, the same ones on every run
 
 
@@ -49,7 +50,7 @@ class EmulatedModule:
 
 class EmulatedKernel:
     """Called as CuPy's kernels are. Raises EmulationError."""
-    max_dynamic_shared_size_bytes = launcher.STATIC_LIMIT
+    max_dynamic_shared_size_bytes = SHARED_LIMIT
 
     def __init__(self, module: EmulatedModule, name: str, parameters: tuple[launcher.Parameter, ...]):
         self.module, self.name, self.parameters = module, name, parameters

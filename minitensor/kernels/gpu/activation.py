@@ -2,9 +2,9 @@
 import math
 from typing import Any
 
-from ...backend import Array, xp_of
+from ...backend import Array, memory_order, xp_of
 from ..launcher import launch
-from .layout import contiguous, in_order, inverse, memory_order, packs
+from .layout import contiguous, in_order, packs
 from .replayed import number_or_memory
 
 FILE = "elementwise.cu"
@@ -13,11 +13,11 @@ DRAWS = 8               # elements of a dropout mask that one thread decides: th
 
 def _elementwise(kernel: str, *arrays: Array) -> Array:
     """y, in the memory order of the first array: kernel(arrays..., y, n)."""
-    order = memory_order(arrays[0])
+    order, restore = memory_order(arrays[0])
     inputs = in_order(order, *arrays)
     y = xp_of(arrays[0]).empty_like(inputs[0])
     launch(FILE, kernel, (*inputs, y, y.size), dtype=y.dtype, items=packs(y))
-    return y.transpose(inverse(order))
+    return y.transpose(restore)
 
 
 def relu(x: Array) -> Array:

@@ -1,5 +1,6 @@
 """Arrays as kernels take them: gap-free, pictures channels-last. What is already so is not copied."""
 import math
+from collections.abc import Sequence
 
 from ...backend import Array, xp_of
 
@@ -24,16 +25,7 @@ def channels_first(a: Array) -> Array:
     return a.transpose(0, 3, 1, 2)
 
 
-def memory_order(a: Array) -> tuple[int, ...]:
-    """The axes of a from the slowest to the fastest in memory."""
-    return tuple(sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis])))
-
-
-def inverse(order: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(order.index(axis) for axis in range(len(order)))
-
-
-def in_order(order: tuple[int, ...], *arrays: Array) -> list[Array]:
+def in_order(order: Sequence[int], *arrays: Array) -> list[Array]:
     """The arrays with their axes in that order, in C order."""
     return [contiguous(a.transpose(order)) for a in arrays]
 

@@ -2,10 +2,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ...backend import Array
+from ...backend import Array, memory_order
 from .. import reference
 from ..launcher import launch
-from .layout import in_order, memory_order, packs
+from .layout import in_order, packs
 from .replayed import number_or_memory
 
 TENSORS = 8             # that the kernel takes
@@ -18,7 +18,7 @@ def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: Any,
     hyperparameters = lr, momentum, weight_decay, nesterov
     by_dtype: dict = {}
     for w, v, dw in zip(ws, vs, dws):
-        order = memory_order(w)
+        order, _ = memory_order(w)
         if not (w.transpose(order).flags.c_contiguous and v.transpose(order).flags.c_contiguous):
             reference.sgd([w], [v], [dw], *hyperparameters)                 # views with gaps, which no layer makes
             continue
