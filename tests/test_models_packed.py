@@ -43,7 +43,7 @@ def test_a_run_is_scored_and_resumed_as_on_any_other_folder(folder, packed, norm
             capsys.readouterr()
             assert models("evaluate", run / "latest.safetensors", "--data", source, *crops) == 0
             printed = capsys.readouterr().out.strip()
-            assert crops or f"loss {loss:.4f}" in printed
+            assert crops or f" {loss:.4f}\n" in printed
 
 
 def test_every_batch_is_made_at_once(packed):
