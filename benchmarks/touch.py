@@ -1,21 +1,59 @@
-"""`python -m benchmarks.touch`: every small case once on the CUDA kernels, in every precision, for tools that watch the GPU's memory."""
+"""`python -m benchmarks.touch`: every CUDA kernel on small arrays, once and in every precision, for tools that watch the GPU's memory."""
 import numpy as np
 
-from minitensor.backend import cupy, synchronize
-from minitensor.kernels import PRECISIONS
+import minitensor as mt
+from minitensor import Tensor
+from minitensor.backend import cupy, synchronize, to_device
+from minitensor.gradcheck.cases import op_cases
+from minitensor.kernels import PRECISIONS, kernel_set
 
 from .cases import QUICK_CASES
-from .gpu import contestants
+from .cpu import passes_of
 
 
 def main() -> None:
     cupy().cuda.set_allocator(None)     # no pool: every array is an allocation of its own, whose ends the tools know
-    for precision in PRECISIONS:
-        for case in QUICK_CASES:
-            for work in contestants(case, case.arrays(np.random.default_rng(0), 3), None, precision)["cuda"].values():
-                work()
+    touch("cuda")
     synchronize("cuda")
-    print("every kernel of the small cases ran")
+    print("every kernel ran")
+
+
+def touch(device: str) -> None:
+    """Run every kernel of the CUDA set on arrays of device."""
+    with mt.use_kernels("cuda"):
+        for precision in PRECISIONS:
+            with mt.use_precision(precision):
+                _layers(device)
+        for dtype in (np.float32, np.float64):
+            _ops(device, dtype)
+        _update(device)
+        _pictures(device)
+
+
+def _layers(device: str) -> None:
+    for case in QUICK_CASES:
+        arrays = case.arrays(np.random.default_rng(0), 3)
+        for work in passes_of("cuda", case, {name: to_device(array, device) for name, array in arrays.items()}).values():
+            work()
+
+
+def _ops(device: str, dtype: type) -> None:
+    """Every op forward and backward."""
+    for case in op_cases():
+        y = case.function(*(Tensor(to_device(array.astype(dtype), device), requires_grad=True) for array in case.arrays))
+        y.backward(np.ones(y.shape, dtype))
+
+
+def _update(device: str) -> None:
+    parameter = mt.nn.Parameter(to_device(np.ones((5, 7), np.float32), device))
+    parameter.grad = parameter.data.copy()
+    mt.optim.SGD([parameter], lr=0.1, momentum=0.9).step()
+
+
+def _pictures(device: str) -> None:
+    images, corners, flips = np.ones((2, 5, 6, 3), np.uint8), np.array([0, -1]), np.array([False, True])
+    arrays = (to_device(array, device) for array in (images, corners, corners, flips))
+    kernel_set("cuda").pictures(*arrays, (4, 4), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 if __name__ == "__main__":

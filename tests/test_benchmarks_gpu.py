@@ -5,13 +5,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import emulator
 import fake_cupy
 from benchmarks import gpu, gpu_network, gpu_tables, network, timing, torch_side, visit
 from benchmarks.__main__ import main
 from benchmarks.cases import CASES, QUICK_CASES
 from benchmarks.cpu import WrongResult, check_case
+from benchmarks.touch import touch
 from minitensor import kernels
 from minitensor.backend import gpu_available, gpu_problem
+from minitensor.kernels import launcher
 
 
 @pytest.fixture
@@ -153,3 +156,13 @@ def test_the_report_fits_into_half_an_hour():
     assert {part.name for part in visit.PARTS} >= {"tests", "gradcheck", "sanitizer", "kernels", "network"}
     with pytest.raises(SystemExit):
         visit.main(["--out", "x", "--parts", "everything"])
+
+
+@pytest.mark.skipif(bool(emulator.problem()), reason=str(emulator.problem()))
+def test_what_the_sanitizer_watches_is_every_kernel(monkeypatch):
+    launched, kernel = set(), launcher._kernel
+    with emulator.plugged_in():
+        monkeypatch.setattr(launcher, "_kernel", lambda file, name, *rest: launched.add(name) or kernel(file, name, *rest))
+        touch("cpu")
+        monkeypatch.undo()
+    assert launched == {name for file in launcher.FOLDER.glob("*.cu") for name in launcher.kernels_in(launcher.source_of(file.name))}
