@@ -225,5 +225,5 @@ def split(dataset, fraction, seed=0):
         members = rng.permutation(np.flatnonzero(dataset.labels == label))
         held_out[members[:round(fraction * len(members))]] = True
     if held_out.all() or not held_out.any():
-        raise ValueError(f"split: fraction {fraction} of {dataset!r} leaves one part empty")
+        raise ValueError(f"split: fraction {fraction} of {dataset!r} leaves one part empty: its classes have too few pictures each")
     return Subset(dataset, np.flatnonzero(~held_out)), Subset(dataset, np.flatnonzero(held_out))

@@ -2,7 +2,7 @@
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 
 class UnreadableImage(Exception):
@@ -17,13 +17,13 @@ class UnreadableImage(Exception):
         return f"{self.path} cannot be read as a picture: {self.reason}"
 
 
-def load_image(path):
-    """Decode the picture at `path` -> uint8 (H, W, 3). Raises UnreadableImage; see load_rgb."""
-    return np.array(load_rgb(path))
+def load_image(file, name=None):
+    """Decode a picture -> uint8 (H, W, 3). Raises UnreadableImage; see load_rgb."""
+    return np.array(load_rgb(file, name))
 
 
-def load_rgb(path):
-    """Decode the picture at `path` -> a Pillow picture of mode RGB, upright as its EXIF orientation says.
+def load_rgb(file, name=None):
+    """Decode the picture at a path, or in an open file, called `name` in messages -> a Pillow picture of mode RGB, upright by its EXIF.
 
     Transparency is laid on white, 16 bits are scaled to 8, and of an animation the first frame is taken. Raises UnreadableImage.
     """
@@ -31,10 +31,10 @@ def load_rgb(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")                                     # odd metadata is no reason to complain ...
             warnings.simplefilter("error", Image.DecompressionBombWarning)      # ... but a bomb is refused
-            with Image.open(path) as image:
+            with Image.open(file) as image:
                 return to_rgb(image)
     except Exception as error:      # Pillow's decoders raise nearly anything on a broken file: OSError, SyntaxError, struct.error ...
-        raise UnreadableImage(str(path), _reason(error)) from error
+        raise UnreadableImage(str(name or file), _reason(error)) from error
 
 
 def to_rgb(image):
@@ -57,6 +57,8 @@ def _eight_bits(array):
 
 
 def _reason(error):
+    if isinstance(error, UnidentifiedImageError):       # whose message repeats the path, or shows an object's address
+        return "no picture format that Pillow knows"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return " ".join(str(error).split()) or type(error).__name__

@@ -13,7 +13,7 @@ from .errors import UsageError, UserError, require
 from .family import FAMILY
 from .machine import machine
 from .options import (Parser, add_count, add_data_option, add_device_options, add_layer, add_loading_options, add_network_options,
-                      add_num_classes, add_reproduce_options, add_train_options, add_weights, new_array_file, new_file)
+                      add_num_classes, add_reproduce_options, add_train_options, add_weights, new_file, new_file_ending)
 from .settings import MACHINE, Settings
 
 EXAMPLES = {
@@ -107,7 +107,7 @@ def make_parser() -> Parser:
     classify.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
     classify.add_argument("pictures", metavar="PICTURE", nargs="*", help=PICTURES_HELP)
     add_weights(classify, "what to classify with, in place of CHECKPOINT")
-    classify.add_argument("--figure", metavar="FILE.png", type=new_file,
+    classify.add_argument("--figure", metavar="FILE.png", type=new_file_ending(".png"),
                           help="also draw the pictures with their five bars, up to 40, as in the paper's Figure 4")
     classify.add_argument("--json", action="store_true", help="print an object a line, for other programs")
     add_device_options(classify)
@@ -115,7 +115,7 @@ def make_parser() -> Parser:
     features = command("features", _features, "Write what a layer of a network makes of pictures, and their names.")
     features.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT_HELP)
     features.add_argument("pictures", metavar="PICTURE", nargs="+", help=PICTURES_HELP)
-    features.add_argument("--out", metavar="FILE", type=new_array_file, required=True,
+    features.add_argument("--out", metavar="FILE", type=new_file_ending(".npz", ".npy"), required=True,
                           help="FILE.npz with the arrays features and names, or FILE.npy with the features and FILE.txt with the names")
     add_layer(features)
     add_device_options(features)
@@ -125,7 +125,8 @@ def make_parser() -> Parser:
     similar.add_argument("queries", metavar="PICTURE", nargs="+", help=PICTURES_HELP)
     similar.add_argument("folder", metavar="FOLDER", help="the pictures to search")
     add_count(similar)
-    similar.add_argument("--figure", metavar="FILE.png", type=new_file, help="also draw them, a row for each PICTURE: the paper's Figure 4")
+    similar.add_argument("--figure", metavar="FILE.png", type=new_file_ending(".png"),
+                         help="also draw them, a row for each PICTURE: the paper's Figure 4")
     add_layer(similar)
     add_device_options(similar)
 

@@ -13,7 +13,7 @@ from . import pictures
 from .imagenet import readable
 from .preprocessing import test_transform
 from .scores import best_classes, log_probabilities
-from .plots import new_figure
+from .plots import new_figure, save_figure
 from .run import checkpoint_path, write_file
 from .saved import load_network
 
@@ -46,7 +46,7 @@ def classify(checkpoint: str, paths: list[str], figure: str | None, as_json: boo
                 shown.append((guess, picture))
     if shown:
         write_file(Path(str(figure)), lambda file: draw(file, shown))
-        print(f"{figure}: {len(shown)} pictures", file=sys.stderr if as_json else sys.stdout)
+        print(f"{figure}: {len(shown)} picture{'s' * (len(shown) > 1)}", file=sys.stderr if as_json else sys.stdout)
     return 1 if failed else 0
 
 
@@ -83,7 +83,7 @@ def draw(file: Path, shown: list[tuple[Guess, np.ndarray]]) -> None:
         row, column = divmod(number, columns)
         _draw_picture(axes[2 * row, column], guess, picture)
         _draw_bars(axes[2 * row + 1, column], guess)
-    figure.savefig(file, format="png", dpi=100)
+    save_figure(figure, file)
 
 
 def _draw_picture(ax: Any, guess: Guess, picture: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from minitensor.backend import to_numpy
 from . import pictures
 from .errors import UsageError, UserError
 from .finetune import layers, with_parameters
-from .plots import new_figure
+from .plots import new_figure, save_figure
 from .preprocessing import test_transform
 from .run import checkpoint_path, write_file, write_text
 from .saved import load_network
@@ -83,7 +83,7 @@ def similar(checkpoint: str, queries: list[str], folder: str, count: int, figure
         print(name, *(f"  {distance:10.3f}  {path}" for distance, path in neighbours), sep="\n")
     if figure:
         write_file(Path(figure), lambda file: draw(file, names, found))
-        print(f"{figure}: {len(names)} pictures and their nearest in {folder}")
+        print(f"{figure}: {len(names)} picture{'s' * (len(names) > 1)}, beside the nearest in {folder}")
     return 1 if extractor.failed else 0
 
 
@@ -114,7 +114,7 @@ def draw(file: Path, names: list[str], found: list[Neighbours]) -> None:
         _show(row[0], name, os.path.basename(os.path.dirname(os.path.abspath(name))) or name, weight="bold")
         for ax, (distance, path) in zip(row[1:], neighbours):
             _show(ax, path, f"{os.path.basename(os.path.dirname(os.path.abspath(path)))}\n{distance:.2f}")
-    figure.savefig(file, format="png", dpi=100)
+    save_figure(figure, file)
 
 
 def _show(ax: Any, path: str, title: str, **style: Any) -> None:

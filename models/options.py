@@ -95,10 +95,13 @@ def new_file(text: str) -> str:
     return text
 
 
-def new_array_file(text: str) -> str:
-    if not text.endswith((".npz", ".npy")):
-        raise argparse.ArgumentTypeError(f"must end in .npz or .npy, not {text!r}")
-    return new_file(text)
+def new_file_ending(*suffixes: str):
+    """A type for a new_file of one of these kinds."""
+    def parse(text: str) -> str:
+        if not text.endswith(suffixes):
+            raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, not {text!r}")
+        return new_file(text)
+    return parse
 
 
 # ---- options ------------------------------------------------------------------------------------------------------------------
@@ -130,8 +133,8 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     _setting(network, "network", None, "which of the family; `summary NETWORK` shows its layers", choices=FAMILY)
     add_network_options(network)
     _setting(network, "init", None, "initial weights", choices=INITS, default=OWN)
-    _setting(network, "departures", str, "from --init paper, both in --recipe paper, neither of which is enough alone: biases-0.1 "
-             "starts the biases of 1 at 0.1, as Caffe does; sigma-0.03 starts conv3 to conv5 wider, as the published 2012 code does",
+    _setting(network, "departures", str, "from --init paper, both in --recipe paper: biases-0.1 starts the biases of 1 at 0.1, "
+             "as Caffe does; sigma-0.03 starts conv3 to conv5 wider, as the published 2012 code does",
              nargs="*", choices=DEPARTURES, metavar="NAME")
 
     tuning = parser.add_argument_group("fine-tuning")

@@ -6,7 +6,9 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import islice
+from typing import BinaryIO
 
 import numpy as np
 
@@ -67,7 +69,10 @@ def load(path: str) -> np.ndarray:
     """uint8 (H, W, 3) of the file at path, or of what standard input holds. Raises UnreadableImage."""
     if path != STANDARD_INPUT:
         return load_image(path)
-    try:
-        return load_image(io.BytesIO(sys.stdin.buffer.read()))
-    except UnreadableImage as error:
-        raise UnreadableImage("standard input", error.reason) from error
+    return load_image(io.BytesIO(_content(sys.stdin.buffer)), "standard input")
+
+
+@cache
+def _content(stream: BinaryIO) -> bytes:
+    """Of a stream that can be read only once, by a picture that is asked for more often: for its features, and for a figure."""
+    return stream.read()

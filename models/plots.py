@@ -1,6 +1,7 @@
 """Pictures of a run: its curves, and the filters of conv1. Matplotlib is imported only when there is something to draw."""
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,20 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
+def save_figure(figure: Any, path: Path) -> None:
+    """As PNG. For a letter that the font has not, as in names of classes, there is a box, and no warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(path, format="png", dpi=100)
+
+
+def over_epochs(axes: Any) -> None:
+    """Whole epochs along the x axis, a grid."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.grid(alpha=0.3)
+
+
 def draw_curves(path: Path, epochs: list[dict[str, Any]]) -> None:
     """Loss and error, epoch by epoch, from the log's lines about epochs."""
     number = [e["epoch"] for e in epochs]
@@ -27,15 +42,14 @@ def draw_curves(path: Path, epochs: list[dict[str, Any]]) -> None:
     loss, error = figure.subplots(1, 2)
     loss.plot(number, [e["train_loss"] for e in epochs], marker=".", label="training, while learning")
     loss.plot(number, [e["test_loss"] for e in epochs], marker=".", label="held out")
-    loss.set(xlabel="epoch", ylabel="loss")
+    loss.set_ylabel("loss")
     for name, key in (("training, while learning", "train_top1"), ("held out", "test_top1"), ("held out, top-5", "test_top5")):
         error.plot(number, [100 * (1 - e[key]) for e in epochs], marker=".", label=name)
-    error.set(xlabel="epoch", ylabel="error in %", ylim=(0, None))
+    error.set(ylabel="error in %", ylim=(0, None))
     for axes in (loss, error):
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
+        over_epochs(axes)
         axes.legend()
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
 
 
 def draw_filters(path: Path, weights: np.ndarray) -> None:

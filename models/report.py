@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .plots import new_figure
+from .plots import new_figure, save_figure
 from .run import write_file
 from .scores import TOP, Scores, best_classes
 
@@ -63,18 +63,21 @@ def totals(tallies: dict[str, Tally]) -> str:
         s = tally.scores
         rows.append([view, f"{1 - s.top1:.2%}", f"{1 - s.top5:.2%}", f"{s.top1:.2%}", f"{s.loss:.4f}"])
     if len(next(iter(tallies.values())).classes) <= TOP:
-        rows = [[*row[:2], *row[3:]] for row in rows]
+        rows = _without(2, rows)
     return _aligned(rows)
 
 
 def by_class(tally: Tally) -> str:
-    """A line for each class that has pictures; when there are many, for those with the highest error."""
+    """A line for each class that has pictures; when there are many, for those with the highest error. Top-5 error as in totals."""
     rows = class_rows(tally)
     seen = [row for row in rows[1:] if row[1]]
     shown = seen if len(seen) <= LISTED else sorted(seen, key=lambda row: -row[2])[:LISTED]
-    text = [[name, f"{pictures:,}", f"{top1:.2%}", f"{top5:.2%}", f"{confused} ({count:,})" if count else ""]
-            for name, pictures, top1, top5, confused, count in shown]
-    table = _aligned([["class", "pictures", "top-1 error", "top-5 error", "  most often taken for"], *text], last_left=True)
+    text = [["class", "pictures", "top-1 error", "top-5 error", "  most often taken for"]]
+    text += [[name, f"{pictures:,}", f"{top1:.2%}", f"{top5:.2%}", f"{confused} ({count:,})" if count else ""]
+             for name, pictures, top1, top5, confused, count in shown]
+    if len(tally.classes) <= TOP:
+        text = _without(3, text)
+    table = _aligned(text, last_left=True)
     return table if len(shown) == len(seen) else f"{table}\n... the {LISTED} classes with the highest error of {len(seen)}"
 
 
@@ -85,6 +88,10 @@ def class_rows(tally: Tally) -> list[list[Any]]:
     for label, name in enumerate(tally.classes):
         rows.append([name, int(tally.pictures[label]), float(top1[label]), float(top5[label]), *tally.most_taken_for(label)])
     return rows
+
+
+def _without(column: int, rows: list[list[str]]) -> list[list[str]]:
+    return [[*row[:column], *row[column + 1:]] for row in rows]
 
 
 def _aligned(rows: list[list[str]], last_left: bool = False) -> str:
@@ -133,4 +140,4 @@ def draw_confusion(path: Path, tally: Tally, title: str) -> None:
         for row, column in np.argwhere(tally.confusion):
             axes.text(column, row, f"{tally.confusion[row, column]:,}", ha="center", va="center", fontsize=8,
                       color="white" if share[row, column] > 0.3 else "black")
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)

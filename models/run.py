@@ -89,7 +89,8 @@ def write_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_file(path, lambda partial: partial.write_text(text))
+    """In UTF-8; names of files that are no text keep their bytes."""
+    write_file(path, lambda partial: partial.write_text(text, encoding="utf-8", errors="surrogateescape"))
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

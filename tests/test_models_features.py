@@ -1,6 +1,7 @@
 """`features` and `similar`, and the ways in which classify is told its pictures."""
 import io
 import json
+import os
 import shutil
 
 import numpy as np
@@ -55,6 +56,18 @@ def test_another_layer_as_npy_with_the_names_beside(run, folder, tmp_path):
     assert models("features", run, folder / "cat", "--layer", "conv5", "--out", tmp_path / "f.npy") == 0
     names = (tmp_path / "f.txt").read_text().splitlines()
     np.testing.assert_allclose(np.load(tmp_path / "f.npy"), layer_by_layer(run, names, "conv5"), rtol=1e-4, atol=1e-5)
+
+
+def test_names_of_files_that_are_no_text_keep_their_bytes(run, folder, tmp_path):
+    pictures_there = tmp_path / "猫"
+    pictures_there.mkdir()
+    name = os.fsencode(pictures_there) + b"/\xff.png"
+    try:
+        shutil.copy(folder / "cat" / "0.png", os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    assert models("features", run, pictures_there, "--out", tmp_path / "f.npy") == 0
+    assert (tmp_path / "f.txt").read_bytes() == name + b"\n"
 
 
 @pytest.mark.parametrize("more, status, words", [
@@ -136,7 +149,13 @@ def test_standard_input_holds_a_picture(run, folder, monkeypatch, capsys):
 def test_standard_input_without_a_picture(run, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", StandardInput(b""))
     assert models("classify", run, "-") == 1
-    assert complaint(capsys).startswith("standard input cannot be read as a picture")
+    assert complaint(capsys) == "standard input cannot be read as a picture: no picture format that Pillow knows"
+
+
+def test_standard_input_is_drawn_too(run, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", StandardInput((folder / "cat" / "0.png").read_bytes()))
+    assert models("similar", run, "-", folder, "--figure", tmp_path / "similar.png") == 0
+    assert (tmp_path / "similar.png").exists()
 
 
 def test_json_is_an_object_a_line(run, folder, tmp_path, capsys):

@@ -69,7 +69,7 @@ def test_the_reports_files(count, predictions, tmp_path):
     tally = Tally((CLASSES + [f"class {i}" for i in range(60)])[:count])
     labels = predictions[1] % count
     tally.add(np.pad(predictions[0], ((0, 0), (0, max(0, count - 7))), constant_values=-20)[:, :count], labels)
-    write_report(tmp_path, tally, "title with $ and _")
+    write_report(tmp_path, tally, "title with $ and _ and 猫, which the font has not")
     rows = read_csv(tmp_path / "confusion.csv")
     assert rows[0][1:] == tally.classes == [row[0] for row in rows[1:]]
     np.testing.assert_array_equal(np.array([row[1:] for row in rows[1:]], int), tally.confusion)

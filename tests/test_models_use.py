@@ -52,7 +52,7 @@ def test_evaluate_writes_a_report_beside_the_checkpoint_or_where_told(run, tmp_p
     for folder in (run / "evaluation", tmp_path / "new" / "report"):
         assert sorted(path.name for path in folder.iterdir()) == ["classes.csv", "confusion.csv", "confusion.png"]
         assert picture_size(folder / "confusion.png") == (500, 400)
-    assert "top-5" not in capsys.readouterr().out.split("class by class")[0]           # there are two classes
+    assert "top-5" not in capsys.readouterr().out                                     # there are two classes
 
 
 def test_a_report_that_cannot_be_written(run, tmp_path, capsys):
@@ -116,6 +116,8 @@ def test_classify_an_empty_folder(run, tmp_path, capsys):
 def test_a_figure_that_cannot_be_written(run, tmp_path, capsys):
     assert models("classify", run, run.parent / "pictures" / "val" / "cat" / "0.png", "--figure", tmp_path / "none" / "f.png") == 2
     assert "argument --figure: must be a file in a folder that can be written to" in complaint(capsys)
+    assert models("classify", run, run.parent / "pictures" / "val" / "cat" / "0.png", "--figure", tmp_path / "f.jpg") == 2
+    assert "argument --figure: must end in .png, not" in complaint(capsys)
 
 
 def test_ten_classes_show_five(tmp_path, capsys):

@@ -17,7 +17,7 @@ class Curve(NamedTuple):
 
 def draw_curves(file: Path, curves: Sequence[Curve], title: str, ylabel: str = "error in %", target: float | None = None) -> None:
     """target: a level that the curves are meant to reach."""
-    from ..plots import new_figure
+    from ..plots import new_figure, over_epochs, save_figure
     figure = new_figure(8, 4.5)
     axes = figure.subplots()
     named: set[str] = set()
@@ -27,8 +27,7 @@ def draw_curves(file: Path, curves: Sequence[Curve], title: str, ylabel: str = "
         axes.plot(range(1, len(curve.values) + 1), curve.values, curve.style, color=f"C{curve.colour % 10}", marker=".", label=label)
     if target is not None:
         axes.axhline(target, color="black", linewidth=0.8, label=f"{target:g} %")
-    axes.set(xlabel="epoch", ylabel=ylabel, ylim=(0, None), title=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.grid(alpha=0.3)
+    axes.set(ylabel=ylabel, ylim=(0, None), title=title)
+    over_epochs(axes)
     axes.legend(fontsize="small")
-    figure.savefig(file, format="png", dpi=100)
+    save_figure(figure, file)

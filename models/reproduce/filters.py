@@ -40,7 +40,7 @@ class Filters:
         return Finding(text, {"before": before._asdict(), "after": after._asdict()})
 
     def draw(self, file: Path, runs: dict[str, list[Path]], title: str) -> None:
-        from ..plots import filter_sheet, new_figure
+        from ..plots import filter_sheet, new_figure, save_figure
         (folders,) = runs.values()
         figure = new_figure(8, 3)
         figure.suptitle(title)
@@ -48,7 +48,7 @@ class Filters:
             axes.imshow(filter_sheet(filters, columns=8), interpolation="nearest")
             axes.set(title=name)
             axes.axis("off")
-        figure.savefig(file, format="png", dpi=100)
+        save_figure(figure, file)
 
 
 FILTERS = Experiment(
