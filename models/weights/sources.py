@@ -35,10 +35,10 @@ class Found(NamedTuple):
 
 def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
     """PyTorch's layout: under torchvision's names, or under ours."""
-    names = [name for design in FAMILY.values() for layer in design.table for name in (f"{layer}.weight", f"{layer}.bias")]
     if "features.0.weight" in state:
         arrays = {ours: state[theirs] for ours, theirs in TORCHVISION_NAMES.items() if theirs in state}
         return Found(arrays, ("torchvision", *FAMILY), TORCHVISION_PICTURES)
+    names = {f"{layer}.{kind}" for design in FAMILY.values() for layer in design.table for kind in ("weight", "bias")}
     return Found({name: array for name, array in state.items() if name in names}, tuple(FAMILY), TORCHVISION_PICTURES)
 
 

@@ -1,6 +1,7 @@
 """State dicts that `torch.save` wrote: a zip of a pickle and its storages, or, before PyTorch 1.6, pickles and storages in a row."""
 from __future__ import annotations
 
+import io
 import mmap
 import struct
 import zipfile
@@ -72,7 +73,7 @@ def _from_archive(archive: zipfile.ZipFile, file_size: int) -> dict[str, np.ndar
         return archive.read(info)
     if "byteorder" in entries and read("byteorder", 16) != b"little":
         raise ValueError("its numbers are big-endian")
-    tensors = _tensors(pickles.load(_stream(read("data.pkl", min(MAX_PICKLE, file_size))), NAMES, _storage))
+    tensors = _tensors(pickles.load(io.BytesIO(read("data.pkl", min(MAX_PICKLE, file_size))), NAMES, _storage))
     storages = {tensor.storage for tensor in tensors.values()}
     if sum(storage.count * storage.dtype.itemsize for storage in storages) > file_size:
         raise ValueError("its tensors are larger than the file")
@@ -149,8 +150,3 @@ def _tensors(state: Any) -> dict[str, StoredTensor]:
 
 def _arrays(tensors: dict[str, StoredTensor], storages: Mapping[str, bytes]) -> dict[str, np.ndarray]:
     return {name: strided(storages[t.storage.key], t.storage.dtype, t.offset, t.shape, t.strides) for name, t in tensors.items()}
-
-
-def _stream(data: bytes) -> Any:
-    import io
-    return io.BytesIO(data)
