@@ -31,6 +31,7 @@ def cupy() -> ModuleType:
 
 
 def device_of(array: Array) -> str:
+    """One of DEVICES."""
     return "cpu" if xp_of(array) is np else "cuda"
 
 
@@ -76,6 +77,7 @@ def _first_line(error: Exception) -> str:
 
 
 def gpu_available() -> bool:
+    """Whether device "cuda" can be used here."""
     return gpu_problem() is None
 
 

@@ -157,6 +157,23 @@ def test_a_bias_with_gaps(cuda, capture):
         assert_close(y.reshape(2, 3), x @ w.T + b)
 
 
+def test_arrays_may_begin_anywhere(cuda):
+    """A view that begins between two packs of 16 bytes."""
+    def shifted(a):
+        return np.concatenate([a[:1].ravel()[:1], a.ravel()])[1:].reshape(a.shape)
+    x, w, b = operands((2, 8, 1, 1), (4, 8, 1, 1))
+    dy = np.random.default_rng(1).standard_normal((2, 4, 1, 1)).astype(np.float32)
+    geometry = (1, 1), (0, 0), (1, 1), 1
+    with capture_mode():
+        results = [cuda.conv2d(*map(shifted, (x, w, b)), *geometry, True),
+                   cuda.linear(shifted(x.reshape(2, 8)), shifted(w.reshape(4, 8)), None),
+                   *cuda.conv2d_backward(*map(shifted, (dy, x, w)), None, *geometry, EVERYTHING), cuda.relu(shifted(x))]
+    expected = [reference.conv2d(x, w, b, *geometry, True), reference.linear(x.reshape(2, 8), w.reshape(4, 8), None),
+                *reference.conv2d_backward(dy, x, w, None, *geometry, EVERYTHING), reference.relu(x)]
+    for actual, wanted in zip(results, expected):
+        assert_close(actual, wanted, 1e-5)
+
+
 def test_the_rule_that_chooses():
     x = np.ones(1, np.float32)
     assert products.columns_pay(x, 256) and not products.columns_pay(x, 96)

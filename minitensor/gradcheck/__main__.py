@@ -39,7 +39,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     names = list(dict.fromkeys([*(case.op for case in op_cases()), *NETWORKS]))
     parser.add_argument("--device", choices=DEVICES, default="cpu")
-    parser.add_argument("--kernels", help="one kernel set: 'reference' or 'cpu' (default: every set of the device)")
+    parser.add_argument("--kernels", help="one kernel set: 'reference', or the device's own (default: both)")
     parser.add_argument("--op", metavar="NAME", choices=names, help=f"only this one of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="leave out the full AlexNet")
     options = parser.parse_args(arguments)

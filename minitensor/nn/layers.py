@@ -82,21 +82,29 @@ class Linear(Module):
 
 
 class ReLU(Module):
+    """ops.relu: any shape."""
+
     def forward(self, x: Tensor) -> Tensor:
         return ops.relu(x)
 
 
 class Tanh(Module):
+    """ops.tanh: any shape."""
+
     def forward(self, x: Tensor) -> Tensor:
         return ops.tanh(x)
 
 
 class Sigmoid(Module):
+    """ops.sigmoid: any shape."""
+
     def forward(self, x: Tensor) -> Tensor:
         return ops.sigmoid(x)
 
 
 class Softmax(Module):
+    """ops.softmax along dim: any shape."""
+
     def __init__(self, dim: int = -1):
         self.dim = dim
 
@@ -108,6 +116,8 @@ class Softmax(Module):
 
 
 class MaxPool2d(Module):
+    """ops.max_pool2d: (N, C, H, W) -> (N, C, OH, OW). stride defaults to kernel_size."""
+
     def __init__(self, kernel_size, stride=None, padding=0, *, ceil_mode: bool = False):
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         self.padding, self.ceil_mode = padding, ceil_mode
@@ -120,6 +130,8 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
+    """ops.avg_pool2d: (N, C, H, W) -> (N, C, OH, OW). stride defaults to kernel_size."""
+
     def __init__(self, kernel_size, stride=None, padding=0, ceil_mode: bool = False, count_include_pad: bool = True):
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         self.padding, self.ceil_mode, self.count_include_pad = padding, ceil_mode, count_include_pad
@@ -132,6 +144,8 @@ class AvgPool2d(Module):
 
 
 class AdaptiveAvgPool2d(Module):
+    """ops.adaptive_avg_pool2d: (N, C, H, W) -> (N, C, *output_size)."""
+
     def __init__(self, output_size):
         self.output_size = output_size
 
@@ -143,6 +157,8 @@ class AdaptiveAvgPool2d(Module):
 
 
 class LocalResponseNorm(Module):
+    """ops.local_response_norm: (N, C, H, W) -> the same."""
+
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, norm_region: str = "across_channels"):
         self.size, self.alpha, self.beta, self.k, self.norm_region = size, alpha, beta, k, norm_region
 
@@ -154,6 +170,8 @@ class LocalResponseNorm(Module):
 
 
 class Flatten(Module):
+    """ops.flatten, by default of all axes but the first: (N, C, H, W) -> (N, C * H * W)."""
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1):
         self.start_dim, self.end_dim = start_dim, end_dim
 

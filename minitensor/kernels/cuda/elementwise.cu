@@ -1,6 +1,6 @@
 // variant: float32
 // variant: float64
-// Activations, dropout and other functions of each element by itself, at the speed of memory.
+// Activations, dropout and other functions of each element by itself.
 #include "common.cuh"
 #include "philox.cuh"
 

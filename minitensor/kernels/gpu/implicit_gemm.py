@@ -15,7 +15,7 @@ from .reduction import sum_parts
 
 FILE, THREADS = "conv.cu", 256
 BLOCKS = 264                        # that fill a GPU, two for each of the 132 processors of an H200
-FEWEST_STEPS = 8                    # of a part of the sum: a shorter one costs more than it brings
+FEWEST_STEPS = 8                    # of a part of the sum: beside fewer, adding the parts up would weigh; reckoned, not measured
 OPTION = {"fp32": "FULL", "tf32": "TF32", "bf16": "BF16"}
 
 

@@ -22,7 +22,7 @@ def cublas_multiplies(x: Array) -> bool:
 def columns_pay(x: Array, filters_per_group: int) -> bool:
     """Whether a convolution is im2col and cuBLAS rather than an implicit GEMM.
 
-    A number of the columns is written and read once, 8 bytes, for 2 · filters operations of the product: with the 4.3 TB/s and the
-    47 TFLOP/s of float32 of an H200 that adds 44 / filters to the product's time. The rule is reckoned, not measured.
+    A number of the columns is written and read once, 8 bytes, for 2 · filters operations of the product: with the 4.3 TB/s of an H200
+    and cuBLAS's 47 TFLOP/s in float32 on an H100 that adds 44 / filters to the product's time. The rule is reckoned, not measured.
     """
     return cublas_multiplies(x) and filters_per_group >= COLUMNS_PAY
