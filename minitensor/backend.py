@@ -13,8 +13,7 @@ import numpy as np
 Array = Any  # a numpy.ndarray or a cupy.ndarray
 
 DEVICES = ("cpu", "cuda")
-CUDA = 13           # the major version of CUDA whose CuPy is asked for
-INSTALL = f"pip install 'cupy-cuda{CUDA}x[ctk]'"
+CUDA = 13           # the major version of CUDA whose CuPy is asked for where there is none
 
 _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 
@@ -40,23 +39,28 @@ def device_of(array: Array) -> str:
 def gpu_problem() -> str | None:
     """One sentence that says what "cuda" lacks here (package, driver or GPU), or None when it can be used."""
     try:
-        runtime = cupy().cuda.runtime
+        cuda = cupy().cuda
     except ModuleNotFoundError as error:
         if error.name == "cupy":
-            return f"device 'cuda' needs CuPy, which is not installed; install it with: {INSTALL}"
-        return f"device 'cuda' needs CuPy, whose installation lacks {error.name}; install it again with: {INSTALL}"
+            return f"device 'cuda' needs CuPy, which is not installed; install it with: {_install()}"
+        return f"device 'cuda' needs CuPy, whose installation lacks {error.name}; install it again with: {_install()}"
     except ImportError as error:
-        return f"device 'cuda' needs CuPy, which cannot be loaded ({_first_line(error)}); install it again with: {INSTALL}"
-    return _driver_problem(runtime) or _compiler_problem()
+        return f"device 'cuda' needs CuPy, which cannot be loaded ({_first_line(error)}); install it again with: {_install()}"
+    version = cuda.runtime.runtimeGetVersion() // 1000          # of the CUDA that this CuPy is for: 13020 is CUDA 13.2
+    return _driver_problem(cuda.runtime, version) or _compiler_problem(cuda.nvrtc, version)
 
 
-def _driver_problem(runtime: Any) -> str | None:
-    driver = runtime.driverGetVersion()                         # 13020 is CUDA 13.2; 0 without a driver
+def _install(version: int = CUDA) -> str:
+    return f"pip install 'cupy-cuda{version}x[ctk]'"
+
+
+def _driver_problem(runtime: Any, version: int) -> str | None:
+    driver = runtime.driverGetVersion()                         # 0 without a driver
     if driver == 0:
         return "device 'cuda' needs an NVIDIA driver, and none is installed (CuPy is; pip brings no driver)"
-    if driver // 1000 < CUDA:
-        return (f"device 'cuda' needs a driver for CUDA {CUDA}, and this one is for CUDA {driver // 1000}; update it, "
-                f"or install its CuPy with: pip install 'cupy-cuda{driver // 1000}x[ctk]'")
+    if driver // 1000 < version:
+        return (f"device 'cuda' needs a driver for CUDA {version}, and this one is for CUDA {driver // 1000}; update it, "
+                f"or install its CuPy with: {_install(driver // 1000)}")
     try:
         count = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
@@ -64,11 +68,11 @@ def _driver_problem(runtime: Any) -> str | None:
     return None if count else "device 'cuda' needs an NVIDIA GPU, and this machine has none"
 
 
-def _compiler_problem() -> str | None:
+def _compiler_problem(nvrtc: Any, version: int) -> str | None:
     try:
-        cupy().cuda.nvrtc.getVersion()
+        nvrtc.getVersion()
     except Exception as error:                                  # of several kinds, depending on CuPy's version
-        return f"device 'cuda' needs CUDA's run-time compiler, NVRTC ({_first_line(error)}); install it with: {INSTALL}"
+        return f"device 'cuda' needs CUDA's run-time compiler, NVRTC ({_first_line(error)}); install it with: {_install(version)}"
     return None
 
 

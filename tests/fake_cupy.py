@@ -232,9 +232,9 @@ def using_allocator(allocator):
 
 
 class FakeCuPy(ModuleType):
-    """`import cupy` gives this after `install`. driver and devices are what CUDA's runtime answers."""
+    """`import cupy` gives this after `install`. driver, toolkit and devices are what CUDA's runtime answers."""
 
-    def __init__(self, driver=13000, devices=1):
+    def __init__(self, driver=13000, toolkit=13000, devices=1):
         super().__init__("cupy")
         stream = Stream()
         self.ndarray, self.asarray, self.array = ndarray, asarray, lambda value, dtype=None: asarray(value, dtype).copy()
@@ -242,7 +242,8 @@ class FakeCuPy(ModuleType):
             as_strided=lambda *arguments: run(np.lib.stride_tricks.as_strided, *arguments)))
         self.add = SimpleNamespace(at=lambda *arguments: run(np.add.at, *arguments))
         self.cuda = SimpleNamespace(
-            runtime=SimpleNamespace(driverGetVersion=lambda: driver, getDeviceCount=lambda: devices, CUDARuntimeError=CUDARuntimeError),
+            runtime=SimpleNamespace(driverGetVersion=lambda: driver, runtimeGetVersion=lambda: toolkit, getDeviceCount=lambda: devices,
+                                    CUDARuntimeError=CUDARuntimeError),
             nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)), get_current_stream=lambda: stream, Stream=Stream, Event=Event,
             Device=lambda: stream, MemoryPool=MemoryPool, using_allocator=using_allocator, alloc_pinned_memory=bytearray,
             get_elapsed_time=lambda begin, end: 1e3 * (end.time - begin.time))

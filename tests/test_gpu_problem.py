@@ -12,6 +12,7 @@ from minitensor.backend import gpu_problem
     ({"driver": 0}, "device 'cuda' needs an NVIDIA driver, and none is installed (CuPy is; pip brings no driver)"),
     ({"driver": 12040}, "device 'cuda' needs a driver for CUDA 13, and this one is for CUDA 12; update it, or install its CuPy with: "
                         "pip install 'cupy-cuda12x[ctk]'"),
+    ({"driver": 12040, "toolkit": 12090}, None),                # what that sentence advises
     ({"devices": 0}, "device 'cuda' needs an NVIDIA GPU, and this machine has none")])
 def test_what_is_missing_is_one_sentence(monkeypatch, machine, problem):
     fake_cupy.install(monkeypatch, **machine)
