@@ -73,8 +73,7 @@ def _finished(folder, plan):
     for file in (MANIFEST, PLAN):
         path = os.path.join(folder, file)
         if os.path.exists(path):
-            with open(path) as opened:
-                there = json.load(opened)
+            there = _read_json(path)
             other = [key for key in plan if there.get(key) != plan[key]]
             if other:
                 raise ValueError(f"pack: {folder} holds {'an unfinished' if file == PLAN else 'another'} packing, of another "
@@ -84,6 +83,15 @@ def _finished(folder, plan):
     if strangers:
         raise ValueError(f"pack: {folder} is not empty, it holds {strangers[0]}; choose another folder")
     return False
+
+
+def _read_json(path):
+    """The object in a file. Raises ValueError, with the path, for anything else."""
+    try:
+        with open(path) as file:
+            return dict(json.load(file))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"pack: {path} is damaged ({error}); delete its folder, or choose another") from error
 
 
 # ---- shards -----------------------------------------------------------------------------------------------------------------------

@@ -178,6 +178,15 @@ def test_a_source_that_changed_is_noticed(folder, packed, tmp_path, capsys):
     assert "of another source" in complaint(capsys)
 
 
+@pytest.mark.parametrize("file", ["manifest.json", "packing.json"])
+@pytest.mark.parametrize("content", ["{", "3"])
+def test_a_damaged_manifest_or_plan(file, content, folder, tmp_path, capsys):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / file).write_text(content)
+    assert packing("pack", folder, tmp_path) == 1
+    assert f"pack: {tmp_path / 'all' / file} is damaged (" in complaint(capsys)
+
+
 def test_foreign_files_are_not_overwritten(folder, tmp_path, capsys):
     (tmp_path / "all").mkdir()
     (tmp_path / "all" / "labels.npy").write_text("mine")

@@ -189,4 +189,6 @@ def test_numbers_that_are_not_finite(files, tmp_path):
 def test_the_command_line_says_it_in_one_line(tmp_path, capsys):
     (tmp_path / "weights.pth").write_bytes(as_zip(pickle.dumps(Touch(tmp_path / "marker"))))
     assert models("summary", tmp_path / "weights.pth") == 1
-    assert "weights.pth cannot be used as weights: its pickle asks for 'posix.system', which weights do not need" in complaint(capsys)
+    said = complaint(capsys)
+    assert "weights.pth cannot be used as weights: its pickle asks for 'posix.system', which weights do not need" in said
+    assert "save the model's state_dict(), not the model" in said

@@ -53,7 +53,12 @@ def _read(path: str) -> Found:
         return from_state_dict(_safetensors(path))
     if not start:
         raise ValueError("it is empty")
-    return from_caffe(caffe.read(path))
+    try:
+        return from_caffe(caffe.read(path))
+    except ValueError as error:             # any bytes may be protocol buffers, so only the name tells what was meant
+        if path.endswith(".caffemodel"):
+            raise
+        raise ValueError("it is damaged, or none of the kinds of files that hold weights") from error
 
 
 def _safetensors(path: str) -> Arrays:

@@ -17,6 +17,10 @@ CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
+class Forbidden(ValueError):
+    """A pickle asks for a name that is not in the table."""
+
+
 class Name:
     """A global name of a pickle, and the function of ours that stands for it; None for what is only mentioned."""
 
@@ -157,7 +161,7 @@ class _Machine:
 
     def _global(self, name: str) -> None:
         if name not in self.names:
-            raise ValueError(f"its pickle asks for {name[:80].replace(' ', '.')!r}, which weights do not need")
+            raise Forbidden(f"its pickle asks for {name[:80].replace(' ', '.')!r}, which weights do not need")
         self.stack.append(Name(name, self.names[name]))
 
     def _stack_global(self, _: None) -> None:

@@ -73,7 +73,7 @@ def _from_archive(archive: zipfile.ZipFile, file_size: int) -> dict[str, np.ndar
         return archive.read(info)
     if "byteorder" in entries and read("byteorder", 16) != b"little":
         raise ValueError("its numbers are big-endian")
-    tensors = _tensors(pickles.load(io.BytesIO(read("data.pkl", min(MAX_PICKLE, file_size))), NAMES, _storage))
+    tensors = _tensors(_unpickled(io.BytesIO(read("data.pkl", min(MAX_PICKLE, file_size))), _storage))
     storages = {tensor.storage for tensor in tensors.values()}
     if sum(storage.count * storage.dtype.itemsize for storage in storages) > file_size:
         raise ValueError("its tensors are larger than the file")
@@ -88,7 +88,7 @@ def read_legacy(path: str) -> dict[str, np.ndarray]:
         def storage(persistent_id: Any) -> Storage:
             found = _storage(persistent_id)
             return seen.setdefault(found.key, found)
-        magic, _, machine, state, keys = (pickles.load(stream, NAMES, storage) for _ in range(5))      # type: ignore[arg-type]
+        magic, _, machine, state, keys = (_unpickled(stream, storage) for _ in range(5))
         if magic != LEGACY_MAGIC or not isinstance(machine, dict) or not machine.get("little_endian"):
             raise ValueError("its numbers are big-endian, or it is not PyTorch's")
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != seen.keys():
@@ -137,6 +137,13 @@ NAMES: Mapping[str, Callable | None] = {
     "torch._utils _rebuild_parameter": _parameter,
     **{f"torch {storage}": None for storage in (*DTYPES, "BFloat16Storage")},
 }
+
+
+def _unpickled(stream: Any, storage: Callable[[Any], Storage]) -> Any:
+    try:
+        return pickles.load(stream, NAMES, storage)
+    except pickles.Forbidden as error:
+        raise ValueError(f"{error}; if you wrote it, save the model's state_dict(), not the model") from error
 
 
 def _tensors(state: Any) -> dict[str, StoredTensor]:
