@@ -10,8 +10,7 @@ CIFAR10_18PCT = Experiment(
     claim="three convolutions and a linear layer err on 18 % of CIFAR-10's test pictures, in one view (cuda-convnet, layers-18pct.cfg)",
     published="18 % test error",
     departures="28 epochs for 140; a learning rate of 0.05 that falls along a cosine for 0.001 cut twice; He's initial values; less weight "
-               "decay; half of the training pictures mirrored; one mean and deviation a colour for the mean image, so that inputs "
-               "are 58 times smaller and the normalisation, whose constants stay, hardly acts",
+               "decay; half of the training pictures mirrored; one mean and deviation a colour for the mean image",
     settings=SETTINGS,
     variants={"cifar10-18pct": {}},
     measure=TestError(),
