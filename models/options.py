@@ -173,6 +173,7 @@ def add_reproduce_options(parser: argparse.ArgumentParser) -> None:
     add_data_option(parser, "CIFAR-10: a folder with train/ and test/, packed, or its official files")
     parser.add_argument("--quick", action="store_true", help="a few minutes on built-in pictures: shows the experiment, proves nothing")
     parser.add_argument("--seeds", type=_number(int, 1), metavar="N", help="how many, each of which trains all variants (default: 1 or 3)")
+    _setting(parser, "epochs", _number(int, 1), "of each training; a finished experiment can be given more", default="the experiment's own")
     parser.add_argument("--out", metavar="FOLDER", help="for trainings, measurements and plot (default: runs/NAME, with -quick if it is)")
     add_loading_options(parser)
     add_device_options(parser)

@@ -141,6 +141,13 @@ def test_what_is_finished_is_not_trained_again(tiny, tmp_path, monkeypatch, caps
     assert "already trained" in capsys.readouterr().out and measurements(tmp_path) == first
 
 
+def test_a_finished_experiment_goes_on_for_more_epochs(tiny, tmp_path):
+    assert quick("cifar10-18pct", tmp_path) == 0
+    assert quick("cifar10-18pct", tmp_path, "--epochs", 3) == 0
+    (run,) = measurements(tmp_path)["runs"]
+    assert len(run["epochs"]) == 3 and run["settings"]["epochs"] == 3
+
+
 def test_a_training_killed_before_its_first_checkpoint_begins_again(tiny, tmp_path):
     make_log(tmp_path / "cifar10-18pct-seed0", [50], [50])
     assert quick("cifar10-18pct", tmp_path) == 0

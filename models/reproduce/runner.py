@@ -20,18 +20,19 @@ from .statistics import counted
 def reproduce(name: str, quick: bool, seeds: int | None, out: str | None, given: dict[str, Any]) -> int:
     """Train what is not trained yet in the folder out; print, and write to out, the finding so far after every seed.
 
-    given: the settings data and those of the machine (workers, device ...). Returns the exit status: 0, or that of an interrupted training.
+    given: the settings data and epochs, and those of the machine (workers, device ...).
+    Returns the exit status: 0, or that of an interrupted training.
     """
     experiment = EXPERIMENTS[name]
     given = dict(given)
     source = _source(quick, given.pop("data", None))
     folder = Path(out or f"runs/{name}{'-quick' if quick else ''}")
     seeds = seeds or (min(experiment.seeds, QUICK_SEEDS) if quick else experiment.seeds)
-    runs = list(experiment.runs(source, quick, seeds))
+    runs = [run._replace(settings={**run.settings, **given}) for run in experiment.runs(source, quick, seeds)]
     print(heading(name, experiment), flush=True)
     for number, run in enumerate(runs, 1):
         print(f"\n[{number}/{len(runs)}] {run.variant}, seed {run.seed}", flush=True)
-        status = _train(folder / run.folder, {**run.settings, **given})
+        status = _train(folder / run.folder, run.settings)
         if status:
             print("the same `reproduce` command goes on with the whole experiment", file=sys.stderr)
             return status
