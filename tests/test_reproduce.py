@@ -32,8 +32,8 @@ def quick(name, folder, *arguments):
     return models("reproduce", name, "--quick", "--workers", 0, "--out", folder, *arguments)
 
 
-def measurements(folder):
-    return json.loads((folder / "measurements.json").read_text())
+def measurements(name, folder):
+    return json.loads((folder / f"{name}.json").read_text())
 
 
 # ---- statistics --------------------------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def test_a_quick_mode_leaves_a_plot_and_measurements(name, tiny, tmp_path, capsy
     out = capsys.readouterr().out
     assert f"published {EXPERIMENTS[name].published}, here " in out and "no test of the claim" in out
     assert picture_size(tmp_path / f"{name}.png")[0] == 800
-    record = measurements(tmp_path)
+    record = measurements(name, tmp_path)
     assert record["experiment"] == name and len(record["runs"]) == len(EXPERIMENTS[name].variants)
     assert all(len(run["epochs"]) == 2 for run in record["runs"])
 
@@ -129,29 +129,29 @@ def test_a_stopped_experiment_goes_on_to_the_same_measurements(tiny, tmp_path, m
         assert quick("lrn", tmp_path / "stopped", "--seeds", 1) == 130
     assert "goes on with the whole experiment" in capsys.readouterr().err
     assert quick("lrn", tmp_path / "stopped", "--seeds", 1) == 0
-    for run in measurements(tmp_path / "whole")["runs"]:
+    for run in measurements("lrn", tmp_path / "whole")["runs"]:
         assert log(tmp_path / "whole" / run["folder"]) == log(tmp_path / "stopped" / run["folder"])
 
 
 def test_what_is_finished_is_not_trained_again(tiny, tmp_path, monkeypatch, capsys):
     assert quick("cifar10-18pct", tmp_path) == 0
-    first = measurements(tmp_path)
+    first = measurements("cifar10-18pct", tmp_path)
     monkeypatch.setattr("models.reproduce.runner.train", lambda given: pytest.fail("trained again"))
     assert quick("cifar10-18pct", tmp_path) == 0
-    assert "already trained" in capsys.readouterr().out and measurements(tmp_path) == first
+    assert "already trained" in capsys.readouterr().out and measurements("cifar10-18pct", tmp_path) == first
 
 
 def test_a_finished_experiment_goes_on_for_more_epochs(tiny, tmp_path):
     assert quick("cifar10-18pct", tmp_path) == 0
     assert quick("cifar10-18pct", tmp_path, "--epochs", 3) == 0
-    (run,) = measurements(tmp_path)["runs"]
+    (run,) = measurements("cifar10-18pct", tmp_path)["runs"]
     assert len(run["epochs"]) == 3 and run["settings"]["epochs"] == 3
 
 
 def test_a_training_killed_before_its_first_checkpoint_begins_again(tiny, tmp_path):
     make_log(tmp_path / "cifar10-18pct-seed0", [50], [50])
     assert quick("cifar10-18pct", tmp_path) == 0
-    assert len(measurements(tmp_path)["runs"][0]["epochs"]) == 2
+    assert len(measurements("cifar10-18pct", tmp_path)["runs"][0]["epochs"]) == 2
 
 
 def test_training_stops_at_the_target_error(tiny, tmp_path, monkeypatch):
@@ -175,7 +175,7 @@ def test_filters_can_be_drawn_from_the_training_of_cifar10_18pct(tiny, tmp_path,
     assert quick("filters", tmp_path) == 0
     assert "already trained" in capsys.readouterr().out
     weights = checkpoint.load(tmp_path / "cifar10-18pct-seed0" / "latest.safetensors")[0]["conv1.weight"]
-    assert measurements(tmp_path)["measured"]["after"]["mean"] == pytest.approx(smoothness(weights))
+    assert measurements("filters", tmp_path)["measured"]["after"]["mean"] == pytest.approx(smoothness(weights))
 
 
 @pytest.mark.parametrize("arguments, words", [

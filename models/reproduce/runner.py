@@ -75,13 +75,13 @@ def _is_finished(epoch: int, settings: Settings, folder: RunFolder) -> bool:
 # ---- what it shows ---------------------------------------------------------------------------------------------------------------
 
 def _conclude(name: str, experiment: Experiment, runs: list[Run], folder: Path, quick: bool) -> str:
-    """Writes NAME.png and measurements.json; returns the words to print."""
+    """Writes NAME.png and NAME.json; returns the words to print."""
     by_variant: dict[str, list[Path]] = {variant: [] for variant in experiment.variants}
     for run in runs:
         by_variant[run.variant].append(folder / run.folder)
     finding = experiment.measure.finding(by_variant)
     seeds = len(runs) // len(experiment.variants)
-    picture, measurements = folder / f"{name}.png", folder / "measurements.json"
+    picture, measurements = folder / f"{name}.png", folder / f"{name}.json"
     title = f"{name}{', quick, on built-in pictures' if quick else ''}: {counted(seeds)}"
     write_file(picture, lambda file: experiment.measure.draw(file, by_variant, title))
     record = {"experiment": name, "claim": experiment.claim, "published": experiment.published, "here": finding.text,
