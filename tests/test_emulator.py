@@ -64,6 +64,24 @@ extern "C" __global__ void warp_total(const REAL* x, REAL* y, int n)
         y[threadIdx.x / 32] = value;
 }
 """
+SPREAD = """
+extern "C" __global__ void spread(const REAL* x, REAL* y, int n)            // the sum of the block, then the sum of the distances from it
+{
+    __shared__ REAL parts[4];
+    REAL value = x[threadIdx.x], total = 0;
+    for (int round = 0; round < 2; round++) {
+        for (int step = 16; step > 0; step /= 2)
+            value += __shfl_xor_sync(0xffffffffu, value, step);
+        __syncthreads();                                                    // parts may still be read from the round before
+        if (threadIdx.x % 32 == 0)
+            parts[threadIdx.x / 32] = value;
+        __syncthreads();
+        total = parts[0] + parts[1] + parts[2] + parts[3];
+        value = total - x[threadIdx.x];
+    }
+    y[threadIdx.x] = total;
+}
+"""
 TILES = """// many tiles through one piece of dynamic shared memory: two barriers a round
 #ifdef CUDA_EMULATOR
 #define DYNAMIC_SHARED(type, name) type* name = (type*)emulator::dynamic_shared()
@@ -129,13 +147,19 @@ def warp_total(dtype, source=WARP_TOTAL, threads=64):
     run(source, "warp_total", x.reshape(2, 32).sum(1), x, x.size, grid=1, threads=threads)
 
 
+def spread(dtype, source=SPREAD):
+    x = np.random.default_rng(0).standard_normal(128).astype(dtype)
+    total = x.sum(dtype=np.float64)
+    run(source, "spread", np.full(128, (total - x).sum(dtype=np.float64)), x, x.size, grid=1, threads=128, times=8)
+
+
 def tiles(dtype, source=TILES, shared_bytes=None):
     x = np.random.default_rng(0).standard_normal(128).astype(dtype)
     weights = np.arange(32)[:, None] + np.tile(np.arange(32), 4)
     run(source, "tiles", weights @ x.astype(np.float64), x, x.size, grid=1, threads=32, shared_bytes=shared_bytes or 32 * x.itemsize)
 
 
-@pytest.mark.parametrize("twin", [smooth, transpose, total, warp_total, tiles])
+@pytest.mark.parametrize("twin", [smooth, transpose, total, warp_total, spread, tiles])
 def test_correct_kernels_pass(twin, dtype):
     twin(dtype)
 
@@ -146,6 +170,8 @@ WRONG_RESULT = {
     "missing barrier": (smooth, SMOOTH, "    __syncthreads();\n", ""),
     "missing barrier after reading": (tiles, TILES, "        __syncthreads();\n    }", "    }"),
     "missing barrier before reading": (tiles, TILES, "        __syncthreads();\n        for", "        for"),
+    "missing barrier between two rounds": (spread, SPREAD, "        __syncthreads();                                                    //",
+                                           "        //"),
     "missing barrier in a template": (total, TOTAL, "    __syncthreads();\n    for", "    for"),
     "uninitialised shared memory": (smooth, SMOOTH, "tile[65] = i + 64 < n ? x[i + 64] : 0;", ""),
     "wrong stride": (transpose, TRANSPOSE, "% columns * rows", "% columns * columns"),

@@ -5,6 +5,7 @@
 // Shared memory starts every block as NaN. Buffers lie in pages of their own between pages that nobody may touch.
 #include "cuda_emulator.h"
 
+#include <algorithm>
 #include <csetjmp>
 #include <csignal>
 #include <cstdio>
@@ -52,7 +53,7 @@ std::vector<Fiber> fibers;
 std::vector<int> idle;
 std::vector<Thread> threads;
 std::vector<int> ready;
-size_t next_ready;
+size_t next_ready, going;                               // of ready: the next to run, and how many run in this round
 std::vector<char> slots;                                // per warp two times 32 x SLOT
 int current, votes, counted;
 Call running;
@@ -82,7 +83,7 @@ void fiber_main() {
         running.kernel(running.values);
         Thread &thread = threads[size_t(current)];
         thread.state = DONE;
-        if (next_ready < ready.size() && threads[size_t(ready[next_ready])].fiber < 0) {
+        if (next_ready < going && threads[size_t(ready[next_ready])].fiber < 0) {
             set_thread_index(ready[next_ready++]);
             threads[size_t(current)].fiber = me;
             continue;
@@ -177,6 +178,13 @@ void release_block() {
     }
 }
 
+// In every other block one warp runs alone, as far ahead of the others as barriers let it: puts its threads first, and says how many they are.
+size_t put_first(int &warp) {
+    auto inside = [&warp](int thread) { return thread / 32 == warp; };
+    if (std::none_of(ready.begin(), ready.end(), inside)) warp = ready[0] / 32;
+    return size_t(std::partition(ready.begin(), ready.end(), inside) - ready.begin());
+}
+
 void run_block(char *statics, size_t statics_size) {
     memset(statics, POISON, statics_size);
     memset(shared_start, POISON, size_t(shared_end - shared_start));
@@ -186,10 +194,12 @@ void run_block(char *statics, size_t statics_size) {
         release(int(i));
     }
     votes = 0;
-    while (!ready.empty()) {
+    bool alone = random_below(2);
+    for (int ahead = 0; !ready.empty();) {
         shuffle(ready);
-        for (next_ready = 0; next_ready < ready.size();) resume(ready[next_ready++]);
-        ready.clear();
+        going = alone ? put_first(ahead) : ready.size();
+        for (next_ready = 0; next_ready < going;) resume(ready[next_ready++]);
+        ready.erase(ready.begin(), ready.begin() + ptrdiff_t(going));
         release_warps();
         if (ready.empty()) release_block();
     }
