@@ -216,6 +216,15 @@ def test_bias_gradients_are_summed_in_two_stages(monkeypatch, cuda, rows, column
 
 # ---- the rest ----------------------------------------------------------------------------------------------------------------
 
+def test_rows_that_several_warps_share(cuda):
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((8, 300)), rng.integers(0, 300, 8)
+    assert_close(cuda.softmax(x, 1), reference.softmax(x, 1))
+    assert_close(cuda.log_softmax(x, 1), reference.log_softmax(x, 1))
+    for actual, expected in zip(cuda.cross_entropy(x, labels, 0.1), reference.cross_entropy(x, labels, 0.1)):
+        assert_close(actual, expected)
+
+
 @pytest.mark.parametrize("shape", [(1,), (1001,), (3, 4, 5, 6)])
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 1 - 2**-30])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
