@@ -1,8 +1,8 @@
 """Max- and average-pooling, a few images at a time.
 
 A window is separable: its maximum (or sum) is the one along its columns of the ones along its rows, 4 operations for 3 x 3, not 8. In
-channels-last memory the step over rows works on runs of W·C numbers, the step over columns on runs of C. (A pool over 96 x 55 x 55, batch
-32, took 5.3 instead of 9.4 ms when the pixels were no longer sorted by row and column first; with two threads the fewest calls win.)
+channels-last memory the step over rows works on runs of W·C numbers, the step over columns on runs of C. With two threads
+few long calls win: each one that gives up the interpreter's lock may have to wait for it afterwards.
 """
 from collections.abc import Callable, Iterator
 
