@@ -7,6 +7,7 @@ appears under its name only when it is whole, the manifest last; then the notes 
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import os
 
@@ -143,25 +144,32 @@ def _write_shard(folder, shard, chunks, most, side, report):
     path = os.path.join(folder, _shard_file(shard))
     total, kept, unreadable = np.zeros((side, side, 3), np.uint64), [], []
     with _whole(path) as file:
-        _write_header(file, (most, side, side, 3))
-        start = file.tell()
+        header = _header((most, side, side, 3))
+        digest = hashlib.sha256(header)
+        file.write(header)
         for pictures, places, failed in chunks:
             file.write(pictures.data)
+            digest.update(pictures.data)
             total += pictures.sum(axis=0, dtype=np.uint32)
             kept += places
             unreadable += failed
             report(len(places) + len(failed))
-        file.seek(0)
-        _write_header(file, (len(kept), side, side, 3))
-        if file.tell() != start:        # NumPy leaves room in a header for the count to change
-            raise RuntimeError(f"pack: the header of {path} grew")
+        if len(kept) < most:
+            file.seek(0)
+            file.write(_header((len(kept), side, side, 3), len(header)))
+    checksum = digest.hexdigest() if len(kept) == most else sha256(path)        # a large shard is read again only where it must be
     with _whole(_notes_path(folder, shard)) as file:
-        np.savez(file, sum=total, kept=np.array(kept, np.int64), sha256=sha256(path),
+        np.savez(file, sum=total, kept=np.array(kept, np.int64), sha256=checksum,
                  unreadable=np.array([place for place, _ in unreadable], np.int64), reasons=np.array([why for _, why in unreadable], str))
 
 
-def _write_header(file, shape):
+def _header(shape, length=None):
+    """The first bytes of a .npy file of uint8. NumPy leaves room in them for a count to change: length, where given, is what they must have."""
+    file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    if length not in (None, file.tell()):
+        raise RuntimeError(f"pack: a header of {length} bytes grew to {file.tell()}")
+    return file.getvalue()
 
 
 def _shard_file(shard):
