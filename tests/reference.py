@@ -47,13 +47,13 @@ def im2col(x, kernel_size, stride, padding, dilation):
 
 def window_starts(image, kernel, stride, padding, ceil_mode):
     """Where the windows along one side begin; with ceil_mode one more, if cells are left over and it begins before the image ends."""
-    starts = list(range(-padding, image + padding - kernel + 1, stride))
+    starts = list(range(-padding, image + padding - kernel + 1, stride)) or [-padding]
     left_over = starts[-1] + kernel < image + padding
     return starts + [starts[-1] + stride] if ceil_mode and left_over and starts[-1] + stride < image else starts
 
 
 def max_pool2d(x, kernel_size, stride, padding, ceil_mode, dy=None):
-    """y, and with dy also dx: the first of equal maxima, in reading order, gets the gradient."""
+    """y, and with dy also dx: the first of equal maxima on the image, in reading order, gets the gradient."""
     (N, C, H, W), (KH, KW) = x.shape, kernel_size
     rows = window_starts(H, KH, stride[0], padding[0], ceil_mode)
     columns = window_starts(W, KW, stride[1], padding[1], ceil_mode)
@@ -62,7 +62,7 @@ def max_pool2d(x, kernel_size, stride, padding, ceil_mode, dy=None):
         best, winner = -math.inf, None
         for i, j in indices(KH, KW):
             row, column = rows[oh] + i, columns[ow] + j
-            if 0 <= row < H and 0 <= column < W and x[n, c, row, column] > best:
+            if 0 <= row < H and 0 <= column < W and (winner is None or x[n, c, row, column] > best):
                 best, winner = x[n, c, row, column], (n, c, row, column)
         y[n, c, oh, ow] = best
         if dy is not None:

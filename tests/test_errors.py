@@ -41,6 +41,7 @@ CASES = [
     # pooling
     (lambda: mt.max_pool2d(x, 2, padding=2), ValueError, "max_pool2d: padding (2, 2) must be at most half of kernel_size (2, 2)"),
     (lambda: mt.max_pool2d(x, 10), ValueError, "max_pool2d: a window of height 10 does not fit"),
+    (lambda: mt.max_pool2d(x, 12, 3, ceil_mode=True), ValueError, "max_pool2d: a window of height 12 does not fit"),
     (lambda: mt.avg_pool2d(x, (2, 0)), ValueError, "avg_pool2d: kernel_size must be an integer >= 1 or a pair of them, not (2, 0)"),
     (lambda: mt.adaptive_avg_pool2d(x, 0), ValueError, "adaptive_avg_pool2d: output_size must be"),
     (lambda: mt.adaptive_avg_pool2d(tensor(3, 9), 2), ValueError, "adaptive_avg_pool2d: x must be (N, C, H, W)"),

@@ -42,6 +42,24 @@ def test_the_first_of_equal_maxima_gets_the_gradient(kernels, pooled, ceil_mode,
     assert_close(dx, expected_dx, TOLERANCE[y.dtype.name])
 
 
+@given(pooled_images(**small), st.booleans())
+@settings(max_examples=80)
+def test_a_window_of_minus_infinity_gives_its_gradient_to_its_first_pixel(kernels, pooled, ceil_mode):
+    x, (kernel_size, stride, padding, _) = pooled
+    values = np.where(x.new(distinct=True) < 0.6, -np.inf, x.new(distinct=True)).astype(x.dtype)
+    y, (dx,), dy = run(lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), values)
+    expected_y, expected_dx = reference.max_pool2d(values, kernel_size, stride, padding, ceil_mode, dy)
+    np.testing.assert_array_equal(y, expected_y)
+    assert_close(dx, expected_dx, TOLERANCE[y.dtype.name])
+
+
+def test_a_window_of_minus_infinity_as_in_pytorch(kernels, torch):
+    x = np.random.default_rng(0).permutation(2 * 7 * 9).reshape(1, 2, 7, 9).astype(np.float64)
+    x[x < 90] = -np.inf
+    x[0, 1, 6, 8] = np.nan
+    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, 3, 2, 1), lambda t: torch.nn.functional.max_pool2d(t, 3, 2, 1), x)
+
+
 def test_padding_of_max_pool2d_never_wins(kernels):
     y = mt.max_pool2d(Tensor(np.full((1, 1, 4, 4), -1.0)), 3, 2, 1)
     np.testing.assert_array_equal(y.data, np.full((1, 1, 2, 2), -1.0))
@@ -87,6 +105,20 @@ def test_avg_pool2d_equals_pytorch(kernels, torch, pooled, ceil_mode, count_incl
 
 
 output_sizes = st.tuples(st.integers(1, 7), st.integers(1, 7))
+
+
+# image sides, kernel_size, stride, padding: a window larger than the padded image by less than the stride
+HANGING = [((2, 3), 3, 2, 0), ((1, 1), 4, 4, 1), ((1, 2), (5, 2), (3, 1), (1, 0)), ((2, 2), (4, 6), (3, 5), (1, 0))]
+
+
+@pytest.mark.parametrize("sides, kernel_size, stride, padding", HANGING)
+def test_in_ceil_mode_a_window_may_be_larger_than_the_image(kernels, torch, sides, kernel_size, stride, padding):
+    x = np.random.default_rng(0).permutation(np.prod((2, 3, *sides))).reshape(2, 3, *sides).astype(np.float64)
+    for ours, theirs in ((mt.max_pool2d, torch.nn.functional.max_pool2d), (mt.avg_pool2d, torch.nn.functional.avg_pool2d)):
+        assert_equals_torch(torch, lambda t: ours(t, kernel_size, stride, padding, ceil_mode=True),
+                            lambda t: theirs(t, kernel_size, stride, padding, ceil_mode=True), x)
+        with pytest.raises(ValueError, match="does not fit"):
+            ours(Tensor(x), kernel_size, stride, padding)
 
 
 @given(images(**small), output_sizes)

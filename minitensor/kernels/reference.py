@@ -169,16 +169,21 @@ def _pool_windows(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, out:
 
 def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
                with_winner: bool) -> tuple[Array, Array | None]:
-    """y (N, C, OH, OW) and winner (N, C, OH, OW), the cell i·KW + j of each window that held the maximum, the first one on ties.
+    """y (N, C, OH, OW) and winner (N, C, OH, OW), the cell i·KW + j of each window that held the maximum, the first pixel on ties.
 
-    Padding is -inf. winner is uint8 (int32 for windows of more than 256 cells), None without with_winner.
+    Padding is -inf, and never wins. winner is uint8 (int32 for windows of more than 256 cells), None without with_winner.
     """
     xp, cells = xp_of(x), kernel_size[0] * kernel_size[1]
     out = _pool_output(x.shape[2:], kernel_size, stride, padding, ceil_mode)
     windows = _pool_windows(x, kernel_size, stride, padding, out, -xp.inf)
     windows = windows.reshape(*x.shape[:2], cells, *out)                                  # (N, C, KH·KW, OH, OW)
-    winner = windows.argmax(axis=2).astype(xp.uint8 if cells <= 256 else xp.int32) if with_winner else None
-    return windows.max(axis=2), winner
+    y = windows.max(axis=2)
+    if not with_winner:
+        return y, None
+    rows, columns = (xp.maximum(0, p - s * xp.arange(o)) for o, s, p in zip(out, stride, padding))
+    first_pixel = rows[:, None] * kernel_size[1] + columns                                # (OH, OW), cells before it are padding
+    winner = xp.where(y == -xp.inf, first_pixel, windows.argmax(axis=2))
+    return y, winner.astype(xp.uint8 if cells <= 256 else xp.int32)
 
 
 def max_pool2d_backward(dy: Array, winner: Array, image_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:

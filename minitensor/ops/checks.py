@@ -47,8 +47,9 @@ def images(op: str, x: Tensor) -> None:
         raise ValueError(f"{op}: x must be (N, C, H, W) with C, H and W at least 1, not {x.shape}")
 
 
-def windows_fit(op: str, x: Tensor, kernel_size: Pair, padding: Pair, dilation: Pair = (1, 1)) -> None:
-    for axis, image, k, p, d in zip(("height", "width"), x.shape[2:], kernel_size, padding, dilation):
+def windows_fit(op: str, x: Tensor, kernel_size: Pair, padding: Pair, dilation: Pair = (1, 1), hang: Pair = (0, 0)) -> None:
+    """hang: by how many pixels a window may be larger than the padded image."""
+    for axis, image, k, p, d, more in zip(("height", "width"), x.shape[2:], kernel_size, padding, dilation, hang):
         span, room = d * (k - 1) + 1, image + 2 * p
-        if span > room:
+        if span > room + more:
             raise ValueError(f"{op}: a window of {axis} {span} does not fit x {x.shape}, whose {axis} with padding is {room}")

@@ -47,12 +47,12 @@ def max_pool2d(x: Tensor, kernel_size, stride=None, padding=0, *, ceil_mode: boo
     stride defaults to kernel_size; padding counts as -inf and is at most half of kernel_size; ceil_mode lets a last window hang over
     the end.
     """
-    return MaxPool2d(*_window("max_pool2d", x, kernel_size, stride, padding), ceil_mode)(x)
+    return MaxPool2d(*_window("max_pool2d", x, kernel_size, stride, padding, ceil_mode), ceil_mode)(x)
 
 
 def avg_pool2d(x: Tensor, kernel_size, stride=None, padding=0, ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
     """The mean of each window: x (N, C, H, W) -> (N, C, OH, OW). With count_include_pad the zeros of the padding count as cells."""
-    return AvgPool2d(*_window("avg_pool2d", x, kernel_size, stride, padding), ceil_mode, count_include_pad)(x)
+    return AvgPool2d(*_window("avg_pool2d", x, kernel_size, stride, padding, ceil_mode), ceil_mode, count_include_pad)(x)
 
 
 def adaptive_avg_pool2d(x: Tensor, output_size) -> Tensor:
@@ -61,12 +61,12 @@ def adaptive_avg_pool2d(x: Tensor, output_size) -> Tensor:
     return AdaptiveAvgPool2d(pair("adaptive_avg_pool2d", "output_size", output_size, 1))(x)
 
 
-def _window(op: str, x: Tensor, kernel_size, stride, padding) -> tuple[Pair, Pair, Pair]:
+def _window(op: str, x: Tensor, kernel_size, stride, padding, ceil_mode: bool) -> tuple[Pair, Pair, Pair]:
     images(op, x)
     kernel_size = pair(op, "kernel_size", kernel_size, 1)
     stride = pair(op, "stride", kernel_size if stride is None else stride, 1)
     padding = pair(op, "padding", padding, 0)
     if any(2 * p > k for p, k in zip(padding, kernel_size)):
         raise ValueError(f"{op}: padding {padding} must be at most half of kernel_size {kernel_size}")
-    windows_fit(op, x, kernel_size, padding)
+    windows_fit(op, x, kernel_size, padding, hang=(stride[0] - 1, stride[1] - 1) if ceil_mode else (0, 0))
     return kernel_size, stride, padding

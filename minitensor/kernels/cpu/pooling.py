@@ -73,7 +73,8 @@ def max_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, ce
             _reduce_windows(np.maximum, -np.inf, images, kernel_size, stride, padding, largest)
             return
         _largest_and_cell(images, kernel_size, stride, padding, largest, channels_last(winner)[n])
-        if np.isnan(largest.max()):                                         # NaN equals nothing, itself included: look again, slowly
+        # NaN equals nothing, itself included, and -inf equals the padding: look again, slowly.
+        if np.isnan(largest.max()) or (any(padding) and largest.min() == -np.inf):
             winner[n] = reference.max_pool2d(x[n], kernel_size, stride, padding, ceil_mode, True)[1]
 
     parallel_for(piece, _pieces(N, C * H * W))

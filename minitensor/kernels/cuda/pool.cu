@@ -24,7 +24,7 @@ __device__ inline Range windows_over(int i, int size, int stride, int padding, i
     return {reach > 0 ? ceil_div(reach, stride) : 0, min((i + padding) / stride + 1, out)};
 }
 
-// A thread finds the maximum of one window, and in winner (which may be null) the cell that held it, the first one on ties; NaN wins.
+// A thread finds the maximum of one window, and in winner (which may be null) the cell that held it, the first pixel on ties; NaN wins.
 extern "C" __global__ void max_pool2d(const REAL* x, REAL* y, WINNER* winner, int n, int H, int W, int C, int OH, int OW, int KH, int KW,
                                       int SH, int SW, int PH, int PW)
 {
@@ -32,7 +32,7 @@ extern "C" __global__ void max_pool2d(const REAL* x, REAL* y, WINNER* winner, in
     if (index >= n)
         return;
     Pixel o = pixel_of(index, OH, OW, C);
-    int top = o.h * SH - PH, left = o.w * SW - PW, best_cell = 0;
+    int top = o.h * SH - PH, left = o.w * SW - PW, best_cell = max(-top, 0) * KW + max(-left, 0);
     REAL best = minus_infinity();
     for (int h = max(top, 0); h < min(top + KH, H); h++)
         for (int w = max(left, 0); w < min(left + KW, W); w++) {
