@@ -164,7 +164,7 @@ def _write_shard(folder, shard, chunks, most, side, report):
 
 
 def _header(shape, length=None):
-    """The first bytes of a .npy file of uint8. NumPy leaves room in them for a count to change: length, where given, is what they must have."""
+    """The first bytes of a .npy file of uint8, with room for its count to change: length, where given, is how many there must be."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     if length not in (None, file.tell()):

@@ -35,15 +35,16 @@ def over_epochs(axes: Any) -> None:
     axes.grid(alpha=0.3)
 
 
-def draw_curves(path: Path, epochs: list[dict[str, Any]]) -> None:
-    """Loss and error, epoch by epoch, from the log's lines about epochs."""
+def draw_curves(path: Path, epochs: list[dict[str, Any]], top5: bool) -> None:
+    """Loss and error, the top-5 error too if it is asked for, epoch by epoch, from the log's lines about epochs."""
     number = [e["epoch"] for e in epochs]
     figure = new_figure(10, 4)
     loss, error = figure.subplots(1, 2)
     loss.plot(number, [e["train_loss"] for e in epochs], marker=".", label="training, while learning")
     loss.plot(number, [e["test_loss"] for e in epochs], marker=".", label="held out")
     loss.set_ylabel("loss")
-    for name, key in (("training, while learning", "train_top1"), ("held out", "test_top1"), ("held out, top-5", "test_top5")):
+    shown = {"training, while learning": "train_top1", "held out": "test_top1", **({"held out, top-5": "test_top5"} if top5 else {})}
+    for name, key in shown.items():
         error.plot(number, [100 * (1 - e[key]) for e in epochs], marker=".", label=name)
     error.set(ylabel="error in %", ylim=(0, None))
     for axes in (loss, error):

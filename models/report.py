@@ -10,7 +10,7 @@ import numpy as np
 
 from .plots import new_figure, save_figure
 from .run import write_file
-from .scores import TOP, Scores, best_classes
+from .scores import Scores, best_classes, tells_top5
 
 LISTED = 20             # classes in the printed table; all are in classes.csv
 NUMBERED = 30           # classes up to which the confusion matrix shows names and numbers
@@ -57,12 +57,12 @@ class Tally:
 # ---- text ----------------------------------------------------------------------------------------------------------------------------
 
 def totals(tallies: dict[str, Tally]) -> str:
-    """One line for each way of looking at the pictures. With five classes or fewer a top-5 error would say nothing."""
+    """One line for each way of looking at the pictures; with a top-5 error where that says anything."""
     rows = [["", "top-1 error", "top-5 error", "accuracy", "loss"]]
     for view, tally in tallies.items():
         s = tally.scores
         rows.append([view, f"{1 - s.top1:.2%}", f"{1 - s.top5:.2%}", f"{s.top1:.2%}", f"{s.loss:.4f}"])
-    if len(next(iter(tallies.values())).classes) <= TOP:
+    if not tells_top5(len(next(iter(tallies.values())).classes)):
         rows = _without(2, rows)
     return _aligned(rows)
 
@@ -75,7 +75,7 @@ def by_class(tally: Tally) -> str:
     text = [["class", "pictures", "top-1 error", "top-5 error", "  most often taken for"]]
     text += [[name, f"{pictures:,}", f"{top1:.2%}", f"{top5:.2%}", f"{confused} ({count:,})" if count else ""]
              for name, pictures, top1, top5, confused, count in shown]
-    if len(tally.classes) <= TOP:
+    if not tells_top5(len(tally.classes)):
         text = _without(3, text)
     table = _aligned(text, last_left=True)
     return table if len(shown) == len(seen) else f"{table}\n... the {LISTED} classes with the highest error of {len(seen)}"

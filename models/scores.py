@@ -39,9 +39,15 @@ class Scores(NamedTuple):
         return Scores(self.pictures + len(labels), self.loss_sum + float(losses.sum()),
                       self.first + int(right[:, 0].sum()), self.among_five + int(right.sum()))
 
-    def __str__(self) -> str:
-        return (f"top-1 {self.top1:.2%} (error {1 - self.top1:.2%}), top-{TOP} {self.top5:.2%} (error {1 - self.top5:.2%}), "
-                f"loss {self.loss:.4f}")
+    def among(self, classes: int) -> str:
+        """In words, for a network of so many classes."""
+        top5 = f"top-{TOP} {self.top5:.2%} (error {1 - self.top5:.2%}), " if tells_top5(classes) else ""
+        return f"top-1 {self.top1:.2%} (error {1 - self.top1:.2%}), {top5}loss {self.loss:.4f}"
+
+
+def tells_top5(classes: int) -> bool:
+    """Whether a top-5 error says anything: of five classes or fewer it is always 0."""
+    return classes > TOP
 
 
 def best_classes(scores: np.ndarray) -> np.ndarray:

@@ -49,6 +49,9 @@ def _resume(path: str, given: dict[str, Any]) -> int:
     cannot = f"{folder.latest} cannot be resumed: "
     with told(KeyError, TypeError, what=cannot):
         settings = resumed_settings(info["settings"], given)
+        done = info["progress"]["epoch"]
+    if settings.epochs < done:
+        raise UsageError(f"--epochs {settings.epochs} cannot be: {path} has trained for {done} already; give a number above {done}")
     with machine(**settings.machine):
         with told(ValueError, KeyError, TypeError, what=cannot):
             training = Training(settings, info["classes"], info["preprocessing"])

@@ -16,7 +16,7 @@ from .departures import DEPARTURES
 from .interruption import Interruption
 from .run import RunFolder, write_file
 from .saved import VELOCITY
-from .scores import Scores, scores_of
+from .scores import Scores, scores_of, tells_top5
 from .settings import Settings
 from .training import Diverged, Training
 
@@ -50,9 +50,11 @@ class Trainer:
                  f"{len(self.test_loader.dataset):,} held out; "
                  f"{self.training.network.name} with {self.training.network.num_parameters():,} parameters{self._what_learns()}; "
                  f"run folder: {self.folder.path}")
+        if end := self._end():
+            self.say(f"nothing is left to do: {end}")
         try:
             with self.stop, self._progress_bar(pictures * epochs) as self.bar:
-                while self.progress.epoch < epochs and not self.folder.reached(self.training.settings.target_error):
+                while not self._end():
                     self._epoch()
         except Interrupted:
             self._save_latest()
@@ -64,6 +66,15 @@ class Trainer:
         print(f"best held-out accuracy {self.progress.best_top1:.2%} (epoch {self.progress.best_epoch}), "
               f"after {_duration(self.progress.seconds)}\nrun folder: {self.folder.path}")
         return 0
+
+    def _end(self) -> str:
+        """Why there is no epoch left; "" while there is one."""
+        done, settings = self.progress.epoch, self.training.settings
+        if done >= settings.epochs:
+            return f"this run has trained for {_epochs(done)}; --resume {self.folder.path} --epochs N goes on, with N above {done}"
+        if self.folder.reached(settings.target_error):
+            return f"in epoch {done} the training error reached the --target-error of {settings.target_error:g}"
+        return ""
 
     # ---- an epoch ---------------------------------------------------------------------------------------------------------------
 
@@ -95,8 +106,8 @@ class Trainer:
         p = self.progress
         if not math.isfinite(scores.loss):
             raise Diverged(f"the held-out loss became {scores.loss} in epoch {p.epoch + 1}, step {p.step}; try a lower --lr")
-        epoch = p.epoch + 1
-        self.say(f"epoch {epoch}: training loss {p.loss:.4f}, top-1 {p.top1:.2%}; held out: {scores} ({seconds:.0f} s)")
+        epoch, classes = p.epoch + 1, len(self.training.header["classes"])
+        self.say(f"epoch {epoch}: training loss {p.loss:.4f}, top-1 {p.top1:.2%}; held out: {scores.among(classes)} ({seconds:.0f} s)")
         self.folder.record("epoch", epoch=epoch, step=p.step, lr=self.training.lr, train_loss=p.loss, train_top1=p.top1,
                            test_loss=scores.loss, test_top1=scores.top1, test_top5=scores.top5, seconds=round(seconds, 2))
         is_best = scores.top1 > p.best_top1
@@ -106,7 +117,7 @@ class Trainer:
         if is_best:
             self._save_best()
         self._save_latest()
-        write_file(self.folder.curves, lambda path: plots.draw_curves(path, self.folder.epochs()))
+        write_file(self.folder.curves, lambda path: plots.draw_curves(path, self.folder.epochs(), tells_top5(classes)))
         conv1 = self.training.network.state_dict()["conv1.weight"]
         write_file(self.folder.filters, lambda path: plots.draw_filters(path, to_numpy(conv1)))
 
@@ -176,6 +187,10 @@ def advice(settings: Settings) -> str:
     if settings.init == "paper" and len(settings.departures) < len(DEPARTURES):
         return f"try --departures {' '.join(DEPARTURES)}, for the paper's own initial values are known for it, or --init he"
     return f"try another --lr than {settings.lr:g}, most often a lower one" + (", or --init he" if settings.init == "paper" else "")
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"
 
 
 def _duration(seconds: float) -> str:

@@ -10,13 +10,13 @@ import pytest
 
 from data import CIFAR10, BuiltinPictures, load_image
 from minitensor import checkpoint
-from models import trainer
+from models import plots, trainer
 from models.datasets import TEST_SEED
 from models.groups import parameter_groups
 from models.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
 from models.settings import PRESETS, Settings, new_settings
 from models.training import Training
-from models_cli import BUILTIN, StopAfter, log, make_folder, models, picture_size, start_models, TINY
+from models_cli import BUILTIN, StopAfter, complaint, log, make_folder, models, picture_size, start_models, TINY
 
 
 THREE_EPOCHS = (*BUILTIN, "--epochs", 3, "--warmup", 8)
@@ -132,6 +132,37 @@ def test_a_longer_run_goes_on_from_a_finished_one(whole_run, tmp_path):
     assert models(*BUILTIN, "--epochs", 1, "--schedule", "constant", "--out", run) == 0
     assert models("train", "--resume", run, "--epochs", 2) == 0
     assert [r["epoch"] for r in log(run) if r["event"] == "epoch"] == [1, 2]
+
+
+def test_a_finished_run_says_that_it_is(whole_run, capsys):
+    before = log(whole_run)
+    for epochs in ((), ("--epochs", 3)):
+        assert models("train", "--resume", whole_run, *epochs) == 0
+        said = f"nothing is left to do: this run has trained for 3 epochs; --resume {whole_run} --epochs N goes on, with N above 3\n"
+        assert said in capsys.readouterr().out
+    assert models("train", "--resume", whole_run, "--epochs", 2) == 2
+    assert complaint(capsys) == (f"python -m models train: --epochs 2 cannot be: {whole_run} has trained for 3 already; "
+                                 "give a number above 3")
+    assert log(whole_run) == before
+
+
+def test_a_run_that_reached_its_target_says_so(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert models(*BUILTIN, "--epochs", 5, "--target-error", 1, "--out", run) == 0
+    assert "nothing is left" not in capsys.readouterr().out
+    assert models("train", "--resume", run) == 0
+    assert "nothing is left to do: in epoch 1 the training error reached the --target-error of 1\n" in capsys.readouterr().out
+
+
+def test_a_top_5_error_is_shown_of_more_than_five_classes(tmp_path, monkeypatch, capsys):
+    figures = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure) or path.touch())
+    assert models(*BUILTIN, "--epochs", 1, "--out", tmp_path / "many") == 0
+    assert "top-5" in capsys.readouterr().out
+    assert models("train", "--data", make_folder(tmp_path / "two"), *TINY, "--epochs", 1, "--out", tmp_path / "few") == 0
+    assert "top-5" not in capsys.readouterr().out
+    of_many, of_few = ([line.get_label() for line in figure.axes[1].lines] for figure in figures)
+    assert of_many == [*of_few, "held out, top-5"] and len(of_few) == 2
 
 
 def test_a_folder_of_pictures_is_learned(tmp_path):
