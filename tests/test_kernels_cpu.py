@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from minitensor.kernels import KERNELS, cpu, reference
-from minitensor.kernels.cpu import conv, memory, threads, winograd
+from minitensor.kernels.cpu import conv, im2col_conv, memory, threads, winograd
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}      # norm-wise
 EVERYTHING = (True, True, True)
@@ -102,6 +102,14 @@ def test_the_layers_of_alexnet(layer):
 def test_one_image(layer):
     C, F, size, k, s, p, groups, _ = ALEXNET[layer]
     check_conv(0, np.float32, 1, C, F, size, (k, k), (s, s), (p, p), (1, 1), groups, relu=True, bias=True)
+
+
+@pytest.mark.parametrize("stride", (1, 2))
+@pytest.mark.parametrize("C, F, side, kernel, padding", [(4, 4, 20, 3, 30), (64, 64, 15, 5, 25)])
+def test_strips_that_lie_in_the_padding_alone(monkeypatch, C, F, side, kernel, padding, stride):
+    monkeypatch.setattr(im2col_conv, "BLOCK_BYTES", 1)      # row by row, so that some see nothing of the image
+    monkeypatch.setattr(winograd, "STRIP_BYTES", 1)
+    check_conv(0, np.float32, 2, C, F, (side, side), (kernel, kernel), (stride, stride), (padding, padding), (1, 1), 1, True, True)
 
 
 @pytest.mark.parametrize("n", range(4, winograd.MAX_POINTS + 1))
@@ -215,6 +223,14 @@ def test_blas_gets_its_threads_back():
     inside = []
     threads.parallel_for(lambda i: inside.append(blas.get_num_threads()), range(4), uses_blas=True)
     assert inside == [1, 1, 1, 1] and blas.get_num_threads() == 2
+
+
+def test_openblas_is_found_whatever_the_path_of_numpy():
+    blas = "/home/a user/openblas tests/venv/numpy.libs/libscipy_openblas64_-32a4b2a6.so"
+    maps = [f"7f10-7f20 r-xp 00001000 08:01 393 {' ' * 20}{path}" for path in (
+        blas, blas, "/usr/lib/libopenblas.so.0", "/home/a user/openblas tests/venv/numpy/_core/_multiarray_umath.so")]
+    assert threads._openblas_paths("\n".join([*maps, "7f30-7f40 rw-p 00000000 00:00 0", "7f50-7f60 r-xp 00000000 00:00 0 [vdso]", ""])) == [
+        blas, "/usr/lib/libopenblas.so.0"]
 
 
 def test_an_unknown_blas_means_one_level_of_threads(monkeypatch):

@@ -69,8 +69,7 @@ def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, images: sli
     With relu_of, shaped as x, also 0 where relu_of <= 0: the gradient behind a relu.
     """
     (height, width), (H, W, C) = size, x.shape[1:]
-    r0, r1 = max(0, -top), max(0, min(height, H - top))                     # the part of the window that lies on the image
-    c0, c1 = max(0, -left), max(0, min(width, W - left))
+    (r0, r1), (c0, c1) = _on_image(top, height, H), _on_image(left, width, W)
     windows = scratch(name, (images.stop - images.start, height, width, C), x.dtype)
     if r1 - r0 < height:
         windows[:, :r0] = windows[:, r1:] = 0
@@ -82,6 +81,12 @@ def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, images: sli
     else:
         np.multiply(x[inside], relu_of[inside] > 0, out=windows[:, r0:r1, c0:c1])
     return windows
+
+
+def _on_image(start: int, size: int, image: int) -> tuple[int, int]:
+    """Along one side: the part, from the first cell to the one behind the last, of a window at start that lies on the image."""
+    first = min(max(0, -start), size)
+    return first, max(first, min(size, image - start))
 
 
 class Source(NamedTuple):

@@ -63,16 +63,21 @@ def _blas() -> _Blas | None:
     """The two thread functions of the OpenBLAS that NumPy has loaded; None when there is another BLAS (MKL, Accelerate, ...)."""
     try:
         with open("/proc/self/maps") as maps:
-            paths = set(re.findall(r"/\S*openblas\S*\.so\S*", maps.read()))
+            paths = _openblas_paths(maps.read())
     except OSError:                                                         # not Linux
-        paths = set()
-    for path in sorted(paths):
+        paths = []
+    for path in filter(os.path.exists, paths):
         library = ctypes.CDLL(path)
         for prefix in ("scipy_openblas", "openblas"):
             for suffix in ("64_", ""):
                 if hasattr(library, f"{prefix}_set_num_threads{suffix}"):
                     return _Blas(*(getattr(library, f"{prefix}_{verb}_num_threads{suffix}") for verb in ("get", "set")))
     return None
+
+
+def _openblas_paths(maps: str) -> list[str]:
+    """The libraries among the files that Linux lists as mapped into this process. A path is the rest of its line: it may hold spaces."""
+    return sorted(set(re.findall(r"/.*openblas[^/\n]*\.so[^/\n]*$", maps, re.MULTILINE)))
 
 
 @contextmanager
