@@ -4,9 +4,12 @@ import numpy as np
 from ..reference import output_size
 from . import im2col_conv, winograd
 from .blocks import Source, channels_last, empty_channels_last, split
+from .memory import scratch
 from .threads import parallel_for
 
 Pair = tuple[int, int]
+
+SUM_BYTES = 2**20                   # of a gradient whose channels are added up in one call: it stays in the second-level cache
 
 
 def _winograd_tiling(images: int, C: int, F: int, kernel: Pair, stride: Pair, dilation: Pair, groups: int,
@@ -78,8 +81,10 @@ def _bias_gradient(dy, y) -> np.ndarray:
     sums = np.empty((len(dy), dy.shape[3]), dy.dtype)
 
     def add_up(images: slice) -> None:
-        masked = dy[images] if y is None else dy[images] * (y[images] > 0)
+        masked = dy[images]
+        if y is not None:
+            masked = np.multiply(masked, y[images] > 0, out=scratch("masked", masked.shape, dy.dtype))
         np.add.reduce(masked, axis=(1, 2), out=sums[images])
 
-    parallel_for(add_up, split(len(dy), 1))
+    parallel_for(add_up, split(len(dy), max(1, SUM_BYTES // max(1, dy[:1].nbytes))))
     return sums.sum(axis=0)

@@ -122,8 +122,9 @@ def _close_pool() -> None:
 def parallel_for(task: Callable[[Any], None], pieces: Iterable, uses_blas: bool = False) -> None:
     """task(piece) for every piece, over the threads; returns when all are done. The first exception is raised here, the rest dropped.
 
-    Called from inside a task, it runs inline. A task that calls matrix products says uses_blas: it is then given one BLAS thread, or, when
-    BLAS cannot be told so, all pieces run in this thread and BLAS spreads each product itself.
+    Called from inside a task, it runs inline; but a lone piece is run as if its task had been called, and may spread its own work. A task
+    that calls matrix products says uses_blas: it is then given one BLAS thread, or, when BLAS cannot be told so, all pieces run in this
+    thread and BLAS spreads each product itself.
     """
     if getattr(_local, "inside", False):
         for piece in pieces:
@@ -133,7 +134,10 @@ def parallel_for(task: Callable[[Any], None], pieces: Iterable, uses_blas: bool 
     blas = _blas() if uses_blas else None
     helpers = min(_num_threads, len(pieces)) - 1 if blas or not uses_blas else 0
     with _one_blas_thread(blas) if blas else nullcontext():
-        _run(task, pieces, helpers)
+        if len(pieces) == 1:
+            task(pieces[0])
+        else:
+            _run(task, pieces, helpers)
 
 
 def _run(task: Callable[[Any], None], pieces: list, helpers: int) -> None:

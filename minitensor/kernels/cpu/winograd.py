@@ -24,6 +24,9 @@ from .threads import parallel_for
 
 MAX_POINTS = 8                      # n: beyond it float32 loses too many digits
 CHUNK_TILES = 400                   # tiles whose transforms are in flight together: enough rows for BLAS, few enough for the cache
+OWN_FILTERS = 2**18                 # numbers: up to so many transformed filters stay in every core's second-level cache
+OWN_CHUNK_TILES = 128               # of a chunk that one thread works on alone
+TURNS = 16                          # partial sums of a weight gradient; a fixed number, so that it rounds alike on any number of threads
 POINTS_PER_PIECE = 4                # of the n² products; one at a time, threads would wait for each other's Python between short products
 STRIP_BYTES = 2**20                 # gathered tiles of one strip: they stay in the second-level cache
 
@@ -171,12 +174,15 @@ def _edges(start: int, stop: int, m: int, size: int) -> list[tuple[slice, slice]
 
 # ---- convolution and weight gradient ---------------------------------------------------------------------------------------
 
-def _chunks(all_strips: list[Strip]) -> list[list[tuple[Strip, slice]]]:
-    """Runs of strips of at most CHUNK_TILES tiles, each strip with its place in the chunk."""
-    chunks: list[list[tuple[Strip, slice]]] = []
-    end = CHUNK_TILES
+Chunk = list[tuple[Strip, slice]]   # strips, each with its place among the chunk's tiles
+
+
+def _chunks(all_strips: list[Strip], most: int) -> list[Chunk]:
+    """Runs of strips of at most so many tiles, or of one strip."""
+    chunks: list[Chunk] = []
+    end = most
     for strip in all_strips:
-        if not chunks or end + strip.tiles > CHUNK_TILES:
+        if not chunks or end + strip.tiles > most:
             chunks.append([])
             end = 0
         chunks[-1].append((strip, slice(end, end + strip.tiles)))
@@ -184,57 +190,81 @@ def _chunks(all_strips: list[Strip]) -> list[list[tuple[Strip, slice]]]:
     return chunks
 
 
+def _turns(all_strips: list[Strip], filters: int) -> list[list[Chunk]]:
+    """The chunks, by who takes them. Many transformed filters: one list, and all threads work on its chunks one after the other. Few: each
+    thread has cache enough for chunks of its own, and waiting for the others three times a chunk would take longer than the products."""
+    if filters > OWN_FILTERS:
+        return [_chunks(all_strips, CHUNK_TILES)]
+    chunks = _chunks(all_strips, OWN_CHUNK_TILES)
+    return [chunks[some] for some in split(len(chunks), -(-len(chunks) // TURNS))]
+
+
 def convolve(x: Source, w: np.ndarray, b: np.ndarray | None, groups: int, relu: bool, t: Tiling, y: np.ndarray) -> None:
     """Fills y (N, OH, OW, F) from w (F, C/G, r, r)."""
     C, F, points = x.x.shape[3], y.shape[3], t.n**2
     U = _transform_filters(w, groups, t)
-    for chunk in _chunks(_strips(len(y), t, C, y.shape[1:3], y.itemsize)):
-        tiles = chunk[-1][1].stop
-        V = _planes("V", points, (tiles, groups, C // groups), y.dtype)
-        M = _planes("M", points + (b is not None), (tiles, groups, F // groups), y.dtype)
-        if b is not None:
-            M[points] = b.reshape(groups, -1)
+    turns = _turns(_strips(len(y), t, C, y.shape[1:3], y.itemsize), U.size)
 
-        def transform(piece):
-            strip, place = piece
-            _transform_input(x, strip, t, V.reshape(points, tiles, C)[:, place])
+    def take(chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            tiles = chunk[-1][1].stop
+            V = _planes("V", points, (tiles, groups, C // groups), y.dtype)
+            M = _planes("M", points + (b is not None), (tiles, groups, F // groups), y.dtype)
+            if b is not None:
+                M[points] = b.reshape(groups, -1)
 
-        def multiply(some: slice):                                          # (points, G, tiles, C/G) @ (points, G, C/G, F/G)
-            np.matmul(V[some].swapaxes(1, 2), U[some], out=M[some].swapaxes(1, 2))
+            def transform(piece):
+                strip, place = piece
+                _transform_input(x, strip, t, V.reshape(points, tiles, C)[:, place])
 
-        def restore(piece):
-            strip, place = piece
-            _transform_output(M.reshape(-1, tiles, F)[:, place], strip, t, relu, y)
+            def multiply(some: slice):                                      # (points, G, tiles, C/G) @ (points, G, C/G, F/G)
+                np.matmul(V[some].swapaxes(1, 2), U[some], out=M[some].swapaxes(1, 2))
 
-        parallel_for(transform, chunk, uses_blas=True)
-        parallel_for(multiply, split(points, POINTS_PER_PIECE), uses_blas=True)
-        parallel_for(restore, chunk, uses_blas=True)
+            def restore(piece):
+                strip, place = piece
+                _transform_output(M.reshape(-1, tiles, F)[:, place], strip, t, relu, y)
+
+            parallel_for(transform, chunk, uses_blas=True)
+            parallel_for(multiply, split(points, POINTS_PER_PIECE if len(turns) == 1 else points), uses_blas=True)
+            parallel_for(restore, chunk, uses_blas=True)
+
+    parallel_for(take, turns, uses_blas=True)
 
 
 def weight_gradient(dy: Source, x: Source, groups: int, t: Tiling, dw: np.ndarray) -> None:
     """Fills dw (F, r, r, C/G) from dy (N, OH, OW, F)."""
     N, OH, OW, F = dy.x.shape
     C, points = x.x.shape[3], t.n**2
-    dU = _planes("U", points, (groups, F // groups, C // groups), dw.dtype)
-    for index, chunk in enumerate(_chunks(_strips(N, t, C, (OH, OW), dw.itemsize))):
-        tiles = chunk[-1][1].stop
-        V = _planes("V", points, (tiles, groups, C // groups), dw.dtype)
-        P = _planes("M", points, (tiles, groups, F // groups), dw.dtype)
+    shape = points, groups, F // groups, C // groups
+    turns = _turns(_strips(N, t, C, (OH, OW), dw.itemsize), math.prod(shape))
+    sums = _planes("U", len(turns) * points, shape[1:], dw.dtype)
 
-        def transform(piece):
-            strip, place = piece
-            _transform_input(x, strip, t, V.reshape(points, tiles, C)[:, place])
-            _transform_gradient(dy, strip, t, P.reshape(points, tiles, F)[:, place])
+    def take(turn: int) -> None:
+        dU = sums[turn * points:][:points]
+        for index, chunk in enumerate(turns[turn]):
+            tiles = chunk[-1][1].stop
+            V = _planes("V", points, (tiles, groups, C // groups), dw.dtype)
+            P = _planes("M", points, (tiles, groups, F // groups), dw.dtype)
 
-        def multiply(some: slice):                                          # (points, G, F/G, tiles) @ (points, G, tiles, C/G)
-            for P_, V_, dU_ in zip(P[some], V[some], dU[some]):
-                product = scratch("product", dU_.shape, dw.dtype) if index else dU_
-                np.matmul(P_.transpose(1, 2, 0), V_.swapaxes(0, 1), out=product)
-                if index:
-                    np.add(dU_, product, out=dU_)
+            def transform(piece):
+                strip, place = piece
+                _transform_input(x, strip, t, V.reshape(points, tiles, C)[:, place])
+                _transform_gradient(dy, strip, t, P.reshape(points, tiles, F)[:, place])
 
-        parallel_for(transform, chunk, uses_blas=True)
-        parallel_for(multiply, split(points, POINTS_PER_PIECE), uses_blas=True)
+            def multiply(some: slice):                                      # (points, G, F/G, tiles) @ (points, G, tiles, C/G)
+                for P_, V_, dU_ in zip(P[some], V[some], dU[some]):
+                    product = scratch("product", dU_.shape, dw.dtype) if index else dU_
+                    np.matmul(P_.transpose(1, 2, 0), V_.swapaxes(0, 1), out=product)
+                    if index:
+                        np.add(dU_, product, out=dU_)
+
+            parallel_for(transform, chunk, uses_blas=True)
+            parallel_for(multiply, split(points, POINTS_PER_PIECE if len(turns) == 1 else points), uses_blas=True)
+
+    parallel_for(take, range(len(turns)), uses_blas=True)
+    dU = sums[:points]
+    for turn in range(1, len(turns)):
+        np.add(dU, sums[turn * points:][:points], out=dU)
     G2, by_filter = _matrices(t, dw.dtype)[1], dw.reshape(groups, F // groups, t.r**2, C // groups)
 
     def restore(piece):
