@@ -259,6 +259,14 @@ def test_the_command_says_where_the_full_network_is(monkeypatch, capsys):
     assert "alexnet: skipped, the full AlexNet needs the package `models`" in capsys.readouterr().out
 
 
+def test_without_a_gpu_the_command_says_in_one_sentence_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(command, "gpu_problem", lambda: "device 'cuda' needs CuPy; install it with: pip install cupy")
+    with pytest.raises(SystemExit) as exit_:
+        command.main(["--device", "cuda"])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == "python -m minitensor.gradcheck: device 'cuda' needs CuPy; install it with: pip install cupy\n"
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["--op", "conv3d"], "conv3d"), (["--kernels", "fast"], "'reference' and 'cpu', not 'fast'"), (["--device", "tpu"], "tpu")])
 def test_unknown_options_are_refused(arguments, message, capsys):

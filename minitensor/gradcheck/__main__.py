@@ -44,7 +44,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="leave out the full AlexNet")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and (problem := gpu_problem()):
-        parser.error(problem)
+        parser.exit(2, f"{parser.prog}: {problem}\n")
     if options.kernels not in (None, *SETS[options.device]):
         there = " and ".join(map(repr, SETS[options.device]))
         parser.error(f"argument --kernels: device {options.device!r} has {there}, not {options.kernels!r}")
