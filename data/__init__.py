@@ -1,4 +1,11 @@
 """Pictures in: datasets, transforms and a loader, on NumPy and Pillow alone."""
+import signal
+import sys
+
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    # This is the start of `python -m data`: until its main begins, Ctrl-C ends it without a traceback of half-imported modules.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from data.datasets import CIFAR10, ImageFolder, Subset, split
 from data.ilsvrc import ILSVRCValidation
 from data.images import UnreadableImage, load_image

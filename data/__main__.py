@@ -1,6 +1,7 @@
 """The command line: `python -m data pack | verify`."""
 import argparse
 import os
+import signal
 import sys
 
 from data.checks import whole
@@ -23,6 +24,8 @@ def main(argv=None):
     for stream in (sys.stdout, sys.stderr):
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")       # names of files may hold anything
     options = _parser().parse_args(argv)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:               # see __init__.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return options.run(options)
     except (ValueError, OSError, ImportError, DeadWorker, UnreadableImage) as error:

@@ -1,11 +1,8 @@
-"""The options of the command line: their types, defaults and help."""
+"""The options of the command line: their defaults and help."""
 from __future__ import annotations
 
 import argparse
-import math
-import os
-from fractions import Fraction
-from typing import Any, NoReturn
+from typing import Any
 
 from minitensor.backend import DEVICES
 from minitensor.kernels import PRECISIONS
@@ -14,97 +11,11 @@ from .departures import DEPARTURES
 from .family import ABLATIONS, FAMILY, INITS
 from .reproduce import EXPERIMENTS
 from .settings import FINE_TUNING, NORMALIZATIONS, PRESETS, Settings
+from .values import Table, data_source, frozen, named_number, number, weights_source, width
 
 OWN = "the network's own"
 SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine")
 
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and keeps the line breaks of its examples."""
-
-    def __init__(self, **options: Any):
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-# ---- types: a function from the text to the value; its ArgumentTypeError is what the user reads ---------------------------------
-
-def _number(kind, low: float, high: float = math.inf, open_high: bool = False):
-    """A type for numbers in [low, high], or in [low, high) if open_high."""
-    name = "a whole number" if kind is int else "a number"
-    limits = f"at least {low}" if high == math.inf else f"in [{low}, {high}{')' if open_high else ']'}"
-
-    def parse(text: str):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high or value == math.inf or (open_high and value == high):
-            raise argparse.ArgumentTypeError(f"must be {name} {limits}, not {text!r}")
-        return value
-    return parse
-
-
-def _width(text: str) -> float:
-    try:
-        value = float(Fraction(text))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        value = 0.0
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"must be a number above 0 such as 0.25 or 1/4, not {text!r}")
-    return value
-
-
-def _data_source(text: str) -> str:
-    """"builtin", or an absolute path, so that a run can be resumed from elsewhere."""
-    return text if text == "builtin" else os.path.abspath(text)
-
-
-def _weights_source(text: str) -> str:
-    """A path is made absolute, so that the checkpoint says where its beginnings lie."""
-    return os.path.abspath(text) if os.path.exists(text) else text
-
-
-def _freeze(text: str) -> str:
-    if text not in ("none", "features") and not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be none, features or a number of layers, not {text!r}")
-    return text
-
-
-def _named_number(text: str) -> tuple[str, float]:
-    name, equals, number = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"must be a layer and a number such as fc8=0.001, not {text!r}")
-    return name, _number(float, 0)(number)
-
-
-class _Table(argparse.Action):
-    """Pairs become a dict."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, dict(values))
-
-
-def new_file(text: str) -> str:
-    """A file that is written at the end: its folder is looked for at the beginning."""
-    folder = os.path.dirname(text) or "."
-    if os.path.isdir(text) or not os.access(folder, os.W_OK):
-        raise argparse.ArgumentTypeError(f"must be a file in a folder that can be written to, not {text!r}")
-    return text
-
-
-def new_file_ending(*suffixes: str):
-    """A type for a new_file of one of these kinds."""
-    def parse(text: str) -> str:
-        if not text.endswith(suffixes):
-            raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, not {text!r}")
-        return new_file(text)
-    return parse
-
-
-# ---- options ------------------------------------------------------------------------------------------------------------------
 
 def add_train_options(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("the run")
@@ -113,17 +24,17 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--recipe", "--preset", dest="preset", choices=PRESETS,
                      help="settings that suit each other; every one can still be changed. paper: all of the 2012 paper's, with the two "
                           "departures that make it train (--departures)")
-    _setting(run, "save_minutes", _number(float, 0), "save at least this often, besides after every epoch")
+    _setting(run, "save_minutes", number(float, 0), "save at least this often, besides after every epoch")
 
     data = parser.add_argument_group("pictures")
     add_data_option(data, "'builtin'; a folder with train/ and test/ (or val/); one folder of class folders, a fifth of which is "
                     "held out; CIFAR-10's official files; ILSVRC-2012 as handed out; or what `python -m data pack` made of any of these")
-    _setting(data, "pictures", _number(int, 20), "how many built-in pictures to train on; a quarter as many are held out")
-    _setting(data, "resize", _number(int, 1), "the shorter side of a picture before it is cropped, in pixels (default: 256/227 of the "
+    _setting(data, "pictures", number(int, 20), "how many built-in pictures to train on; a quarter as many are held out")
+    _setting(data, "resize", number(int, 1), "the shorter side of a picture before it is cropped, in pixels (default: 256/227 of the "
              "crop; built-in pictures have the crop's size, packed ones keep theirs)")
     _setting(data, "random_crop", None, "cut training pictures anywhere, else in the centre", action=argparse.BooleanOptionalAction)
     _setting(data, "flip", None, "mirror half of the training pictures", action=argparse.BooleanOptionalAction)
-    _setting(data, "pca_noise", _number(float, 0), "colour noise along the principal components; 0.1 in the paper", metavar="SIGMA")
+    _setting(data, "pca_noise", number(float, 0), "colour noise along the principal components; 0.1 in the paper", metavar="SIGMA")
     _setting(data, "normalize", None, "what pixels become: imagenet subtracts the mean colour of ImageNet's pictures and divides by its "
              "deviation; mean-pixel and mean-image subtract that of the training pictures from bytes, as in the paper",
              choices=NORMALIZATIONS)
@@ -138,33 +49,33 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
              nargs="*", choices=DEPARTURES, metavar="NAME")
 
     tuning = parser.add_argument_group("fine-tuning")
-    _setting(tuning, "weights", _weights_source, "begin with all layers but the last of a trained network, its picture size, its width and "
+    _setting(tuning, "weights", weights_source, "begin with all layers but the last of a trained network, its picture size, its width and "
              "its preprocessing: a checkpoint, a run folder, or what `classify --weights` takes", metavar="CHECKPOINT|FILE")
-    _setting(tuning, "freeze", _freeze, "which layers keep their parameters: none, features (the convolutions), or the first N of those "
+    _setting(tuning, "freeze", frozen, "which layers keep their parameters: none, features (the convolutions), or the first N of those "
              "that have parameters", metavar="none|features|N")
-    _setting(tuning, "new_lr_multiplier", _number(float, 0), "how many times faster than the others the new last layer learns")
+    _setting(tuning, "new_lr_multiplier", number(float, 0), "how many times faster than the others the new last layer learns")
     _setting(tuning, "cache_features", None, "compute the output of frozen layers once per picture, where no crop or flip changes it",
              action=argparse.BooleanOptionalAction)
 
     learning = parser.add_argument_group("learning")
-    _setting(learning, "epochs", _number(int, 1), "passes over the training pictures")
-    _setting(learning, "batch_size", _number(int, 1), "pictures per step")
-    _setting(learning, "lr", _number(float, 0), "learning rate; biases learn at twice the rate and do not decay",
+    _setting(learning, "epochs", number(int, 1), "passes over the training pictures")
+    _setting(learning, "batch_size", number(int, 1), "pictures per step")
+    _setting(learning, "lr", number(float, 0), "learning rate; biases learn at twice the rate and do not decay",
              f"{Settings.lr:g}; with --weights {FINE_TUNING['lr']:g}")
-    _setting(learning, "warmup", _number(int, 0), "steps over which the learning rate rises to its full height")
-    _setting(learning, "momentum", _number(float, 0, 1, open_high=True), "momentum")
-    _setting(learning, "weight_decay", _number(float, 0), "weight decay; biases have none")
-    _setting(learning, "layer_weight_decay", _named_number, "weight decay of single layers, such as fc8=0.001", nargs="+",
-             action=_Table, metavar="LAYER=N")
-    _setting(learning, "label_smoothing", _number(float, 0, 1), "how much of each target goes to all classes alike")
+    _setting(learning, "warmup", number(int, 0), "steps over which the learning rate rises to its full height")
+    _setting(learning, "momentum", number(float, 0, 1, open_high=True), "momentum")
+    _setting(learning, "weight_decay", number(float, 0), "weight decay; biases have none")
+    _setting(learning, "layer_weight_decay", named_number, "weight decay of single layers, such as fc8=0.001", nargs="+",
+             action=Table, metavar="LAYER=N")
+    _setting(learning, "label_smoothing", number(float, 0, 1), "how much of each target goes to all classes alike")
     _setting(learning, "schedule", None, "how the learning rate falls, epoch by epoch", choices=SCHEDULES)
-    _setting(learning, "step_size", _number(int, 1), "step: epochs between cuts (default: a third of all)")
-    _setting(learning, "milestones", _number(int, 1), "multistep: epochs of the cuts (default: at 1/2 and 3/4)", nargs="+")
-    _setting(learning, "patience", _number(int, 0), "plateau: epochs without a better error before a cut")
-    _setting(learning, "cuts", _number(int, 0), "plateau: cuts at most (default: no limit; 3 in --recipe paper)")
-    _setting(learning, "gamma", _number(float, 0, 1), "what a cut multiplies the learning rate by")
-    _setting(learning, "target_error", _number(float, 0, 1), "stop after the epoch whose training error is this or less, such as 0.25")
-    _setting(learning, "seed", _number(int, 0, 2**63), "of initial weights, dropout, order and augmentation")
+    _setting(learning, "step_size", number(int, 1), "step: epochs between cuts (default: a third of all)")
+    _setting(learning, "milestones", number(int, 1), "multistep: epochs of the cuts (default: at 1/2 and 3/4)", nargs="+")
+    _setting(learning, "patience", number(int, 0), "plateau: epochs without a better error before a cut")
+    _setting(learning, "cuts", number(int, 0), "plateau: cuts at most (default: no limit; 3 in --recipe paper)")
+    _setting(learning, "gamma", number(float, 0, 1), "what a cut multiplies the learning rate by")
+    _setting(learning, "target_error", number(float, 0, 1), "stop after the epoch whose training error is this or less, such as 0.25")
+    _setting(learning, "seed", number(int, 0, 2**63), "of initial weights, dropout, order and augmentation")
     add_device_options(parser)
 
 
@@ -172,27 +83,27 @@ def add_reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", metavar="NAME", choices=EXPERIMENTS, help=", ".join(EXPERIMENTS))
     add_data_option(parser, "CIFAR-10: a folder with train/ and test/, packed, or its official files")
     parser.add_argument("--quick", action="store_true", help="a few minutes on built-in pictures: shows the experiment, proves nothing")
-    parser.add_argument("--seeds", type=_number(int, 1), metavar="N", help="how many, each of which trains all variants (default: 1 or 3)")
-    _setting(parser, "epochs", _number(int, 1), "of each training; a finished experiment can be given more", default="the experiment's own")
+    parser.add_argument("--seeds", type=number(int, 1), metavar="N", help="how many, each of which trains all variants (default: 1 or 3)")
+    _setting(parser, "epochs", number(int, 1), "of each training; a finished experiment can be given more", default="the experiment's own")
     parser.add_argument("--out", metavar="FOLDER", help="for trainings, measurements and plot (default: runs/NAME, with -quick if it is)")
     add_loading_options(parser)
     add_device_options(parser)
 
 
 def add_data_option(parser, text: str) -> None:
-    _setting(parser, "data", _data_source, text, metavar="SOURCE")
+    _setting(parser, "data", data_source, text, metavar="SOURCE")
 
 
 def add_network_options(parser) -> None:
-    _setting(parser, "image_size", _number(int, 1), "side of the input in pixels", default=OWN)
-    _setting(parser, "width", _width, "multiplies the channels of every hidden layer; 0.25 or 1/4 is four times narrower")
-    _setting(parser, "dropout", _number(float, 0, 1, open_high=True),
+    _setting(parser, "image_size", number(int, 1), "side of the input in pixels", default=OWN)
+    _setting(parser, "width", width, "multiplies the channels of every hidden layer; 0.25 or 1/4 is four times narrower")
+    _setting(parser, "dropout", number(float, 0, 1, open_high=True),
              "probability of dropping each value where the network drops any, in training")
     _setting(parser, "ablations", None, "what is changed in it, for comparison", choices=ABLATIONS, nargs="+")
 
 
 def add_num_classes(parser) -> None:
-    parser.add_argument("--classes", dest="num_classes", type=_number(int, 2), default=argparse.SUPPRESS, metavar="N",
+    parser.add_argument("--classes", dest="num_classes", type=number(int, 2), default=argparse.SUPPRESS, metavar="N",
                         help=f"how many (default: {OWN})")
 
 
@@ -206,12 +117,12 @@ def add_layer(parser) -> None:
 
 
 def add_count(parser) -> None:
-    parser.add_argument("-k", dest="count", type=_number(int, 1), default=6, metavar="N", help="how many to find (default: 6)")
+    parser.add_argument("-k", dest="count", type=number(int, 1), default=6, metavar="N", help="how many to find (default: 6)")
 
 
 def add_loading_options(parser, default: str = "") -> None:
     """default: what the help says of it, where it is not that of Settings."""
-    _setting(parser, "workers", _number(int, 0), "processes that prepare pictures; 0 prepares them between the steps", default)
+    _setting(parser, "workers", number(int, 0), "processes that prepare pictures; 0 prepares them between the steps", default)
     _setting(parser, "on_error", None, "what to do about an unreadable picture", default, choices=("stop", "skip"))
 
 

@@ -1,0 +1,19 @@
+"""Ctrl-C while a command line is still importing its modules."""
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+START = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+
+
+@pytest.mark.parametrize("package", ["models", "data"])
+def test_ctrl_c_during_the_imports_ends_the_program_in_silence(package, tmp_path):
+    (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")     # is found before the real one
+    ended = subprocess.run([sys.executable, "-c", START, sys.executable, "-m", package], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+                           capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")                 # a shell calls that 130
