@@ -307,6 +307,11 @@ def _backward_order(last: Op) -> list[Op]:
 
 # ---- arithmetic ops, with NumPy's broadcasting -----------------------------------------------------------------------------------
 
+def _floats(x: Array) -> Array:
+    """x, whole numbers as float32, as in PyTorch: the dtype of a result that is no whole number."""
+    return x if x.dtype.kind == "f" else x.astype(np.float32)
+
+
 def _unbroadcast(dx: Array, shape: tuple[int, ...]) -> Array:
     """The adjoint of broadcasting shape to dx.shape: sum over every axis that was stretched."""
     new = dx.ndim - len(shape)
@@ -344,8 +349,8 @@ class Mul(Op):
 
 class Div(Op):
     def forward(self, a, b):
-        self.a, self.b = a, b
-        return a / b
+        self.a, self.b = _floats(a), _floats(b)
+        return self.a / self.b
 
     def backward(self, dy):
         return _unbroadcast(dy / self.b, self.a.shape), _unbroadcast(-dy * self.a / self.b**2, self.b.shape)
@@ -360,8 +365,8 @@ class Pow(Op):
         self.exponent: float = int(exponent) if isinstance(exponent, Integral) else float(exponent)
 
     def forward(self, x):
-        self.x = x
-        return x**self.exponent
+        self.x = x if isinstance(self.exponent, int) else _floats(x)
+        return self.x**self.exponent
 
     def backward(self, dy):
         return dy * self.exponent * self.x**(self.exponent - 1) if self.exponent else dy * 0
@@ -369,7 +374,7 @@ class Pow(Op):
 
 class Exp(Op):
     def forward(self, x):
-        self.y = xp_of(x).exp(x)
+        self.y = xp_of(x).exp(_floats(x))
         return self.y
 
     def backward(self, dy):
@@ -378,8 +383,8 @@ class Exp(Op):
 
 class Log(Op):
     def forward(self, x):
-        self.x = x
-        return xp_of(x).log(x)
+        self.x = _floats(x)
+        return xp_of(x).log(self.x)
 
     def backward(self, dy):
         return dy / self.x

@@ -75,6 +75,16 @@ def test_numbers_and_arrays_take_the_dtype_of_the_tensor(operation, number):
         np.testing.assert_array_equal(y.data, expected)
 
 
+@pytest.mark.parametrize("op", [lambda x: x / 2, lambda x: 1 / x, lambda x: x.exp(), lambda x: x.log(), lambda x: x**0.5, lambda x: x**2,
+                                lambda x: x - 1])
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float16])
+def test_whole_and_half_numbers_give_the_dtype_that_pytorch_gives(torch, op, dtype):
+    x = np.array([1, 4, 9], dtype)
+    y, expected = op(Tensor(x)), op(torch.tensor(x)).numpy()
+    assert y.dtype == expected.dtype
+    np.testing.assert_allclose(y.data, expected, rtol=2e-3)
+
+
 @pytest.mark.parametrize("op", [lambda x: -x, lambda x: x.exp(), lambda x: x.log(), lambda x: x**2, lambda x: x**-1.5, lambda x: 2 - x / 3])
 def test_elementwise_functions_equal_pytorch(torch, op):
     assert_equals_torch(torch, op, op, np.abs(normal((3, 4))) + 0.1)
