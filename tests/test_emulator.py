@@ -59,7 +59,7 @@ extern "C" __global__ void warp_total(const REAL* x, REAL* y, int n)
 {
     REAL value = threadIdx.x < n ? x[threadIdx.x] : 0;
     for (int step = 16; step > 0; step /= 2)
-        value += __shfl_down_sync(0xffffffffu, value, step);
+        value += __shfl_xor_sync(0xffffffffu, value, step);
     if (threadIdx.x % 32 == 0)
         y[threadIdx.x / 32] = value;
 }
@@ -82,15 +82,10 @@ extern "C" __global__ void spread(const REAL* x, REAL* y, int n)            // t
     y[threadIdx.x] = total;
 }
 """
-TILES = """// many tiles through one piece of dynamic shared memory: two barriers a round
-#ifdef CUDA_EMULATOR
-#define DYNAMIC_SHARED(type, name) type* name = (type*)emulator::dynamic_shared()
-#else
-#define DYNAMIC_SHARED(type, name) extern __shared__ type name[]
-#endif
+TILES = """// many tiles through one piece of shared memory: two barriers a round
 extern "C" __global__ void tiles(const REAL* x, REAL* y, int n)
 {
-    DYNAMIC_SHARED(REAL, tile);
+    __shared__ REAL tile[32];
     REAL value = 0;
     for (int start = 0; start < n; start += blockDim.x) {
         tile[threadIdx.x] = x[start + threadIdx.x];
@@ -109,14 +104,14 @@ def dtype(request):
     return request.param
 
 
-def run(source, kernel, expected, *args, grid, threads, shared_bytes=0, times=4):
+def run(source, kernel, expected, *args, grid, threads, times=4):
     """Launches that differ in the order of threads and in where buffers lie; each must give expected in its output, the second argument."""
     dtype = args[0].dtype
     function = EmulatedModule(source, (f"-DREAL={launcher.REAL[dtype.name]}",)).get_function(kernel)
     wrong = 0
     for _ in range(times):
         y = np.full(expected.shape, np.nan, dtype)
-        function((grid, 1, 1), (threads, 1, 1), (args[0], y, *map(np.int32, args[1:])), shared_mem=shared_bytes)
+        function((grid, 1, 1), (threads, 1, 1), (args[0], y, *map(np.int32, args[1:])))
         wrong += np.count_nonzero(~np.isclose(y, expected, rtol=1e-5))
     assert not wrong, f"wrong result: {wrong} of {times * y.size}"
 
@@ -153,10 +148,10 @@ def spread(dtype, source=SPREAD):
     run(source, "spread", np.full(128, (total - x).sum(dtype=np.float64)), x, x.size, grid=1, threads=128, times=8)
 
 
-def tiles(dtype, source=TILES, shared_bytes=None):
+def tiles(dtype, source=TILES):
     x = np.random.default_rng(0).standard_normal(128).astype(dtype)
     weights = np.arange(32)[:, None] + np.tile(np.arange(32), 4)
-    run(source, "tiles", weights @ x.astype(np.float64), x, x.size, grid=1, threads=32, shared_bytes=shared_bytes or 32 * x.itemsize)
+    run(source, "tiles", weights @ x.astype(np.float64), x, x.size, grid=1, threads=32)
 
 
 @pytest.mark.parametrize("twin", [smooth, transpose, total, warp_total, spread, tiles])
@@ -219,11 +214,6 @@ def test_planted_bugs_are_errors(bug, dtype):
     twin(dtype)                                             # and the next launch is as good as ever
 
 
-def test_too_little_dynamic_shared_memory(dtype):
-    with pytest.raises(EmulationError, match="tiles: reaches past its dynamic shared memory"):
-        tiles(dtype, shared_bytes=16 * np.dtype(dtype).itemsize)
-
-
 def test_arrays_that_overlap_in_spite_of_restrict():
     x = np.zeros(100, np.float32)
     function = EmulatedModule(SMOOTH, ("-DREAL=float",)).get_function("smooth")
@@ -252,119 +242,53 @@ def test_a_kernel_that_does_not_compile():
 
 # ---- what a warp does together -----------------------------------------------------------------------------------------------------------
 
-WARP = """
-extern "C" __global__ void warp(const int* x, int* y)
-{
-    int i = threadIdx.x, v = x[i];
-    y[i] = __shfl_sync(0xffffffffu, v, 3);
-    y[32 + i] = __shfl_xor_sync(0xffffffffu, v, 5);
-    y[64 + i] = __shfl_down_sync(0xffffffffu, v, 2, 8);
-    y[96 + i] = __shfl_up_sync(0xffffffffu, v, 1);
-    y[128 + i] = (int)__ballot_sync(0xffffffffu, v % 3 == 0);
-    y[160 + i] = __any_sync(0xffffffffu, v == 7) + 2 * __all_sync(0xffffffffu, v >= 0);
-    __syncwarp();
-    y[192 + i] = __syncthreads_count(v < 10);
-    y[224 + i] = i < 8 ? __shfl_xor_sync(0xffu, v, 1) : -1;
-}
-"""
-
-
-def test_shuffles_and_votes():
-    x, y, lane = np.arange(32, dtype=np.int32), np.empty((8, 32), np.int32), np.arange(32)
-    EmulatedModule(WARP, ()).get_function("warp")((1, 1, 1), (32, 1, 1), (x, y))
-    expected = [lane * 0 + 3, lane ^ 5, np.where(lane % 8 < 6, lane + 2, lane), np.maximum(lane - 1, 0),
-                lane * 0 + sum(1 << i for i in range(0, 32, 3)), lane * 0 + 3, lane * 0 + 10, np.where(lane < 8, lane ^ 1, -1)]
-    np.testing.assert_array_equal(y, np.array(expected, np.int64).astype(np.int32))
+def test_shuffles():
+    x, y, lane = np.arange(32, dtype=np.int32), np.empty((2, 32), np.int32), np.arange(32)
+    source = """extern "C" __global__ void shuffles(const int* x, int* y)
+    {
+        int i = threadIdx.x;
+        y[i] = __shfl_xor_sync(0xffffffffu, x[i], 5);
+        __syncwarp();
+        y[32 + i] = i < 8 ? __shfl_xor_sync(0xffu, x[i], 1) : -1;
+    }"""
+    EmulatedModule(source, ()).get_function("shuffles")((1, 1, 1), (32, 1, 1), (x, y))
+    np.testing.assert_array_equal(y, [lane ^ 5, np.where(lane < 8, lane ^ 1, -1)])
 
 
 PRODUCT = """
-extern "C" __global__ void product(const PART* a, const PART* b, float* c)          // a (16, K), b (8, K), c (16, 8), K numbers of 16 bytes
+extern "C" __global__ void product(const unsigned* a, const unsigned* b, float* c)          // words (32, 4), (32, 2); sums (32, 4)
 {
-    __shared__ PART tile[24][K];
-    for (int i = threadIdx.x; i < 24 * K; i += 32)
-        (&tile[0][0])[i] = i < 16 * K ? a[i] : b[i - 16 * K];
-    __syncwarp();
-    int lane = threadIdx.x;
-    unsigned fa[4], fb[2];
-    float d[4] = {0, 0, 0, 0};
-    emulator::ldmatrix(fa, (const char*)tile[lane % 16] + lane / 16 * 16, false, 4);
-    emulator::ldmatrix(fb, (const char*)tile[16 + lane % 8] + lane / 8 % 2 * 16, false, 2);
-    emulator::MMA(d, fa, fb, d);
+    unsigned from_a[4], from_b[2];
+    float sums[4];
     for (int i = 0; i < 4; i++)
-        c[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = d[i];
+        from_a[i] = a[threadIdx.x * 4 + i], from_b[i / 2] = b[threadIdx.x * 2 + i / 2], sums[i] = i;
+    multiply_warp(sums, from_a, from_b);
+    for (int i = 0; i < 4; i++)
+        c[threadIdx.x * 4 + i] = sums[i];
 }
 """
 
 
-@pytest.mark.parametrize("instruction, K, part", [("mma_m16n8k16_bf16", 16, "unsigned short"), ("mma_m16n8k8_tf32", 8, "float")])
-def test_tensor_core_products(instruction, K, part):
-    """ldmatrix lays out tf32 numbers too, two halves of 16 bits at a time."""
+@pytest.mark.parametrize("precision, K", [("TF32", 8), ("BF16", 16)])
+def test_what_replaces_the_tensor_cores_takes_its_words_as_they_do(precision, K):
+    """mma.cuh's product for what has none, against the layouts that NVIDIA's manual of PTX gives for mma.m16n8k8 and m16n8k16."""
     rng = np.random.default_rng(0)
-    a, b = (rng.standard_normal((rows, K)).astype(np.float32) for rows in (16, 8))
-    kept = 0xffff0000 if K == 16 else 0xffffe000
-    a, b = ((m.view(np.uint32) & kept).view(np.float32) for m in (a, b))
-    passed = [(m.view(np.uint32) >> 16).astype(np.uint16) for m in (a, b)] if K == 16 else [a, b]
-    c = np.empty((16, 8), np.float32)
-    options = (f"-DMMA={instruction}", f"-DK={K}", f"-DPART={part}")
-    EmulatedModule(PRODUCT, options).get_function("product")((1, 1, 1), (32, 1, 1), (*passed, c))
-    np.testing.assert_allclose(c, a @ b.T, rtol=1e-5, atol=1e-6)
-
-
-IN_PLAIN_CPP = """
-extern "C" __global__ void both(const unsigned* a, const unsigned* b, float* c, float* d)           // words (32, 4), (32, 2); sums (32, 4)
-{
-    unsigned fa[4], fb[2];
-    float plain[4], ptx[4];
-    for (int i = 0; i < 4; i++)
-        fa[i] = a[threadIdx.x * 4 + i], fb[i / 2] = b[threadIdx.x * 2 + i / 2], plain[i] = ptx[i] = i;
-    multiply_warp(plain, fa, fb);
-    emulator::MMA(ptx, fa, fb, ptx);
-    for (int i = 0; i < 4; i++)
-        c[threadIdx.x * 4 + i] = plain[i], d[threadIdx.x * 4 + i] = ptx[i];
-}
-"""
-
-
-@pytest.mark.parametrize("precision, instruction", [("TF32", "mma_m16n8k8_tf32"), ("BF16", "mma_m16n8k16_bf16")])
-def test_what_replaces_the_tensor_cores_lays_out_its_words_as_they_do(precision, instruction):
-    """mma.cuh's product for what has none, against the layouts that NVIDIA's manual of PTX gives, written down separately."""
-    a, b = (np.random.default_rng(i).standard_normal((32, n)).astype(np.float32).view(np.uint32) & 0xffffe000 for i, n in ((0, 4), (1, 2)))
-    if precision == "BF16":
-        a, b = (m & 0xffff0000 | np.roll(m, 1, axis=0) >> 16 for m in (a, b))
-    c, d = np.empty((2, 32, 4), np.float32)
-    source = "#define FULL 0\n#define TF32 1\n#define BF16 2\n" + launcher.source_of("mma.cuh") + IN_PLAIN_CPP
-    EmulatedModule(source, (f"-DPRECISION={precision}", f"-DMMA={instruction}")).get_function("both")((1, 1, 1), (32, 1, 1), (a, b, c, d))
-    np.testing.assert_allclose(c, d, rtol=1e-5, atol=1e-5)
-    assert np.abs(c - np.arange(4)).min() > 0
-
-
-COPY = """
-extern "C" __global__ void copy(const float* x, float* y, int wait)
-{
-    __shared__ __align__(16) float tile[4 * 32];
-    emulator::cp_async(&tile[4 * threadIdx.x], x + 4 * threadIdx.x, 16);
-    emulator::cp_async_commit();
-    if (wait)
-        emulator::cp_async_wait(0);
-    __syncthreads();
-    for (int i = threadIdx.x; i < 128; i += 32)
-        y[i] = tile[i];
-}
-"""
-
-
-def test_an_asynchronous_copy_arrives_when_it_is_waited_for():
-    x, y = np.arange(128, dtype=np.float32), np.empty(128, np.float32)
-    copy = EmulatedModule(COPY, ()).get_function("copy")
-    copy((1, 1, 1), (32, 1, 1), (x, y, np.int32(1)))
-    np.testing.assert_array_equal(y, x)
-    copy((1, 1, 1), (32, 1, 1), (x, y, np.int32(0)))
-    assert np.isnan(y).all()
+    bits = [rng.standard_normal((rows, K)).astype(np.float32).view(np.uint32) & (0xffffe000 if K == 8 else 0xffff0000) for rows in (16, 8)]
+    a, b = (m if K == 8 else m[:, ::2] >> 16 | m[:, 1::2] for m in bits)                               # words (16, 8), (8, 8)
+    lane, i, j = np.arange(32)[:, None], np.arange(4), np.arange(2)
+    group, member = lane // 4, lane % 4
+    c = np.empty((32, 4), np.float32)
+    arrays = a[group + i % 2 * 8, member + i // 2 * 4], b[group, member + j * 4], c
+    source = "#define FULL 0\n#define TF32 1\n#define BF16 2\n" + launcher.source_of("mma.cuh") + PRODUCT
+    EmulatedModule(source, (f"-DPRECISION={precision}",)).get_function("product")((1, 1, 1), (32, 1, 1), arrays)
+    product = bits[0].view(np.float32) @ bits[1].view(np.float32).T                                    # (16, 8)
+    np.testing.assert_allclose(c, i + product[group + i // 2 * 8, 2 * member + i % 2], rtol=1e-5, atol=1e-5)
 
 
 def test_a_misaligned_vector_is_an_error():
     x, y = np.zeros(65, np.float32), np.zeros(64, np.float32)
-    source = 'extern "C" __global__ void four(const float4* x, float4* y) { y[threadIdx.x] = x[threadIdx.x]; }'
+    source = """struct __align__(16) Four { float v[4]; };
+    extern "C" __global__ void four(const Four* x, Four* y) { y[threadIdx.x] = x[threadIdx.x]; }"""
     four = EmulatedModule(source, ()).get_function("four")
     four((1, 1, 1), (16, 1, 1), (x[:64], y))
     with pytest.raises(EmulationError, match="no multiple of the type's size"):

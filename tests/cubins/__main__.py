@@ -14,8 +14,8 @@ def main() -> int:
     failures = 0
     for (file, variant), builds in by_variant().items():
         failures += _print_rows(file, " ".join((variant.dtype, *variant.options)), list(usages(builds)))
-    print("\nregisters of a thread on each architecture (in one column where the variant names its own); the most bytes on any of them of\n"
-          f"shared memory of a block, of stack and of spilled registers of a thread; {failures} failures, where a spill is one")
+    print("\nregisters of a thread on each architecture; the most bytes on any of them of shared memory of a block, of stack and of\n"
+          f"spilled registers of a thread; {failures} failures, where a spill is one")
     return int(failures > 0)
 
 
@@ -34,7 +34,7 @@ def _print_rows(file: str, variant: str, results: list[tuple[Build, list[Usage] 
     kernels = [kernels for _, kernels in results if not isinstance(kernels, SyntaxError)]
     spills = 0
     for same in zip(*kernels):
-        registers = [k.registers for k in same] + (len(ARCHITECTURES) - len(same)) * [""]
+        registers = [k.registers for k in same] + (len(ARCHITECTURES) - len(same)) * [""]       # where one does not compile
         shared, stack, spilled = (max(sizes) for sizes in zip(*((k.shared, k.stack, k.spilled) for k in same)))
         print(ROW.format(file, variant, same[0].kernel, *registers, shared, stack, spilled), flush=True)
         spills += spilled > 0

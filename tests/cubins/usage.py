@@ -37,13 +37,9 @@ class Usage(NamedTuple):
 
 
 def all_builds() -> list[Build]:
-    """Every file, variant and architecture that the launcher can be asked for. A variant may name the only architecture it is for."""
+    """Every file and variant that the launcher can be asked for, on every architecture."""
     return [Build(file.name, variant, architecture) for file in sorted(launcher.FOLDER.glob("*.cu"))
-            for variant in launcher.variants(file.name) for architecture in _architectures(variant)]
-
-
-def _architectures(variant: Variant) -> tuple[str, ...]:
-    return tuple(option.removeprefix("-arch=") for option in variant.options if option.startswith("-arch=")) or ARCHITECTURES
+            for variant in launcher.variants(file.name) for architecture in ARCHITECTURES]
 
 
 def usages(builds: list[Build]) -> Iterator[tuple[Build, list[Usage] | SyntaxError]]:
@@ -61,7 +57,7 @@ def _usage(build: Build) -> list[Usage] | SyntaxError:
 
 def _log(build: Build) -> str:
     source = launcher.source_of(build.file)
-    options = tuple(o for o in launcher.compiler_options(build.file, *build.variant) if not o.startswith("-arch=")) + AS_CUPY
+    options = launcher.compiler_options(build.file, *build.variant) + AS_CUPY
     key = json.dumps([source, options, build.architecture, nvrtc.version(nvrtc.compiler_for(build.architecture))])
     remembered = _cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.log"
     if not remembered.exists():

@@ -4,10 +4,10 @@
         with minitensor.use_kernels("cuda"):
             ...                                     # the same launches as on a GPU, on NumPy arrays
 
-What it finds, as an EmulationError that names the kernel: reads and writes outside of the arrays passed in, of dynamic shared memory and of
-arrays of a known size; divergent barriers; shuffles that read absent lanes; arrays that overlap although the kernel says __restrict__;
+What it finds, as an EmulationError that names the kernel: reads and writes outside of the arrays passed in and of arrays of a known size,
+shared memory included; divergent barriers; shuffles that read absent lanes; arrays that overlap although the kernel says __restrict__;
 misaligned vectors; launches that no GPU takes. What it turns into NaN, or into results that change with the order of the threads, so that
-a comparison fails: missing barriers, shared memory that nobody wrote, a cp.async that nobody waited for, outputs that no thread writes.
+a comparison fails: missing barriers, shared memory that nobody wrote, outputs that no thread writes.
 What it cannot see: an index that stays inside of its array but belongs to another thread and is written in any case, races between blocks
 beyond their random order, the memory order and the rounding of a real GPU, anything in PTX.
 """

@@ -13,9 +13,7 @@ from minitensor.kernels import launcher
 
 from .build import build, runtime
 
-VECTORS = re.compile(r"\b(float|double|int|uint|short|ushort|uchar|char|longlong)[24]\b|__align__|cp_async")
 POISON = 0xff
-SHARED_LIMIT = 48 * 1024        # bytes that a block may have without asking
 seeds = itertools.count(1)      # every launch orders its threads in another way, the same ones on every run
 
 
@@ -41,7 +39,7 @@ class EmulatedModule:
     def __init__(self, source: str, options: tuple[str, ...]):
         self.library = build(source, options)
         self.source, self.options = source, options
-        self.vectors = bool(VECTORS.search(source))
+        self.vectors = "__align__" in source
         self.shared = tuple(self.library.emulated_shared(end) for end in (False, True))
 
     def get_function(self, name: str) -> "EmulatedKernel":
@@ -50,14 +48,12 @@ class EmulatedModule:
 
 class EmulatedKernel:
     """Called as CuPy's kernels are. Raises EmulationError."""
-    max_dynamic_shared_size_bytes = SHARED_LIMIT
-
     def __init__(self, module: EmulatedModule, name: str, parameters: tuple[launcher.Parameter, ...]):
         self.module, self.name, self.parameters = module, name, parameters
         self.entry = getattr(module.library, f"emulated_{name}")
 
-    def __call__(self, grid, block, values, shared_mem=0):
-        self._check_limits(grid, block, shared_mem)
+    def __call__(self, grid, block, values):
+        self._check_limits(grid, block)
         arrays = [(i, v) for i, v in enumerate(values) if isinstance(v, np.ndarray)]
         regions = self._regions(arrays)
         places, offsets = (ctypes.c_int * len(values))(*[-1] * len(values)), (ctypes.c_size_t * len(values))()
@@ -65,19 +61,17 @@ class EmulatedKernel:
             for i in region.arguments:
                 places[i], offsets[i] = number, values[i].ctypes.data - region.start
         error = runtime().emulator_launch(
-            self.entry, _addresses(values), (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block), ctypes.c_size_t(shared_mem),
+            self.entry, _addresses(values), (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block),
             self._buffers(regions), ctypes.c_size_t(len(regions)), places, ctypes.c_size_t(len(values)), offsets,
             ctypes.c_void_p(self.module.shared[0]), ctypes.c_size_t(self.module.shared[1] - self.module.shared[0]),
             ctypes.c_uint64(next(seeds)))
         if error:
             raise EmulationError(self._named(error.decode(), regions))
 
-    def _check_limits(self, grid, block, shared_mem):
+    def _check_limits(self, grid, block):
         """What CUDA refuses."""
         if np.prod(block) > 1024 or block[2] > 64 or grid[0] >= 2**31 or max(grid[1:]) >= 2**16 or min(*grid, *block) < 1:
             raise EmulationError(f"no GPU runs {grid} blocks of {block} threads")
-        if shared_mem > self.max_dynamic_shared_size_bytes:
-            raise EmulationError(f"{shared_mem} bytes of dynamic shared memory, {self.max_dynamic_shared_size_bytes} asked for")
 
     def _regions(self, arrays) -> list[Region]:
         """The arrays, those that overlap together. An overlap that the kernel writes to must not be declared __restrict__."""

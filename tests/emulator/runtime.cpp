@@ -19,7 +19,7 @@ dim3 blockDim, gridDim;
 namespace {
 
 using emulator::Site;
-constexpr size_t PAGE = 4096, STACK = 128 * 1024, MOST_SHARED = 256 * 1024;
+constexpr size_t PAGE = 4096, STACK = 128 * 1024;
 constexpr size_t ARENA = size_t(1) << 36;               // addresses, not memory
 constexpr int POISON = 0xff;                            // NaN in every floating-point type, -1 in every integer
 constexpr int BESIDE_WRITTEN = 0xfe;                    // another one, which a copied NaN does not equal
@@ -38,14 +38,12 @@ void shuffle(std::vector<int> &order) {
 // ---- threads and their stacks ----
 
 struct Fiber { char *stack; jmp_buf where; bool started; };
-struct Copy { char *to; const char *from; int bytes, read; };
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
 struct Thread {
     State state;
     int fiber;                                          // -1 before its first step
     unsigned mask, exchanges;
     Site site;
-    std::vector<std::vector<Copy>> copies;              // cp.async: groups in flight, the last one still open
 };
 struct Call { void (*kernel)(void **); void **values; };
 
@@ -55,12 +53,11 @@ std::vector<Thread> threads;
 std::vector<int> ready;
 size_t next_ready, going;                               // of ready: the next to run, and how many run in this round
 std::vector<char> slots;                                // per warp two times 32 x SLOT
-int current, votes, counted;
+int current;
 Call running;
 jmp_buf scheduler;
 sigjmp_buf launch_frame;
 char message[512];
-char *shared_end, *shared_start;
 
 void set_thread_index(int thread) {
     current = thread;
@@ -173,7 +170,6 @@ void release_block() {
                 stop_at(int(i), threads[j].state == DONE ? "divergent barrier: waits for threads that have ended"
                                                          : "divergent barrier: waits while others wait elsewhere", thread.site);
         for (size_t j = 0; j < threads.size(); j++) release(int(j));
-        counted = votes, votes = 0;
         return;
     }
 }
@@ -187,13 +183,11 @@ size_t put_first(int &warp) {
 
 void run_block(char *statics, size_t statics_size) {
     memset(statics, POISON, statics_size);
-    memset(shared_start, POISON, size_t(shared_end - shared_start));
     ready.clear();
     for (size_t i = 0; i < threads.size(); i++) {
-        threads[i].fiber = -1, threads[i].exchanges = 0, threads[i].copies.clear();
+        threads[i].fiber = -1, threads[i].exchanges = 0;
         release(int(i));
     }
-    votes = 0;
     bool alone = random_below(2);
     for (int ahead = 0; !ready.empty();) {
         shuffle(ready);
@@ -258,12 +252,10 @@ const Buffer *nearest_buffer(const char *address) {
 void on_signal(int signal, siginfo_t *info, void *) {
     char *address = static_cast<char *>(info->si_addr);
     char where[200] = "";
-    bool in_shared = address >= shared_end - MOST_SHARED && address < shared_end + 16 * PAGE;
     if (signal == SIGFPE) snprintf(where, sizeof where, "divides an integer by zero");
-    else if (in_shared) snprintf(where, sizeof where, "reaches past its dynamic shared memory");
     else if (signal == SIGILL) snprintf(where, sizeof where, "reaches past a shared or local array, or its address is no multiple of the type's size");
     else snprintf(where, sizeof where, "reaches outside of every buffer");
-    const Buffer *nearest = signal == SIGSEGV && !in_shared ? nearest_buffer(address) : nullptr;
+    const Buffer *nearest = signal == SIGSEGV ? nearest_buffer(address) : nullptr;
     if (nearest)
         snprintf(where, sizeof where, "reaches outside of buffer %td, %td bytes from its start of %zu", nearest - placed,
                  address - nearest->inside, nearest->bytes);
@@ -303,15 +295,9 @@ void run_blocks(char *statics, size_t statics_size) {
     }
 }
 
-void prepare(size_t shared_bytes) {
-    if (!arena) {
-        arena = static_cast<char *>(mmap(nullptr, ARENA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        char *shared = static_cast<char *>(mmap(nullptr, MOST_SHARED + 32 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        mprotect(shared + 16 * PAGE, MOST_SHARED, PROT_READ | PROT_WRITE);
-        shared_end = shared + 16 * PAGE + MOST_SHARED;
-    }
-    shared_start = shared_end - (shared_bytes + 15) / 16 * 16;
-    threads.assign(size_t(blockDim.x) * blockDim.y * blockDim.z, Thread{DONE, -1, 0, 0, {}, {}});
+void prepare() {
+    if (!arena) arena = static_cast<char *>(mmap(nullptr, ARENA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    threads.assign(size_t(blockDim.x) * blockDim.y * blockDim.z, Thread{DONE, -1, 0, 0, {}});
     slots.assign((threads.size() + 31) / 32 * 2 * 32 * emulator::SLOT, char(POISON));
     idle.clear();
     for (size_t i = 0; i < fibers.size(); i++) fibers[i].started = false, idle.push_back(int(i));
@@ -326,9 +312,7 @@ void prepare(size_t shared_bytes) {
 namespace emulator {
 
 void wait_for_block(Site site) { wait(AT_BLOCK, 0, site); }
-int count_in_block(bool predicate, Site site) { votes += predicate; wait(AT_BLOCK, 0, site); return counted; }
 void wait_for_warp(unsigned mask, Site site) { wait(AT_WARP, mask, site); }
-void *dynamic_shared() { return shared_start; }
 void fail(const char *what, Site site) { stop_at(current, what, site); }
 
 // Two sets of slots take turns: nobody can write the third exchange while somebody still reads the first.
@@ -337,35 +321,17 @@ char *warp_slots() {
     return &slots[size_t(current / 32) * 2 * 32 * SLOT + turn * 32 * SLOT];
 }
 
-void cp_async(void *to, const void *from, int bytes, int read) {
-    auto &groups = threads[size_t(current)].copies;
-    if (groups.empty()) groups.emplace_back();
-    groups.back().push_back({static_cast<char *>(to), static_cast<const char *>(from), bytes, read});
-}
-void cp_async_commit() { threads[size_t(current)].copies.emplace_back(); }
-void cp_async_wait(int in_flight) {
-    auto &groups = threads[size_t(current)].copies;
-    while (int(groups.size()) > in_flight + 1) {
-        for (Copy &copy : groups.front()) {
-            memcpy(copy.to, copy.from, size_t(copy.read));
-            memset(copy.to + copy.read, 0, size_t(copy.bytes - copy.read));
-        }
-        groups.erase(groups.begin());
-    }
-}
-
 }  // namespace emulator
 
 // ---- what the driver calls: nullptr when all went well, else what went wrong ----
 
-extern "C" const char *emulator_launch(void (*kernel)(void **), void **values, const unsigned *grid, const unsigned *block, size_t shared_bytes,
+extern "C" const char *emulator_launch(void (*kernel)(void **), void **values, const unsigned *grid, const unsigned *block,
                                        Buffer *buffers, size_t count, const int *pointer_of_value, size_t n_values, const size_t *offsets,
                                        char *statics, size_t statics_size, uint64_t seed) {
     gridDim = {grid[0], grid[1], grid[2]}, blockDim = {block[0], block[1], block[2]};
     random_state = seed * 2 + 1;
     message[0] = 0;
-    if (shared_bytes > MOST_SHARED) return "more dynamic shared memory than a block can have";
-    prepare(shared_bytes);
+    prepare();
     for (size_t i = 0; i < count; i++) place(buffers[i], seed % 2 == 0);
     std::vector<char *> addresses(n_values);
     for (size_t i = 0; i < n_values; i++)
