@@ -3,7 +3,7 @@ import sys
 
 from . import ARCHITECTURES, Build, Usage, all_builds, problem, usages
 
-ROW = "{:<16} {:<28} {:<30} " + len(ARCHITECTURES) * "{:>6} " + "{:>7} {:>6} {:>8}"
+ROW = "{:<16} {:<48} {:<30} " + len(ARCHITECTURES) * "{:>6} " + "{:>7} {:>6} {:>8}"
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
-// variant: float32 -DPRECISION=FULL
-// variant: float32 -DPRECISION=TF32
-// variant: float32 -DPRECISION=BF16
-// variant: float64 -DPRECISION=FULL
+// variant: float32 -DPRECISION=FULL -DSIDE=128 -DDEPTH=16
+// variant: float32 -DPRECISION=TF32 -DSIDE=128 -DDEPTH=16
+// variant: float32 -DPRECISION=BF16 -DSIDE=128 -DDEPTH=32
+// variant: float64 -DPRECISION=FULL -DSIDE=64 -DDEPTH=16
 // Convolution as one matrix product whose columns are never stored (implicit GEMM): a block gathers the pixels it multiplies on the way.
 //
 // x (N, H, W, G·C), w (G·F, KH, KW, C), y (N, OH, OW, G·F) are channels-last, with C and F those of one group and multiples of 4. A linear

@@ -1,9 +1,7 @@
-// variant: float32
-// variant: float64
+// variant: float32 -DROWS=8
+// variant: float64 -DROWS=8
 // The linear layer of few rows, whose time is that of reading w once.
 #include "common.cuh"
-
-constexpr int ROWS = 8;
 
 // A warp computes feature f of all N <= ROWS rows: y (N, F) = x (N, C) · wᵀ (C, F) + b (F,); b may be null, C is a multiple of PACK.
 extern "C" __global__ void linear_of_few_rows(const REAL* x, const REAL* w, const REAL* b, REAL* y, int N, int C, int F)

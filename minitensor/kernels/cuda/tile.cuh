@@ -3,6 +3,7 @@
 //
 // A block of THREADS threads computes SIDE x SIDE numbers of c. It walks along k in steps of DEPTH numbers; for each it loads SIDE rows of a
 // and of b into shared memory, as words k-major: word (k, row). A word is what is multiplied: a number of type REAL, one tf32, or two bf16.
+// SIDE and DEPTH are the caller's, who plans the blocks by them.
 #include "common.cuh"
 
 #define FULL 0
@@ -11,10 +12,8 @@
 #include "mma.cuh"
 
 constexpr int THREADS = 256;
-constexpr int SIDE = sizeof(REAL) == 4 ? 128 : 64;
-constexpr int WORDS = 16;                                           // along k
 constexpr int PER_WORD = PRECISION == BF16 ? 2 : 1;                 // numbers
-constexpr int DEPTH = WORDS * PER_WORD;
+constexpr int WORDS = DEPTH / PER_WORD;                             // along k
 constexpr int SHARE = SIDE * DEPTH / THREADS;                       // numbers of a, and as many of b, that each thread loads
 
 // Blocks at work on one processor at a time: two, where their registers suffice for that.

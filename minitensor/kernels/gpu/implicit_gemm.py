@@ -76,13 +76,13 @@ def _multiply(kernel: str, operands: tuple[Array, Array], result: Array, product
     if not depth:                                                           # no images: a gradient of sums of nothing
         result.fill(0)
         return
-    side, step = 128 if result.itemsize == 4 else 64, 32 if precision == "bf16" else 16             # SIDE and DEPTH of tile.cuh
+    side, step = 128 if result.itemsize == 4 else 64, 32 if precision == "bf16" else 16             # of a block's tile of the product
     tiles = math.ceil(rows / side) * math.ceil(columns / side)
     splits = _splits(tiles * groups, math.ceil(depth / step))
     target = result if splits == 1 else xp_of(result).empty((splits, *result.shape), result.dtype)
     in_kernel = () if epilogue is None else epilogue if splits == 1 else (None, False)
     launch(FILE, kernel, (*operands, target, *in_kernel, *sizes, splits), dtype=result.dtype, grid=(tiles, groups, splits), threads=THREADS,
-           options=(f"-DPRECISION={OPTION[precision]}",))
+           options=(f"-DPRECISION={OPTION[precision]}", f"-DSIDE={side}", f"-DDEPTH={step}"))
     if splits > 1:
         b, relu = epilogue or (None, False)
         sum_parts(target, b, relu, result)

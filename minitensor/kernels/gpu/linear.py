@@ -11,7 +11,7 @@ from .layout import contiguous, filled_up
 from .products import cublas_multiplies
 from .reduction import column_sums
 
-FEW_ROWS = 8                        # ROWS of linear.cu
+FEW_ROWS = 8
 WARP = 32
 
 
@@ -39,7 +39,8 @@ def linear(x: Array, w: Array, b: Array | None) -> Array:
 def _of_few_rows(x: Array, w: Array, b: Array | None) -> Array:
     y = xp_of(x).empty((len(x), len(w)), x.dtype)
     x, w = filled_up(x, 1), filled_up(w, 1)
-    launch("linear.cu", "linear_of_few_rows", (x, w, b, y, *x.shape, len(w)), dtype=x.dtype, items=len(w) * WARP)
+    launch("linear.cu", "linear_of_few_rows", (x, w, b, y, *x.shape, len(w)), dtype=x.dtype, items=len(w) * WARP,
+           options=(f"-DROWS={FEW_ROWS}",))
     return y
 
 
