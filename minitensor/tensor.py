@@ -527,6 +527,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         raise ValueError("cat: expected at least one tensor")
     if not -tensors[0].ndim <= dim < tensors[0].ndim:
         raise ValueError(f"cat: dim {dim} is not an axis of tensors of shape {tensors[0].shape}")
+    axis = dim % tensors[0].ndim
+    if len({(t.ndim, *t.shape[:axis], *t.shape[axis + 1:]) for t in tensors}) > 1:
+        raise ValueError(f"cat: tensors must have the same sizes but along dim {dim}, not {', '.join(str(t.shape) for t in tensors)}")
     return Cat(dim)(*tensors)
 
 
