@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from minitensor import checkpoint, uploaded
 from minitensor.backend import to_numpy
 
@@ -20,7 +22,7 @@ from .scores import Scores, scores_of, tells_top5
 from .settings import Settings
 from .training import Diverged, Training
 
-STUCK_STEPS = 100           # as many steps in a row with a loss within 1 % of ln(classes) earn a warning
+STUCK_STEPS = 100           # as many steps in a row whose mean loss is within 1 % of ln(classes) earn a warning
 
 
 class Interrupted(Exception):
@@ -87,7 +89,8 @@ class Trainer:
             self._check_interruption()
         self.bar.set_description(f"epoch {p.epoch + 1}, held out")
         held_out = self._interruptible(batches(self.test_loader, report=self.warn))
-        scores = scores_of(self.training.learner, held_out, self.training.settings.device)
+        with np.errstate(over="ignore", invalid="ignore"):          # what overflows ends in the loss, which is checked
+            scores = scores_of(self.training.learner, held_out, self.training.settings.device)
         self._end_epoch(scores, time.monotonic() - began)
 
     def _step(self, images: Any, labels: Any) -> None:

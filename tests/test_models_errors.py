@@ -185,6 +185,11 @@ def test_a_learning_rate_that_is_far_too_high(tmp_path, capsys):
     assert [r["step"] for r in log(tmp_path / "run")] == [1] and not (tmp_path / "run" / "latest.safetensors").exists()
 
 
+def test_a_learning_rate_whose_first_step_shows_in_the_evaluation(tmp_path, capsys):
+    assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--batch-size", 100, "--epochs", 2, "--out", tmp_path / "run") == 1
+    assert "the held-out loss became nan in epoch 1, step 1; try a lower --lr" in complaint(capsys)
+
+
 # ---- checkpoints -------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("command", [["evaluate"], ["summary"], ["train", "--resume"]], ids=lambda c: c[0])
