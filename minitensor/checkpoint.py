@@ -52,9 +52,9 @@ def is_checkpoint(path: str | os.PathLike) -> bool:
     """Whether path is a safetensors file that says it is a checkpoint of minitensor; False for what cannot be read."""
     try:
         with open(path, "rb") as file:
-            start = file.read(8)
-            size = min(int.from_bytes(start, "little"), os.path.getsize(path))
-            return f'"format":"{FORMAT}"'.encode() in file.read(size).replace(b" ", b"")
+            size = min(int.from_bytes(file.read(8), "little"), os.path.getsize(path))
+            begins = file.read(1) == b"{"           # the header; what is no safetensors file may be large, and is not read further
+            return begins and f'"format":"{FORMAT}"'.encode() in file.read(size).replace(b" ", b"")
     except OSError:
         return False
 
