@@ -26,14 +26,18 @@ EXAMPLES = """examples:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks; returns the exit status. A mistake in argv ends in SystemExit(2)."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["gpu-report"]:
-        return visit.main(argv[1:])
-    options = _parse(argv)
-    if options.what == "data":
-        return _data(options)
-    set_num_threads(options.threads)
-    if options.what == "gpu":
-        return gpu.main(options)
+    try:
+        if argv[:1] == ["gpu-report"]:
+            return visit.main(argv[1:])
+        options = _parse(argv)
+        set_num_threads(options.threads)
+        return {"cpu": _cpu, "engines": _cpu, "gpu": gpu.main, "data": _data}[options.what](options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _cpu(options: argparse.Namespace) -> int:
     torch = torch_side.load(options.threads)
     results: dict[str, Any] = {"machine": report.machine(options.threads), "batch": options.batch, "kernels": [], "network": []}
     print(", ".join(f"{name} {value}" for name, value in results["machine"].items()), flush=True)
@@ -49,9 +53,6 @@ def main(argv: list[str] | None = None) -> int:
     except (cpu.WrongResult, network.WrongLogits, network.DeadEngine) as error:
         print(f"python -m benchmarks: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     finally:                                            # what was measured until then is not lost
         if options.json:
             report.write_json(options.json, results)
@@ -74,11 +75,9 @@ def _data(options: argparse.Namespace) -> int:
     except (pictures.WrongBatch, UnreadableImage, ValueError, OSError) as error:
         print(f"python -m benchmarks: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    if options.json:
-        report.write_json(options.json, results)
+    finally:
+        if options.json:
+            report.write_json(options.json, results)
     return 0
 
 

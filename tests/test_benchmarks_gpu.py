@@ -32,6 +32,15 @@ def test_without_a_gpu_it_is_one_sentence(capsys, tmp_path):
     assert capsys.readouterr() == ("", f"python -m benchmarks: {gpu_problem()}\n") and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("arguments", [["cpu"], ["gpu"], ["data"], ["gpu-report", "--out", "x"]], ids=lambda arguments: arguments[0])
+def test_an_interrupt_is_no_traceback(monkeypatch, capsys, arguments):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    for place in ("benchmarks.torch_side.load", "benchmarks.gpu.gpu_problem", "benchmarks.pictures.measure", "benchmarks.visit.main"):
+        monkeypatch.setattr(place, interrupted)
+    assert main(arguments) == 130 and capsys.readouterr().err == "interrupted\n"
+
+
 def test_kernels_end_in_a_table_json_and_a_picture(stand_in, tmp_path, capsys):
     assert main(["gpu", "--quick", "--only", "kernels", "--json", str(tmp_path / "b.json"), "--png", str(tmp_path / "b.png")]) == 0
     printed = capsys.readouterr().out.splitlines()
