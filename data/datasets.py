@@ -71,9 +71,17 @@ def _pictures_of_class(folder):
 
 
 def picture_files(folder):
-    """Paths of the files in `folder`, and in the folders below it, whose names are those of pictures; sorted."""
-    return sorted(os.path.join(parent, name) for parent, _, names in os.walk(folder, followlinks=True) for name in names
-                  if name.lower().endswith(SUFFIXES) and not name.startswith("."))
+    """Paths of the files in `folder`, and in the folders below it, whose names are those of pictures; sorted. Links are followed once."""
+    found, seen = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()                          # so that of two ways to a folder the same is taken everywhere
+        place = os.path.realpath(parent)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        found += [os.path.join(parent, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+    return sorted(found)
 
 
 class CIFAR10:

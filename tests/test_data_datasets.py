@@ -44,6 +44,14 @@ def test_image_folder_errors(tmp_path):
         ImageFolder(tmp_path)
 
 
+def test_links_to_folders_are_followed_but_not_round_and_round(tmp_path):
+    save_picture(tmp_path / "elsewhere" / "2.png")
+    save_picture(tmp_path / "root" / "cat" / "1.png")
+    for name, target in (("more", tmp_path / "elsewhere"), ("back", tmp_path / "root" / "cat"), ("here", ".")):
+        (tmp_path / "root" / "cat" / name).symlink_to(target)
+    assert [os.path.relpath(path, tmp_path / "root") for path in ImageFolder(tmp_path / "root").paths] == ["cat/1.png", "cat/more/2.png"]
+
+
 def test_image_folder_names_the_file_it_cannot_read(tmp_path):
     save_picture(tmp_path / "cat" / "1.png")
     (tmp_path / "cat" / "2.jpg").write_text("text")
