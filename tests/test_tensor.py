@@ -424,7 +424,7 @@ def test_an_array_that_was_read_only_stays_so():
     (lambda: leaf([1, 2]).sum(1), ValueError, "axis 1"),
     (lambda: leaf([1, 2])[2], IndexError, "index 2"),
     (lambda: cat([]), ValueError, "cat: expected at least one tensor"),
-    (lambda: cat([leaf([1, 2]), leaf([[1, 2]])]), ValueError, r"cat: tensors must have the same sizes but along dim 0, not \(2,\), \(1, 2\)"),
+    (lambda: cat([leaf([1, 2]), leaf([[1, 2]])]), ValueError, r"cat: .* same sizes but along dim 0, not \(2,\), \(1, 2\)"),
     (lambda: cat([leaf([[1, 2]]), leaf([1])], 1), ValueError, r"along dim 1, not \(1, 2\), \(1,\)"),
     (lambda: cat([leaf([[1, 2]]), leaf([[1]])], -2), ValueError, r"along dim -2, not \(1, 2\), \(1, 1\)"),
     (lambda: leaf([1, 2]).backward(), ValueError, r"a tensor of shape \(2,\) needs grad"),
