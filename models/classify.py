@@ -51,7 +51,7 @@ def classify(checkpoint: str, paths: list[str], figure: str | None, as_json: boo
 
 
 def _guess(path: str, p: np.ndarray, classes: list[str]) -> Guess:
-    folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    folder = "" if path == pictures.STANDARD_INPUT else os.path.basename(os.path.dirname(os.path.abspath(path)))
     best = [(readable(classes[i]), float(p[i])) for i in best_classes(p[None])[0]]
     return Guess(path, readable(folder) if folder in classes else None, best)
 

@@ -137,10 +137,13 @@ class StandardInput:
         self.buffer = io.BytesIO(content)
 
 
-def test_standard_input_holds_a_picture(run, folder, monkeypatch, capsys):
+def test_standard_input_holds_a_picture(run, folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "striped disc").mkdir()
+    monkeypatch.chdir(tmp_path / "striped disc")                    # a class's name, which is not where the picture comes from
     monkeypatch.setattr("sys.stdin", StandardInput((folder / "cat" / "0.png").read_bytes()))
     assert models("classify", run, "-", "--json") == 0
     from_input = json.loads(capsys.readouterr().out)
+    assert from_input["correct"] is None
     assert models("classify", run, folder / "cat" / "0.png", "--json") == 0
     from_file = json.loads(capsys.readouterr().out)
     assert from_input["picture"] == "-" and from_input["best"] == from_file["best"] and len(from_file["best"]) == 5
