@@ -39,12 +39,12 @@ class ILSVRCValidation(PictureFiles):
         numbers = [int(PICTURE.fullmatch(name)[1]) for name in names]
         train = os.path.join(root, "train")
         classes = class_folders(train) if os.path.isdir(train) else sorted(set(wnids.values()))
+        place = {wnid: label for label, wnid in enumerate(classes)}
         for number, name in zip(numbers, names):
             if number not in wnids:
                 raise ValueError(f"{truth} does not say what {name} shows")
-            if wnids[number] not in classes:
+            if wnids[number] not in place:
                 raise ValueError(f"{truth} says that {name} shows {wnids[number]}, which is no folder of {train}")
-        place = {wnid: label for label, wnid in enumerate(classes)}
         labels = np.array([place[wnids[number]] for number in numbers], np.int64)
         super().__init__(root, [os.path.join(root, "val", name) for name in names], labels, classes)
 

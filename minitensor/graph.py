@@ -54,7 +54,7 @@ def capture(function: Callable[..., Any], *inputs: Tensor) -> Graph:
 
     It must not wait for the GPU (`item`, `numpy`, printing) nor depend on values. It runs once before it is recorded, so that its kernels
     are compiled and loaded: of a training step that is a step, whose result is `first`. Recording itself computes nothing. Raises
-    RuntimeError where "cuda" cannot be used, or when what the function does cannot be recorded.
+    RuntimeError where "cuda" cannot be used, or when what the function does cannot be recorded, ValueError for inputs that are elsewhere.
     """
     check_device("cuda")
     for x in inputs:

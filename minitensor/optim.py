@@ -22,7 +22,7 @@ class SGD:
 
     params: parameters, or groups {"params": [...], "lr": ..., "momentum": ..., "weight_decay": ..., "nesterov": ...} that override the
     arguments. The learning rate is inside v, as in the paper; PyTorch multiplies by it afterwards, which differs only after lr changes.
-    Raises ValueError for hyperparameters out of range, an empty list, or a parameter in two groups, TypeError for what is no Parameter.
+    Raises ValueError for hyperparameters out of range, an empty list, or a parameter in two groups, TypeError for what is no Tensor.
     """
 
     def __init__(self, params: Iterable[Parameter] | Sequence[dict], lr: float, momentum: float = 0.0, weight_decay: float = 0.0,
