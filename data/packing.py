@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import PIL
@@ -142,18 +143,23 @@ def _pack_shards(maker, workers, folder, root, report):
 
 def _write_shard(folder, shard, chunks, most, side, report):
     path = os.path.join(folder, _shard_file(shard))
-    total, kept, unreadable = np.zeros((side, side, 3), np.uint64), [], []
-    with _whole(path) as file:
-        header = _header((most, side, side, 3))
-        digest = hashlib.sha256(header)
-        file.write(header)
+    header, total, kept, unreadable = _header((most, side, side, 3)), np.zeros((side, side, 3), np.uint64), [], []
+    digest = hashlib.sha256(header)
+
+    def add(pictures):
+        file.write(pictures.data)
+        digest.update(pictures.data)
+        np.add(total, pictures.sum(axis=0, dtype=np.uint32), out=total)
+
+    with _whole(path) as file, ThreadPoolExecutor(1) as beside:         # a chunk is written while the next is made
+        written = beside.submit(file.write, header)
         for pictures, places, failed in chunks:
-            file.write(pictures.data)
-            digest.update(pictures.data)
-            total += pictures.sum(axis=0, dtype=np.uint32)
+            written.result()
+            written = beside.submit(add, pictures)
             kept += places
             unreadable += failed
             report(len(places) + len(failed))
+        written.result()
         if len(kept) < most:
             file.seek(0)
             file.write(_header((len(kept), side, side, 3), len(header)))
