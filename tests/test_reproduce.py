@@ -76,11 +76,12 @@ def make_log(folder, train_errors, test_errors):
 
 def test_a_gain_is_the_mean_of_the_differences_seed_by_seed(tmp_path):
     errors = {"without": [20, 24], "with": [19, 21]}
-    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", [50], [error]) for seed, error in enumerate(pair)]
+    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", [error - 10], [error]) for seed, error in enumerate(pair)]
             for variant, pair in errors.items()}
     finding = Gain("without", "with").finding(runs)
     assert finding.numbers["gain"]["mean"] == pytest.approx(2) and finding.numbers["gain"]["deviation"] == pytest.approx(2**0.5)
-    assert finding.text == "2.0 ± 1.4 points of test error less over 2 seeds (without 22.0 ± 2.8 %, with 20.0 ± 1.4 %)"
+    assert finding.text == ("2.0 ± 1.4 points of test error less over 2 seeds "
+                            "(without 22.0 ± 2.8 %, in training 12.0 ± 2.8 %; with 20.0 ± 1.4 %, in training 10.0 ± 1.4 %)")
     loss = Gain("with", "without").finding(runs)
     assert loss.numbers["gain"]["mean"] == pytest.approx(-2) and loss.text.startswith("2.0 ± 1.4 points of test error more over 2 seeds")
 

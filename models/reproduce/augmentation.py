@@ -1,7 +1,7 @@
 """Section 4.1: random crops and mirrored pictures."""
-from .cifar10_18pct import FULL, QUICK, SETTINGS
+from .cifar10_18pct import QUICK, SETTINGS
 from .errors_at_end import Gain
-from .experiment import Experiment
+from .experiment import COMPARED, Experiment
 
 AUGMENTATION = Experiment(
     claim="random crops and mirroring reduce overfitting (2012 paper, section 4.1)",
@@ -10,6 +10,6 @@ AUGMENTATION = Experiment(
     settings={**SETTINGS, "image_size": 28},
     variants={"central crops": {"flip": False}, "random crops, mirrored": {"random_crop": True, "flip": True}},
     measure=Gain("central crops", "random crops, mirrored"),
-    full=FULL,
+    full=COMPARED,
     quick=QUICK,
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .experiment import Finding
 from .figures import Curve, draw_curves
@@ -12,9 +13,9 @@ from .statistics import counted, summarise
 FinalErrors = dict[str, list[float]]        # in %, one a seed, by variant
 
 
-def final_errors(runs: dict[str, list[Path]]) -> FinalErrors:
-    """Of the last epoch, not of the best: nothing is chosen by looking at the test pictures."""
-    return {variant: [curve(folder, "test_top1")[-1] for folder in folders] for variant, folders in runs.items()}
+def final_errors(runs: dict[str, list[Path]], on: str = "test") -> FinalErrors:
+    """Of the last epoch, not of the best: nothing is chosen by looking at the test pictures. on: "test", or "train" for while learning."""
+    return {variant: [curve(folder, f"{on}_top1")[-1] for folder in folders] for variant, folders in runs.items()}
 
 
 class _DrawsErrors:
@@ -37,15 +38,20 @@ class TestError(_DrawsErrors):
 
 @dataclass(frozen=True)
 class Gain(_DrawsErrors):
-    """By how many points of test error `changed` beats `baseline`, seed by seed."""
+    """By how many points of test error `changed` beats `baseline`, seed by seed; training errors tell how much either overfits."""
 
     baseline: str
     changed: str
 
     def finding(self, runs: dict[str, list[Path]]) -> Finding:
-        errors = final_errors(runs)
+        errors, training = final_errors(runs), final_errors(runs, "train")
         gains = summarise([before - after for before, after in zip(errors[self.baseline], errors[self.changed])])
-        each = {variant: summarise(values) for variant, values in errors.items()}
+        each = [f"{variant} {summarise(errors[variant])} %, in training {summarise(training[variant])} %"
+                for variant in (self.baseline, self.changed)]
         text = (f"{gains} points of test error {'more' if gains.mean < 0 else 'less'} over {counted(gains.number)} "
-                f"({self.baseline} {each[self.baseline]} %, {self.changed} {each[self.changed]} %)").removeprefix("-")
-        return Finding(text, {"gain": gains._asdict(), "test_error": {variant: summary._asdict() for variant, summary in each.items()}})
+                f"({'; '.join(each)})").removeprefix("-")
+        return Finding(text, {"gain": gains._asdict(), "test_error": _summaries(errors), "training_error": _summaries(training)})
+
+
+def _summaries(errors: FinalErrors) -> dict[str, dict[str, Any]]:
+    return {variant: summarise(values)._asdict() for variant, values in errors.items()}

@@ -69,5 +69,6 @@ class Experiment:
 
 # cuda-convnet's network sees CIFAR-10's pictures as they are: no crops, no mirroring, no noise.
 PLAIN = {"network": "cifar10-18pct", "image_size": 32, "resize": 32, "random_crop": False, "flip": False, "pca_noise": 0.0}
+COMPARED = {"epochs": 20}          # on CIFAR-10, of trainings that are compared with one another
 BUILTIN = "builtin"
 QUICK_SEEDS = 2
