@@ -5,7 +5,6 @@ made from pictures k * shard_pictures ... of the dataset and nothing else; besid
 appears under its name only when it is whole, the manifest last; then the notes go.
 """
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -52,6 +51,10 @@ def pack(dataset, folder, side=256, *, workers=0, shard_pictures=None, root="", 
 @contextlib.contextmanager
 def _alone_in(folder):
     """Keep other processes from packing into folder, for as long as this one lives."""
+    try:
+        import fcntl                                                    # here, because Windows has none
+    except ImportError:
+        raise ValueError("pack: needs Linux or macOS, to keep two processes from writing into one folder") from None
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-Epochs = list[dict[str, Any]]       # the lines about epochs in a run's log
-
 
 class Run(NamedTuple):
     """One training: its variant, its seed, its folder within the experiment's, and what the command line's `train` would be told."""
