@@ -110,7 +110,10 @@ def _networks(options: argparse.Namespace, torch: Any, results: dict[str, Any]) 
 
 
 def _shape(options: argparse.Namespace) -> network.Network:
-    return network.Network(10, 67, 1 / 32, options.network) if options.quick else network.Network(name=options.network)
+    from models.family import FAMILY
+    design = FAMILY[options.network]
+    small = network.Network(10, 67, 1 / 32, options.network)
+    return small if options.quick else network.Network(design.num_classes, design.image_size, name=options.network)
 
 
 def _engines(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -> int:
@@ -135,7 +138,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("what", choices=["cpu", "engines", "gpu", "data"], help="what to time")
     parser.add_argument("--data", metavar="FOLDER", help="data: a folder CLASS/PICTURE to pack (default: drawn pictures)")
     parser.add_argument("--quick", action="store_true", help="tiny layers and a tiny network, in seconds: does everything run?")
-    parser.add_argument("--network", choices=["alexnet", "alexnet-paper"], default="alexnet", help="cpu: which one (default %(default)s)")
+    parser.add_argument("--network", choices=["alexnet", "alexnet-paper", "cifar10-18pct"], default="alexnet",
+                        help="cpu: which one (default %(default)s)")
     parser.add_argument("--only", choices=["kernels", "network"], help="half of it")
     parser.add_argument("--batch", type=_positive, metavar="N", help="images a batch, for the kernels (default 128)")
     parser.add_argument("--threads", type=_positive, metavar="N", default=get_num_threads(), help="default: this machine's, %(default)s")

@@ -60,10 +60,25 @@ def network(nn: Any, table: dict[str, Any], image_size: int) -> Any:
     return nn.Sequential(*layers)
 
 
+def _norm(nn: Any, spec: Any) -> Any:
+    if spec.region == "across_channels":
+        return nn.LocalResponseNorm(spec.size, spec.alpha, spec.beta, spec.k)
+
+    class WithinChannel(nn.Module):
+        """Which PyTorch has no layer for; written as its users would."""
+
+        def forward(self, x: Any) -> Any:
+            mean_square = nn.functional.avg_pool2d(x * x, spec.size, 1, spec.size // 2)
+            return x / (spec.k + spec.alpha * mean_square)**spec.beta
+
+    return WithinChannel()
+
+
 LAYERS: dict[str, Callable[[Any, Any, tuple[int, ...]], list[Any]]] = {
     "Conv": lambda nn, s, shape: [nn.Conv2d(shape[0], s.channels, s.kernel, s.stride, s.padding, groups=s.groups)],
     "MaxPool": lambda nn, s, shape: [nn.MaxPool2d(s.kernel, s.stride, ceil_mode=s.ceil)],
-    "Norm": lambda nn, s, shape: [nn.LocalResponseNorm(s.size, s.alpha, s.beta, s.k)],
+    "AvgPool": lambda nn, s, shape: [nn.AvgPool2d(s.kernel, s.stride, ceil_mode=s.ceil)],
+    "Norm": lambda nn, s, shape: [_norm(nn, s)],
     "Flatten": lambda nn, s, shape: [nn.Flatten()],
     "Drop": lambda nn, s, shape: [nn.Dropout(s.p)],
     "Full": lambda nn, s, shape: [nn.Linear(shape[0], s.features)],

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cpu, network, other_engines, timing
+from benchmarks import cpu, network, other_engines, timing, torch_side
 from benchmarks.cases import CASES, QUICK_CASES
 from minitensor import Generator
 from minitensor.kernels import KERNELS, kernel_set
@@ -110,14 +110,15 @@ def test_mistakes_end_at_once(arguments, message):
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["alexnet", "alexnet-paper"])
-def test_both_sides_time_the_same_network(torch, name):
-    from benchmarks.network import Network
-    from benchmarks.torch_side import network
-    ours = build(name, 10, 67, 1 / 8, generator=Generator(0))
-    theirs = network(torch.nn, Network(10, 67, 1 / 8, name).table, 67)
+@pytest.mark.parametrize("name, dropouts", [("alexnet", 2), ("alexnet-paper", 2), ("cifar10-18pct", 0)])
+def test_both_sides_time_the_same_network(torch, name, dropouts):
+    shape = network.Network(10, 67, 1 / 8, name)
+    ours, theirs = build(name, 10, 67, 1 / 8, generator=Generator(0)), torch_side.network(torch.nn, shape.table, 67)
     assert [p.shape for p in ours.parameters()] == [tuple(p.shape) for p in theirs.parameters()]
-    assert [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)] == [ours.config["dropout"]] * 2
+    assert [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)] == [ours.config["dropout"]] * dropouts
+    (our_logits, _), (their_logits, _) = (make(network.Job(engine, "infer", 2, 1, shape))
+                                          for make, engine in ((network._minitensor, "cpu"), (network._torch, "torch")))
+    np.testing.assert_allclose(our_logits(), their_logits(), rtol=1e-4, atol=1e-4 * np.abs(their_logits()).max())
 
 
 @pytest.mark.parametrize("engine", ["dezero", "mygrad"])
