@@ -1,6 +1,5 @@
 """Files are written whole or not at all."""
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,20 +9,14 @@ from pathlib import Path
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path beside path; what the with-block writes there replaces path at its end, or is removed if it fails."""
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    partial = Path(name)
+    partial = path.with_name(f".{path.stem}.{os.urandom(4).hex()}{path.suffix}")
+    partial.touch(exist_ok=False)
+    mode = partial.stat().st_mode
     try:
-        os.close(handle)
         yield partial
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
-        partial.chmod(0o666 & ~_umask())  # mkstemp makes private files
+        partial.chmod(mode)             # safetensors puts a private file of its own in its place
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

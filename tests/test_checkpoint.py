@@ -38,7 +38,8 @@ def test_the_file_is_plain_safetensors(path):
     np.testing.assert_array_equal(safetensors.load_file(path)["deep.name"], ARRAYS["deep.name"])
 
 
-def test_the_file_has_ordinary_permissions(path):
+def test_the_file_has_ordinary_permissions(path, monkeypatch):
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("which is that of all threads"))
     save(path, ARRAYS, INFO)
     (path.parent / "ordinary").touch()
     assert path.stat().st_mode == (path.parent / "ordinary").stat().st_mode
