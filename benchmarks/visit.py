@@ -46,7 +46,7 @@ PARTS = (
     Part("network", 8, "training and inference at batch 1, 16, 128, 512 in fp32, TF32, bf16, beside PyTorch's best",
          (PYTHON, "-m", "benchmarks", "gpu", "--only", "network", "--json", "{out}/network.json", "--png", "{out}/network.png")),
     Part("demo", 1.5, "the command line trains on the GPU",
-         (PYTHON, "-m", "models", "train", "--preset", "demo", "--device", "cuda", "--out", "{out}/demo")),
+         (PYTHON, "-m", "models", "train", "--recipe", "demo", "--device", "cuda", "--out", "{out}/demo")),
 )
 
 

@@ -10,7 +10,7 @@ from minitensor.kernels import PRECISIONS
 from .departures import DEPARTURES
 from .family import ABLATIONS, FAMILY, INITS
 from .reproduce import EXPERIMENTS
-from .settings import FINE_TUNING, NORMALIZATIONS, PRESETS, Settings
+from .settings import FINE_TUNING, NORMALIZATIONS, RECIPES, Settings
 from .values import Table, data_source, frozen, named_number, number, weights_source, width
 
 OWN = "the network's own"
@@ -21,7 +21,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("the run")
     run.add_argument("--out", metavar="RUN_FOLDER", help="a new folder for checkpoints, log and plots (default: runs/DATE-TIME)")
     run.add_argument("--resume", metavar="RUN_FOLDER", help="go on with a run that was stopped, exactly where it was")
-    run.add_argument("--recipe", "--preset", dest="preset", choices=PRESETS,
+    run.add_argument("--recipe", choices=RECIPES,
                      help="settings that suit each other; every one can still be changed. paper: all of the 2012 paper's, with the two "
                           "departures that make it train (--departures)")
     _setting(run, "save_minutes", number(float, 0), "save at least this often, besides after every epoch")
@@ -136,7 +136,7 @@ def add_device_options(parser) -> None:
 
 
 def _setting(parser, name: str, kind: Any, text: str, default: Any = "", **options: Any) -> None:
-    """An option for one field of Settings. What is not given stays out of the namespace, so that presets and resumed runs can tell."""
+    """An option for one field of Settings. What is not given stays out of the namespace, so that recipes and resumed runs can tell."""
     default = default or getattr(Settings, name)
     if default not in ("", None, ()) and not isinstance(default, bool):
         text += f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"

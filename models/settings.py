@@ -1,4 +1,4 @@
-"""What a training run can be told: every setting with its default, and presets that change several at once."""
+"""What a training run can be told: every setting with its default, and recipes that change several at once."""
 from __future__ import annotations
 
 import dataclasses
@@ -81,7 +81,7 @@ CHANGEABLE = ("epochs", "workers", "on_error", *MACHINE, "cache_features", "save
 PREPROCESSING = ("resize", "normalize")     # comes with weights, if any are given
 FINE_TUNING = {"lr": 0.001}         # the default where weights are given
 
-PRESETS: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, Any]] = {
     # Drawn pictures, nothing to download, and AlexNet in full: a few minutes on two cores.
     "demo": {"data": "builtin", "pictures": 2000, "epochs": 4, "batch_size": 32, "lr": 0.004, "warmup": 60, "dropout": 0.0},
     # CIFAR-10, enlarged; give --data. A quarter of an hour on two cores.
@@ -94,8 +94,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def new_settings(given: dict[str, Any], preset: str | None, inherited: dict[str, Any] | None = None) -> Settings:
-    """The defaults, changed by what suits the network, by the preset, by what was given; inherited: what given weights bring."""
+def new_settings(given: dict[str, Any], recipe: str | None, inherited: dict[str, Any] | None = None) -> Settings:
+    """The defaults, changed by what suits the network, by the recipe, by what was given; inherited: what given weights bring."""
     inherited = {name: value for name, value in (inherited or {}).items() if name in FIELDS}
     for name in inherited:
         if name != "dropout" and given.get(name, inherited[name]) != inherited[name]:
@@ -105,7 +105,7 @@ def new_settings(given: dict[str, Any], preset: str | None, inherited: dict[str,
             raise UsageError(f"{option(name)} does not go with --weights, whose pictures are prepared as in their own training")
         if "weights" not in given and name == "new_lr_multiplier":
             raise UsageError("--new-lr-multiplier needs --weights: without them every layer is new")
-    chosen = {**(FINE_TUNING if "weights" in given else {}), **PRESETS.get(preset or "", {}), **inherited, **given}
+    chosen = {**(FINE_TUNING if "weights" in given else {}), **RECIPES.get(recipe or "", {}), **inherited, **given}
     design = FAMILY[chosen.get("network", Settings.network)]
     settings = Settings(**{"image_size": design.image_size, "init": design.init, **chosen})
     if settings.departures and settings.init != "paper":

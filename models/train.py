@@ -21,15 +21,15 @@ from .training import Training
 def train(given: dict[str, Any]) -> int:
     """given: the options of the command line that were given. Returns the exit status: 0, or 128 + the signal that stopped it."""
     given = dict(given)
-    out, resume, preset = (given.pop(name, None) for name in ("out", "resume", "preset"))
-    if resume and (out or preset):
+    out, resume, recipe = (given.pop(name, None) for name in ("out", "resume", "recipe"))
+    if resume and (out or recipe):
         raise UsageError("--resume goes on in its own folder with its own settings: leave out --out and --recipe")
-    return _resume(resume, given) if resume else _start(out, given, preset)
+    return _resume(resume, given) if resume else _start(out, given, recipe)
 
 
-def _start(out: str | None, given: dict[str, Any], preset: str | None) -> int:
+def _start(out: str | None, given: dict[str, Any], recipe: str | None) -> int:
     arrays, info = load_parameters(given["weights"]) if "weights" in given else ({}, {})
-    settings = new_settings(given, preset, inherited={"network": info["network"], **info["config"]} if info else None)
+    settings = new_settings(given, recipe, inherited={"network": info["network"], **info["config"]} if info else None)
     with machine(**settings.machine):
         pictures = open_data(settings)
         training = Training(settings, pictures[0].classes, info.get("preprocessing") or preprocessing(settings, pictures[0]))
