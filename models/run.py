@@ -31,7 +31,7 @@ class RunFolder:
     @classmethod
     def create(cls, path: str | None, config: dict[str, Any]) -> RunFolder:
         """A new folder with config.json, which also proves that it can be written to. Raises UserError."""
-        folder = cls(Path(path or datetime.now().strftime("runs/%Y-%m-%d-%H%M%S")))
+        folder = cls(Path(path) if path else _dated())
         if folder.log.exists() or folder.latest.exists():
             go_on = f"go on with it by --resume {folder.path}" if folder.latest.exists() else "it left no checkpoint, so delete it"
             raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another --out")
@@ -72,6 +72,21 @@ class RunFolder:
         """Whether the latest epoch's training error is target_error or less; never, if that is None."""
         epochs = self.epochs()
         return target_error is not None and bool(epochs) and 1 - epochs[-1]["train_top1"] <= target_error
+
+
+def _dated() -> Path:
+    """A new folder runs/DATE-TIME, or runs/DATE-TIME-2 and so on where another run began in the same second."""
+    name, number = datetime.now().strftime("%Y-%m-%d-%H%M%S"), 1
+    folder = Path("runs", name)
+    with writing(folder):
+        folder.parent.mkdir(exist_ok=True)
+        while True:
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                number += 1
+                folder = folder.with_name(f"{name}-{number}")
 
 
 def checkpoint_path(path: str) -> str:

@@ -3,6 +3,7 @@ import json
 import math
 import shlex
 import signal
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from models import plots, trainer
 from models.datasets import TEST_SEED
 from models.groups import parameter_groups
 from models.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
-from models.settings import PRESETS, Settings, new_settings
+from models.run import RunFolder
+from models.settings import RECIPES, Settings, new_settings
 from models.training import Training
 from models_cli import BUILTIN, StopAfter, complaint, log, make_folder, models, picture_size, start_models, TINY
 
@@ -39,6 +41,16 @@ def test_a_run_leaves_log_checkpoints_and_plots(whole_run):
     assert json.loads((whole_run / "config.json").read_text())["settings"]["epochs"] == 3
     assert sorted(path.name for path in whole_run.iterdir()) == [
         "best.safetensors", "config.json", "curves.png", "filters.png", "latest.safetensors", "log.jsonl", "samples"]
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    class Now(datetime):
+        @classmethod
+        def now(cls):
+            return cls(2026, 1, 2, 3, 4, 5)
+    monkeypatch.setattr("models.run.datetime", Now)
+    monkeypatch.chdir(tmp_path)
+    assert [str(RunFolder.create(None, {}).path) for _ in range(3)] == [f"runs/2026-01-02-030405{number}" for number in ("", "-2", "-3")]
 
 
 def test_held_out_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsys):
@@ -185,8 +197,8 @@ def test_cifar10s_official_files_are_recognised(tmp_path, monkeypatch):
     assert models("evaluate", run, "--data", tmp_path) == 0
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_settings(name):
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_are_settings(name):
     assert new_settings({"data": "builtin", "epochs": 3}, name).epochs == 3
 
 
