@@ -220,6 +220,8 @@ def test_repr_is_nested():
 def test_repr_shows_what_is_not_the_default():
     conv = nn.Conv2d(4, 6, 3, 2, padding=1, groups=2, activation="relu", generator=generator())
     assert repr(conv) == "Conv2d(4, 6, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), groups=2, activation='relu')"
+    assert repr(nn.AvgPool2d(3, 2, 1, count_include_pad=False)) == (
+        "AvgPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=False, count_include_pad=False)")
 
 
 def test_summary_shows_shapes_parameters_and_macs():
