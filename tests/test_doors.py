@@ -78,11 +78,15 @@ def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
     import inspect
 
     from minitensor.kernels import KERNELS, cpu, gpu, reference
-    for name in KERNELS:
-        for fast in (cpu, gpu):
-            if hasattr(fast, name):
-                arguments, textbook = (list(inspect.signature(getattr(kernels, name)).parameters) for kernels in (fast, reference))
-                assert arguments == textbook, name
+
+    def arguments(kernel):
+        return [(p.name, p.default) for p in inspect.signature(kernel).parameters.values()]
+
+    for fast in (cpu, gpu):
+        names = [name for name in KERNELS if hasattr(fast, name)]
+        assert {"conv2d", "conv2d_backward", "linear", "linear_backward"} <= set(names)
+        for name in names:
+            assert arguments(getattr(fast, name)) == arguments(getattr(reference, name)), name
 
 
 def loaded_by(statement):
