@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,8 @@ EXAMPLES = """examples:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks; returns the exit status. A mistake in argv ends in SystemExit(2)."""
     argv = sys.argv[1:] if argv is None else argv
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:               # see __init__.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if argv[:1] == ["gpu-report"]:
             return visit.main(argv[1:])

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 START = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
 
 
-@pytest.mark.parametrize("package", ["models", "data"])
+@pytest.mark.parametrize("package", ["benchmarks", "models", "data"])
 def test_ctrl_c_during_the_imports_ends_the_program_in_silence(package, tmp_path):
     (tmp_path / "numpy.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")     # is found before the real one
     ended = subprocess.run([sys.executable, "-c", START, sys.executable, "-m", package], cwd=ROOT, capture_output=True, text=True,
