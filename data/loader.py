@@ -16,7 +16,8 @@ class DataLoader:
     alone and a picture's chances on (seed, epoch, index) alone, or, where the whole batch can be made at once (see vectorised.py), on
     (seed, epoch, number of the batch): batches are the same for any `num_workers`. 0 makes them in this process; with more, so many
     processes (threads, for batches made at once) make up to two batches each ahead. They are started when first needed and stay for the
-    next epochs until `close()`, the end of a `with`, or the end of the program.
+    next epochs until `close()`, the end of a `with`, or the end of the program. `drop_last` leaves out an epoch's last batch
+    if it is smaller than the others.
 
     `on_error` says what to do about an unreadable picture: "raise" UnreadableImage, or "skip" it and list it in `skipped` [(path, reason)].
     A worker process that dies raises DeadWorker.

@@ -79,11 +79,6 @@ class PackedPictures:
     def name(self, index):
         return f"picture {index} of {self.folder}"
 
-    def source_names(self):
-        """What each picture was made from."""
-        with open(os.path.join(self.folder, "names.json")) as file:
-            return json.load(file)
-
     def __reduce__(self):               # to another process goes the path, not the pictures
         return type(self), os.path.split(self.folder)
 

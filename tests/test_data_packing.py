@@ -72,7 +72,7 @@ def test_pictures_labels_names_and_mean_are_those_of_the_folder(folder, packed):
     assert pictures.classes == ["ant", "cow", "dog"] and len(pictures) == 19 and pictures.side == 24
     np.testing.assert_array_equal([pictures[i][0] for i in range(19)], made)
     assert [pictures[i][1] for i in range(19)] == source.labels[readable].tolist() == pictures.labels.tolist()
-    assert pictures.source_names() == [os.path.relpath(source.paths[i], folder) for i in readable]
+    assert json.loads((packed / "all" / "names.json").read_text()) == [os.path.relpath(source.paths[i], folder) for i in readable]
     np.testing.assert_allclose(pictures.mean_image(), np.mean(made, axis=0, dtype=np.float64), rtol=1e-14)
     assert pictures.mean_image().dtype == np.float64
 
