@@ -38,12 +38,11 @@ def load_checkpoint(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays, info = checkpoint.load(path)
     if not isinstance(info, dict) or not {"network", "config", "classes", "preprocessing"} <= info.keys():
         raise UserError(f"{path} is a checkpoint, but not one that `python -m models train` wrote")
-    name = str(info["network"]).lower()         # the first checkpoints say AlexNet
-    if name not in FAMILY:
+    if str(info["network"]) not in FAMILY:
         raise UserError(f"{path} holds a network called {info['network']}, not one of {', '.join(FAMILY)}")
     if MEAN_IMAGE in arrays:
         info["preprocessing"]["mean_image"] = arrays.pop(MEAN_IMAGE)
-    return arrays, {**info, "network": name}
+    return arrays, info
 
 
 def load_parameters(source: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
