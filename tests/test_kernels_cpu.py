@@ -1,6 +1,8 @@
 """The fast convolution and linear kernels against the reference set in float64, for any shape, stride, view and number of threads."""
+import contextvars
 import multiprocessing
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -237,6 +239,23 @@ def test_set_num_threads_rejects(n):
         threads.set_num_threads(n)
 
 
+def test_set_num_threads_while_another_thread_computes(monkeypatch):
+    threads.set_num_threads(2)
+    fewer = threading.Thread(target=threads.set_num_threads, args=(1,))
+
+    def meanwhile():
+        """Where a computation has its pool, and is about to submit to it."""
+        fewer.start()
+        fewer.join(timeout=0.2)             # or it waits for its turn
+        return contextvars.copy_context()
+
+    monkeypatch.setattr(threads, "copy_context", meanwhile)
+    done = []
+    threads.parallel_for(done.append, range(8))
+    fewer.join(timeout=60)
+    assert sorted(done) == list(range(8)) and threads.get_num_threads() == 1
+
+
 @pytest.mark.parametrize("variables, expected", (
     ({"OMP_NUM_THREADS": "3"}, 3), ({"OMP_NUM_THREADS": "5,2"}, 5), ({"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "7"}, 2),
     ({"MKL_NUM_THREADS": "many", "OMP_NUM_THREADS": "4"}, 4),
@@ -246,6 +265,23 @@ def test_the_number_of_threads_comes_from_the_environment(monkeypatch, variables
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    assert threads._default_num_threads() == expected
+
+
+@pytest.mark.parametrize("files, expected", (
+    ({"cpu.max": "max 100000\n"}, 64), ({"cpu.max": "200000 100000\n"}, 2), ({"cpu.max": "150000 100000\n"}, 2),
+    ({"cpu.max": "5000 100000\n"}, 1), ({"cpu.max": "9900000 100000\n"}, 64), ({}, 64),
+    ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+    ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
+))
+def test_a_containers_quota_limits_the_number_of_threads(monkeypatch, tmp_path, files, expected):
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(threads, "CGROUP", str(tmp_path))
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: range(64), raising=False)
     assert threads._default_num_threads() == expected
 
 

@@ -5,13 +5,15 @@ its matrix products on one BLAS thread: two levels of threads would fight for th
 every loop and product, which is why plain Python threads are enough.
 """
 import ctypes
+import math
 import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,17 +21,30 @@ import numpy as np
 
 # ---- how many threads ------------------------------------------------------------------------------------------------------
 
+CGROUP = "/sys/fs/cgroup"           # where Linux tells a container its limits
+
+
 def _default_num_threads() -> int:
     """The first of BLAS's own environment variables that holds a number, else the cores this process may use."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "").split(",")[0].strip()             # OMP_NUM_THREADS may be a list, one number per level
         if value.isdigit() and int(value) > 0:
             return int(value)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _quota() or cores)
+
+
+def _quota() -> int | None:
+    """How many cores' time this container is given, rounded up: microseconds in a period, by cgroups version 2 or 1. None: no limit."""
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        with suppress(OSError, ValueError):                                 # no such file, or "max"
+            quota, period = [int(word) for file in files for word in Path(CGROUP, file).read_text().split()]
+            return math.ceil(quota / period) if quota > 0 else None
+    return None
 
 
 _num_threads = _default_num_threads()
-_lock = threading.Lock()            # guards the BLAS setting below
+_lock = threading.Lock()            # guards the BLAS setting and the pool below
 _holders = 0                        # parallel_for calls under way, from any thread of the program
 _threads_before_hold = 1
 
@@ -40,15 +55,17 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Let the CPU kernels, and the BLAS under NumPy, use n threads. Raises ValueError unless n is an integer >= 1."""
-    global _num_threads, _threads_before_hold
+    """Let the CPU kernels, and the BLAS under NumPy, use n threads in their next calls. Raises ValueError unless n is an integer >= 1."""
+    global _num_threads, _threads_before_hold, _pool
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueError(f"set_num_threads: n must be an integer >= 1, not {n!r}")
     with _lock:
         _num_threads = _threads_before_hold = int(n)
         if _holders == 0 and (blas := _blas()) is not None:
             blas.set_num_threads(_num_threads)
-    _close_pool()
+        pool, _pool = _pool, None
+    if pool is not None:
+        pool.shutdown(wait=False)                                           # after what it was given: a computation may be under way
 
 
 # ---- BLAS held to one thread -----------------------------------------------------------------------------------------------
@@ -112,13 +129,6 @@ def _get_pool():
     return _pool
 
 
-def _close_pool() -> None:
-    global _pool
-    if _pool is not None:
-        _pool.shutdown()
-        _pool = None
-
-
 def parallel_for(task: Callable[[Any], None], pieces: Iterable, uses_blas: bool = False) -> None:
     """task(piece) for every piece, over the threads; returns when all are done. The first exception is raised here, the rest dropped.
 
@@ -132,15 +142,15 @@ def parallel_for(task: Callable[[Any], None], pieces: Iterable, uses_blas: bool 
         return
     pieces = list(pieces)
     blas = _blas() if uses_blas else None
-    helpers = min(_num_threads, len(pieces)) - 1 if blas or not uses_blas else 0
     with _one_blas_thread(blas) if blas else nullcontext():
         if len(pieces) == 1:
             task(pieces[0])
         else:
-            _run(task, pieces, helpers)
+            _run(task, pieces, alone=uses_blas and blas is None)
 
 
-def _run(task: Callable[[Any], None], pieces: list, helpers: int) -> None:
+def _run(task: Callable[[Any], None], pieces: list, alone: bool) -> None:
+    """alone: without other threads."""
     queue = iter(pieces)                                                    # next() on it is atomic: each piece is taken once
 
     def work() -> None:
@@ -155,7 +165,9 @@ def _run(task: Callable[[Any], None], pieces: list, helpers: int) -> None:
         finally:
             _local.inside = False
 
-    futures = [_get_pool().submit(copy_context().run, work) for _ in range(helpers)]     # np.errstate holds in the helpers too
+    with _lock:                                                             # the pool stays open until all helpers have their work
+        helpers = 0 if alone else min(_num_threads, len(pieces)) - 1
+        futures = [_get_pool().submit(copy_context().run, work) for _ in range(helpers)]     # np.errstate holds in the helpers too
     try:
         work()
     finally:
