@@ -105,6 +105,19 @@ def test_one_image(layer):
     check_conv(0, np.float32, 1, C, F, size, (k, k), (s, s), (p, p), (1, 1), groups, relu=True, bias=True)
 
 
+@pytest.mark.parametrize("layer", ("conv1", "conv3"))
+def test_no_gradient_passes_a_closed_relu_not_even_an_infinite_one(layer):
+    C, F, size, k, s, p, groups, _ = ALEXNET[layer]
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(shape, dtype=np.float32) for shape in ((12, C, *size), (F, C, k, k), (F,)))
+    hyper = (s, s), (p, p), (1, 1), groups
+    y = cpu.conv2d(x, w, b, *hyper, True)
+    dy = rng.standard_normal(y.shape, dtype=np.float32)
+    dys = [np.where(y > 0, dy, np.float32(behind)) for behind in (0, "inf")]
+    for expected, actual in zip(*(cpu.conv2d_backward(dy, x, w, y, *hyper, EVERYTHING) for dy in dys)):
+        np.testing.assert_array_equal(actual, expected)
+
+
 @pytest.mark.parametrize("stride", (1, 2))
 @pytest.mark.parametrize("C, F, side, kernel, padding", [(4, 4, 20, 3, 30), (64, 64, 15, 5, 25)])
 def test_strips_that_lie_in_the_padding_alone(monkeypatch, C, F, side, kernel, padding, stride):

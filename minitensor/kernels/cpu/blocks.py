@@ -62,6 +62,13 @@ def empty_channels_last(shape: tuple[int, int, int, int], dtype) -> np.ndarray:
     return empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
 
 
+def select(condition: np.ndarray, x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """x where condition, else 0, even for an infinite x: as `numpy.where`, by multiplying bits by 1 or 0, because that does not branch."""
+    bits = f"i{x.itemsize}"
+    np.multiply(x.view(bits), condition, out=out.view(bits))
+    return out
+
+
 def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, images: slice, top: int, left: int,
                size: tuple[int, int]) -> np.ndarray:
     """The windows (n, height, width, C) of images of x (N, H, W, C) at (top, left), 0 outside: a copy in the scratch of that name.
@@ -79,7 +86,7 @@ def load_strip(name: str, x: np.ndarray, relu_of: np.ndarray | None, images: sli
     if relu_of is None:
         windows[:, r0:r1, c0:c1] = x[inside]
     else:
-        np.multiply(x[inside], relu_of[inside] > 0, out=windows[:, r0:r1, c0:c1])
+        select(relu_of[inside] > 0, x[inside], windows[:, r0:r1, c0:c1])
     return windows
 
 

@@ -3,7 +3,7 @@ import numpy as np
 
 from ..reference import output_size
 from . import im2col_conv, winograd
-from .blocks import Source, channels_last, empty_channels_last, split
+from .blocks import Source, channels_last, empty_channels_last, select, split
 from .memory import scratch
 from .threads import parallel_for
 
@@ -83,7 +83,7 @@ def _bias_gradient(dy, y) -> np.ndarray:
     def add_up(images: slice) -> None:
         masked = dy[images]
         if y is not None:
-            masked = np.multiply(masked, y[images] > 0, out=scratch("masked", masked.shape, dy.dtype))
+            masked = select(y[images] > 0, masked, scratch("masked", masked.shape, dy.dtype))
         np.add.reduce(masked, axis=(1, 2), out=sums[images])
 
     parallel_for(add_up, split(len(dy), max(1, SUM_BYTES // max(1, dy[:1].nbytes))))
