@@ -12,6 +12,7 @@ from data.sources import SPLITS, find_splits
 from data.workers import DeadWorker
 
 PROG = "python -m data"
+LARGEST = 4096              # side of packed pictures, as of those that models trains on
 EXAMPLES = """examples:
   python -m data pack photos/ packed/
   python -m data pack cifar10/ packed-cifar10/ --size 32
@@ -56,7 +57,7 @@ def _parser():
                          "where the flat val/ needs the devkit's ILSVRC2012_validation_ground_truth.txt with meta.mat beside it, or "
                          "Kaggle's LOC_val_solution.csv, in FOLDER")
     packing.add_argument("out", metavar="OUT", help="a new folder, or one whose packing was interrupted")
-    packing.add_argument("--size", type=_count, default=256, metavar="N",
+    packing.add_argument("--size", type=_side, default=256, metavar="N",
                          help="the shorter side becomes N pixels, of which the middle N x N are kept (default %(default)s)")
     packing.add_argument("--workers", type=_count, default=os.cpu_count(), metavar="N", help="processes (default %(default)s)")
     packing.add_argument("--shard-pictures", type=_count, metavar="N", help="pictures a file (default: a gibibyte of them)")
@@ -72,6 +73,13 @@ def _count(text):
         return whole("it", int(text), 1)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number at least 1, not {text!r}") from None
+
+
+def _side(text):
+    side = _count(text)
+    if side > LARGEST:
+        raise argparse.ArgumentTypeError(f"must be at most {LARGEST}, not {text!r}")
+    return side
 
 
 def _pack(options):

@@ -17,6 +17,9 @@ class UnreadableImage(Exception):
         return f"{self.path} cannot be read as a picture: {self.reason}"
 
 
+LONGEST = 200       # times its shorter side: a longer picture, scaled until the shorter side is that of others, would fill the memory
+
+
 def load_image(file, name=None):
     """Decode a picture -> uint8 (H, W, 3). Raises UnreadableImage; see load_rgb."""
     return np.array(load_rgb(file, name))
@@ -25,13 +28,16 @@ def load_image(file, name=None):
 def load_rgb(file, name=None):
     """Decode the picture at a path, or in an open file, called `name` in messages -> a Pillow picture of mode RGB, upright by its EXIF.
 
-    Transparency is laid on white, 16 bits are scaled to 8, and of an animation the first frame is taken. Raises UnreadableImage.
+    Transparency is laid on white, 16 bits are scaled to 8, and of an animation the first frame is taken. Raises UnreadableImage, also
+    for a picture one side of which is more than LONGEST times the other.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")                                     # odd metadata is no reason to complain ...
             warnings.simplefilter("error", Image.DecompressionBombWarning)      # ... but a bomb is refused
             with Image.open(file) as image:
+                if max(image.size) > LONGEST * min(image.size):
+                    raise ValueError(f"{image.width} x {image.height} pixels, one side more than {LONGEST} times the other")
                 return to_rgb(image)
     except Exception as error:      # Pillow's decoders raise nearly anything on a broken file: OSError, SyntaxError, struct.error ...
         raise UnreadableImage(str(name or file), _reason(error)) from error

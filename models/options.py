@@ -14,6 +14,7 @@ from .settings import FINE_TUNING, NORMALIZATIONS, RECIPES, Settings
 from .values import Table, data_source, frozen, named_number, number, weights_source, width
 
 OWN = "the network's own"
+LARGEST = 4096              # side of a picture in pixels: hardly a machine could train on more
 SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine")
 
 
@@ -30,8 +31,8 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     add_data_option(data, "'builtin'; a folder with train/ and test/ (or val/); one folder of class folders, a fifth of which is "
                     "held out; CIFAR-10's official files; ILSVRC-2012 as handed out; or what `python -m data pack` made of any of these")
     _setting(data, "pictures", number(int, 20), "how many built-in pictures to train on; a quarter as many are held out")
-    _setting(data, "resize", number(int, 1), "the shorter side of a picture before it is cropped, in pixels (default: 256/227 of the "
-             "crop; built-in pictures have the crop's size, packed ones keep theirs)")
+    _setting(data, "resize", number(int, 1, LARGEST), "the shorter side of a picture before it is cropped, in pixels (default: 256/227 "
+             "of the crop; built-in pictures have the crop's size, packed ones keep theirs)")
     _setting(data, "random_crop", None, "cut training pictures anywhere, else in the centre", action=argparse.BooleanOptionalAction)
     _setting(data, "flip", None, "mirror half of the training pictures", action=argparse.BooleanOptionalAction)
     _setting(data, "pca_noise", number(float, 0), "colour noise along the principal components; 0.1 in the paper", metavar="SIGMA")
@@ -95,7 +96,7 @@ def add_data_option(parser, text: str) -> None:
 
 
 def add_network_options(parser) -> None:
-    _setting(parser, "image_size", number(int, 1), "side of the input in pixels", default=OWN)
+    _setting(parser, "image_size", number(int, 1, LARGEST), "side of the input in pixels", default=OWN)
     _setting(parser, "width", width, "multiplies the channels of every hidden layer; 0.25 or 1/4 is four times narrower")
     _setting(parser, "dropout", number(float, 0, 1, open_high=True),
              "probability of dropping each value where the network drops any, in training")

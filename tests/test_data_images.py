@@ -141,6 +141,15 @@ def test_unreadable_permission(tmp_path, monkeypatch):
     assert check_refused(path).endswith("permission denied")
 
 
+@pytest.mark.parametrize("size", [(201, 1), (2, 401)])
+def test_a_picture_too_long_to_be_scaled(tmp_path, size):
+    path = tmp_path / "line.png"
+    Image.new("RGB", size).save(path)
+    assert f"{size[0]} x {size[1]} pixels, one side more than 200 times the other" in check_refused(path)
+    Image.new("RGB", (200, 1)).save(path)
+    assert load_image(path).shape == (1, 200, 3)
+
+
 def test_decompression_bomb(tmp_path, monkeypatch):
     path = saved(Image.new("RGB", (100, 100)), tmp_path / "a.png")
     for limit in (9_000, 4_000):        # Pillow warns above the limit and raises above twice the limit

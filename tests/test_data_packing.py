@@ -206,6 +206,7 @@ def test_folders_that_do_not_fit(arguments, words, folder, capsys, tmp_path, mon
 
 
 @pytest.mark.parametrize("arguments, words", [
+    (["pack", "a", "b", "--size", "10000000"], "--size: must be at most 4096, not '10000000'"),
     (["pack", "a", "b", "--size", "0"], "--size: must be a whole number at least 1, not '0'"),
     (["pack", "a"], "OUT"),
     (["unpack"], "unpack"),

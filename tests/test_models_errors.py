@@ -34,6 +34,8 @@ def run(trained, tmp_path):
     (["train"], "--data is required"),
     (["train", "--lr", "fast"], "--lr: must be a number at least 0, not 'fast'"),
     (["train", "--lr", "nan"], "not 'nan'"),
+    (["train", "--resize", "10000000"], "--resize: must be a whole number in [1, 4096], not '10000000'"),
+    (["summary", "--image-size", "10000000"], "--image-size: must be a whole number in [1, 4096], not '10000000'"),
     (["train", "--dropout", "1"], "--dropout: must be a number in [0, 1), not '1'"),
     (["train", "--width", "0"], "--width: must be a number above 0"),
     (["train", "--width", "1/0"], "--width: must be a number above 0"),
