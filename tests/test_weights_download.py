@@ -63,6 +63,16 @@ def test_a_download_goes_on(ranges, url, tmp_path, monkeypatch):
     assert Server.asked == [None, "bytes=300000-"]
 
 
+def test_two_downloads_at_once(url, tmp_path):
+    fcntl = pytest.importorskip("fcntl", reason="Windows has no such locks")
+    with open(tmp_path / f"alexnet-{DIGITS}.part", "ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DownloadError, match=r"another process is fetching http.*\.pth already; try again when it has ended"):
+            download(f"{url}/alexnet-{DIGITS}.pth", tmp_path)
+    assert Server.asked == [] and (tmp_path / f"alexnet-{DIGITS}.part").stat().st_size == 0
+    assert download(f"{url}/alexnet-{DIGITS}.pth", tmp_path).read_bytes() == CONTENT
+
+
 def test_a_whole_file_that_was_not_renamed(url, tmp_path):
     (tmp_path / f"alexnet-{DIGITS}.part").write_bytes(CONTENT)
     assert download(f"{url}/alexnet-{DIGITS}.pth", tmp_path).read_bytes() == CONTENT

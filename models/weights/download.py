@@ -4,8 +4,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -43,17 +46,35 @@ def download(url: str, folder: Path) -> Path:
     partial = path.with_suffix(".part")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    try:
-        _continue(url, partial)
-    except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
-        raise DownloadError(f"cannot fetch {url} ({getattr(error, 'reason', error)}); to fetch it by hand: "
-                            f"curl --create-dirs -o {path} {url}") from error
-    if not _is_whole(partial, path.name):
-        partial.unlink()
-        raise DownloadError(f"{url} came with a wrong SHA-256, and was deleted; try again")
-    with writing(path):
-        partial.replace(path)
+    with _alone(url, partial):
+        try:
+            _continue(url, partial)
+        except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
+            raise DownloadError(f"cannot fetch {url} ({getattr(error, 'reason', error)}); to fetch it by hand: "
+                                f"curl --create-dirs -o {path} {url}") from error
+        if not _is_whole(partial, path.name):
+            partial.unlink()
+            raise DownloadError(f"{url} came with a wrong SHA-256, and was deleted; try again")
+        with writing(path):
+            partial.replace(path)
     return path
+
+
+@contextmanager
+def _alone(url: str, partial: Path) -> Iterator[None]:
+    """Keeps other processes from writing partial meanwhile; Windows has no such locks. Raises DownloadError where another one does."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+    with writing(partial):
+        file = open(partial, "ab")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DownloadError(f"another process is fetching {url} already; try again when it has ended") from None
+        yield
 
 
 def _continue(url: str, partial: Path) -> None:
