@@ -4,12 +4,14 @@ import re
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from minitensor import Generator, Tensor, no_grad
 from models.family import build
 from models.imagenet import classes, names, readable
 from models.saved import load_network
 from models.weights import WeightsError, load
+from models.weights.sources import TORCHVISION_NAMES
 from models_cli import complaint, make_folder, models
 
 
@@ -75,6 +77,18 @@ def test_a_state_dict_of_the_seed_network_is_told_apart(torch, tmp_path):
     network, info = load_network(str(tmp_path / "seed.pth"))
     assert (info["network"], info["config"]["image_size"], info["classes"][9]) == ("alexnet", 99, "class 9")
     np.testing.assert_array_equal(logits(network, pictures(99)), logits(ours, pictures(99)))
+
+
+def test_a_state_dict_saved_from_data_parallel(tmp_path):
+    ours = build("torchvision", 10, 63, 1 / 16, generator=Generator(0)).state_dict()
+    theirs = {"module." + TORCHVISION_NAMES[name]: np.ascontiguousarray(array) for name, array in ours.items()}
+    save_file(theirs, tmp_path / "parallel.safetensors")
+    arrays, info = load(str(tmp_path / "parallel.safetensors"))
+    assert info["network"] == "torchvision" and arrays.keys() == ours.keys()
+    assert all((arrays[name] == ours[name]).all() for name in ours)
+    save_file({**theirs, "other": theirs["module.features.0.bias"]}, tmp_path / "some.safetensors")
+    with pytest.raises(WeightsError, match="it holds no conv1.weight"):
+        load(str(tmp_path / "some.safetensors"))
 
 
 # ---- the 1,000 classes -----------------------------------------------------------------------------------------------------------------

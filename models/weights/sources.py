@@ -34,7 +34,9 @@ class Found(NamedTuple):
 
 
 def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
-    """PyTorch's layout: under torchvision's names, or under ours."""
+    """PyTorch's layout: under torchvision's names, or under ours; DataParallel puts "module." before all of them."""
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): array for name, array in state.items()}
     if "features.0.weight" in state:
         arrays = {ours: state[theirs] for ours, theirs in TORCHVISION_NAMES.items() if theirs in state}
         return Found(arrays, ("torchvision", *FAMILY), TORCHVISION_PICTURES)
