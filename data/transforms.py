@@ -158,14 +158,15 @@ class PCANoise:
             raise ValueError(f"PCANoise: components must be 3 x 3, one component a column, not {self.components.shape}")
 
     @classmethod
-    def fit(cls, dataset, sigma=0.1, pictures=1000, on_error="raise"):
-        """The noise for `dataset`, from the colours of `pictures` pictures, evenly spread over it.
+    def fit(cls, dataset, sigma=0.1, pictures=1000, on_error="raise", report=lambda count: None):
+        """The noise for `dataset`, from the colours of `pictures` pictures, evenly spread over it; report(1) is called for each.
 
         An unreadable one raises UnreadableImage, unless `on_error` is "skip" and there are others.
         """
         chosen = np.linspace(0, len(dataset) - 1, min(pictures, len(dataset))).astype(int)
         count, total, products = 0, np.zeros(3), np.zeros((3, 3))
         for index in chosen:
+            report(1)
             try:
                 colours = dataset[index][0].reshape(-1, 3) / 255
             except UnreadableImage:

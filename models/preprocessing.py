@@ -58,12 +58,21 @@ def mean_image(pictures: Any, side: int, settings: Settings) -> np.ndarray:
     return (total / count).astype(np.float32)
 
 
-def train_transform(settings: Settings, p: dict[str, Any], pictures: Any) -> Compose:
-    """Colour noise if asked for, a random crop (built-in pictures have no margin to crop), a mirrored half. p: preprocessing."""
-    noise: list[Callable] = []
-    if settings.pca_noise:
-        with told(UnreadableImage):
-            noise = [PCANoise.fit(pictures, settings.pca_noise, on_error=ON_ERROR[settings.on_error])]
+def colour_noise(settings: Settings, pictures: Any) -> dict[str, Any]:
+    """What PCANoise needs to know of the training pictures: {"eigenvalues", "components"}, in lists, from 1,000 of them."""
+    from tqdm import tqdm
+    count = min(1000, len(pictures))
+    with told(UnreadableImage), tqdm(total=count, desc="colours", unit=" images", dynamic_ncols=True, disable=None, leave=False) as bar:
+        noise = PCANoise.fit(pictures, settings.pca_noise, count, ON_ERROR[settings.on_error], bar.update)
+    return {"eigenvalues": noise.eigenvalues.tolist(), "components": noise.components.tolist()}
+
+
+def train_transform(settings: Settings, p: dict[str, Any], colours: dict[str, Any]) -> Compose:
+    """Colour noise if asked for, a random crop (built-in pictures have no margin to crop), a mirrored half.
+
+    p: preprocessing; colours: colour_noise, or nothing where there is none.
+    """
+    noise = [PCANoise(settings.pca_noise, **colours)] if settings.pca_noise else []
     crop = (RandomCrop if settings.random_crop else CenterCrop)(p["crop"])
     flip = [RandomHorizontalFlip()] if settings.flip else []
     return Compose([*_square(p), *noise, *_subtraction(p), crop, *flip, Normalize(p["mean"], p["std"])])

@@ -9,7 +9,7 @@ from .datasets import make_loader, open_data
 from .errors import UsageError, UserError, told
 from .finetune import take_over
 from .machine import machine
-from .preprocessing import preprocessing, test_transform, train_transform
+from .preprocessing import colour_noise, preprocessing, test_transform, train_transform
 from .run import RunFolder
 from .samples import write_samples
 from .saved import in_json, load_checkpoint, load_parameters
@@ -83,6 +83,8 @@ def _run(training: Training, loaders: tuple[Any, Any], folder: RunFolder) -> int
 def _loaders(training: Training, pictures: tuple[Any, Any]) -> tuple[Any, Any]:
     settings, p = training.settings, training.header["preprocessing"]
     train_pictures, test_pictures = pictures
-    with told(ValueError):
-        return (make_loader(train_pictures, train_transform(settings, p, train_pictures), settings, shuffle=True),
+    if settings.pca_noise and not training.header["colours"]:           # those of a resumed run are known
+        training.header["colours"] = colour_noise(settings, train_pictures)
+    with told(ValueError, TypeError):
+        return (make_loader(train_pictures, train_transform(settings, p, training.header["colours"]), settings, shuffle=True),
                 make_loader(test_pictures, test_transform(p), settings, shuffle=False))

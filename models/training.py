@@ -55,6 +55,7 @@ class Training:
 
     classes         names of the classes, in the order of their labels
     preprocessing   what is done to a picture, for the checkpoint's header (see preprocessing.preprocessing)
+    header          of its checkpoints, but for what moves; "colours" is preprocessing.colour_noise, once it is known
     learner         what steps run: the network, or only what follows its frozen layers, if their features are at hand (see cache.py)
     """
 
@@ -65,7 +66,7 @@ class Training:
             self.network = build(settings.network, len(classes), **settings.network_config, generator=self.generator, init=settings.init)
         depart(self.network, settings.departures)
         self.network.to(settings.device)
-        self.header = {**header(self.network, classes, preprocessing), "settings": asdict(settings)}
+        self.header = {**header(self.network, classes, preprocessing), "settings": asdict(settings), "colours": {}}
         with told(ValueError, error=UsageError):
             freeze(self.network, settings.freeze)
             self.names, groups = parameter_groups(self.network, settings)
@@ -144,6 +145,7 @@ class Training:
         self.schedule.load_state_dict(moves)
         self.progress = Progress(**info["progress"])
         self.generator.step = info["generator_step"]
+        self.header["colours"] = info.get("colours", {})
 
 
 SCHEDULE_STATE = ("epoch", "best", "bad_epochs", "reductions")      # what moves; the rest follows from the settings

@@ -8,7 +8,7 @@ from data import ImageFolder, PackedPictures
 from data.__main__ import main as data_command
 from data.vectorised import SquareBatchMaker
 from models.datasets import make_loader, open_data
-from models.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
+from models.preprocessing import colour_noise, preprocessing, test_transform as held_out_transform, train_transform
 from models.settings import Settings
 from models_cli import TINY, complaint, log, make_folder, models
 
@@ -50,7 +50,8 @@ def test_every_batch_is_made_at_once(packed):
     settings = Settings(data=str(packed), image_size=67, batch_size=8, workers=0, pca_noise=0.1, normalize="mean-image")
     train, test = open_data(settings)
     p = preprocessing(settings, train)
-    transforms = [(train, train_transform(settings, p, train)), (test, held_out_transform(p)), (test, held_out_transform(p, ten_crop=True))]
+    transforms = [(train, train_transform(settings, p, colour_noise(settings, train))),
+                  (test, held_out_transform(p)), (test, held_out_transform(p, ten_crop=True))]
     for pictures, transform in transforms:
         assert type(make_loader(pictures, transform, settings, shuffle=True)._maker) is SquareBatchMaker
 

@@ -6,7 +6,7 @@ from data import CenterCrop, Normalize, PCANoise, RandomCrop, RandomHorizontalFl
 from minitensor import checkpoint, optim
 from minitensor.nn.init import PAPER_ONES
 from models.departures import DEPARTURES
-from models.preprocessing import train_transform
+from models.preprocessing import colour_noise, train_transform
 from models.settings import new_settings
 from models.training import Training
 from models_cli import log, make_folder, models
@@ -42,12 +42,14 @@ def test_the_papers_initial_values_and_the_departures_from_them(departures):
 def test_the_papers_pictures():
     p = {"resize": 256, "crop": 227, "mean": [0] * 3, "std": [1 / 255] * 3, "mean_image": np.zeros((256, 256, 3))}
     pictures = [(np.random.default_rng(i).integers(0, 256, (300, 280, 3), np.uint8), 0) for i in range(3)]
-    steps = train_transform(paper(), p, pictures).steps
+    steps = train_transform(paper(), p, colour_noise(paper(), pictures)).steps
+    fitted = PCANoise.fit(pictures)
+    assert (steps[2].eigenvalues == fitted.eigenvalues).all() and (steps[2].components == fitted.components).all()
     assert [type(step) for step in steps] == [Resize, CenterCrop, PCANoise, SubtractMean, RandomCrop, RandomHorizontalFlip, Normalize]
     assert (steps[0].shorter_side, steps[1].size, steps[2].sigma, steps[4].size, steps[5].p) == (256, 256, 0.1, 227, 0.5)
 
 
-def test_the_recipe_runs_small(tmp_path):
+def test_the_recipe_runs_small(tmp_path, monkeypatch):
     run = tmp_path / "run"
     folder = make_folder(tmp_path / "pictures", pictures=20)
     assert models("train", "--recipe", "paper", "--data", folder, "--width", "1/16", "--image-size", 67, "--epochs", 2, "--batch-size", 8,
@@ -55,5 +57,7 @@ def test_the_recipe_runs_small(tmp_path):
     arrays, info = checkpoint.load(run / "latest.safetensors")
     assert arrays["preprocessing.mean_image"].shape == (76, 76, 3) and info["settings"]["departures"] == list(DEPARTURES)
     assert models("evaluate", run, "--ten-crop") == 0
+    monkeypatch.setattr(PCANoise, "fit", lambda *arguments: pytest.fail("the checkpoint knows the colours"))
     assert models("train", "--resume", run, "--epochs", 3) == 0
+    assert checkpoint.load(run / "latest.safetensors")[1]["colours"] == info["colours"]
     assert len([r for r in log(run) if r["event"] == "epoch"]) == 3

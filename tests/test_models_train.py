@@ -242,5 +242,5 @@ def test_without_crop_and_flip_training_sees_what_evaluation_sees():
     settings = Settings(data="/a/folder", image_size=67, random_crop=False, flip=False)
     p = preprocessing(settings, None)
     picture = np.random.default_rng(0).integers(0, 256, (90, 100, 3), np.uint8)
-    seen = [train_transform(settings, p, None)(picture, np.random.default_rng(seed)) for seed in (1, 2)]
+    seen = [train_transform(settings, p, {})(picture, np.random.default_rng(seed)) for seed in (1, 2)]
     assert all(np.array_equal(image, held_out_transform(p)(picture, None)) for image in seen)
