@@ -233,5 +233,6 @@ def split(dataset, fraction, seed=0):
         members = rng.permutation(np.flatnonzero(dataset.labels == label))
         held_out[members[:round(fraction * len(members))]] = True
     if held_out.all() or not held_out.any():
-        raise ValueError(f"split: fraction {fraction} of {dataset!r} leaves one part empty: its classes have too few pictures each")
+        raise ValueError(f"split: a fraction of {fraction} of each class leaves one part empty: {len(dataset)} pictures in "
+                         f"{len(dataset.classes)} classes are too few; add pictures, or a test part of their own beside a train part")
     return Subset(dataset, np.flatnonzero(~held_out)), Subset(dataset, np.flatnonzero(held_out))

@@ -44,7 +44,7 @@ class RunFolder:
     def reopen(cls, path: str) -> RunFolder:
         folder = cls(Path(path))
         if not folder.latest.is_file():
-            raise UserError(f"{path} is not a run that can be resumed: it has no {folder.latest.name}")
+            raise UserError(f"{path} is not a run that can be resumed, a folder with {folder.latest.name} in it")
         return folder
 
     def read(self) -> RunFolder:

@@ -51,7 +51,7 @@ def load_parameters(source: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]
     Raises CheckpointError or UserError. Published weights have a header without "settings" and "progress".
     """
     path = checkpoint_path(source)
-    if path in weights.ADDRESSES:
+    if path in weights.PUBLISHED:
         return weights.load(weights.fetch(path))
     if os.path.isfile(path) and not checkpoint.is_checkpoint(path):
         return weights.load(path)

@@ -10,7 +10,7 @@ from .errors import UsageError, require, told
 from .family import FAMILY, Network, build
 from .run import checkpoint_path
 from .saved import load_network
-from .weights import ADDRESSES
+from .weights import PUBLISHED
 
 
 def show(name: str, config: dict[str, Any]) -> int:
@@ -22,7 +22,7 @@ def show(name: str, config: dict[str, Any]) -> int:
 
 
 def _from_checkpoint(path: str, config: dict[str, Any]) -> Network:
-    if not os.path.exists(path) and path not in ADDRESSES:
+    if not os.path.exists(path) and path not in PUBLISHED:
         raise UsageError(f"there is no network or checkpoint {path!r}; networks: {', '.join(FAMILY)}")
     if config:
         raise UsageError(f"{path} is a checkpoint, whose network is as it is: leave out --{next(iter(config)).replace('_', '-')}")

@@ -119,6 +119,8 @@ def test_evaluate_on_some_of_the_classes(torch, torchvision, tmp_path, capsys):
 def test_files_that_are_no_weights(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "text").write_text(json.dumps({"conv1": 1}))
-    for name, message in (("empty", "it is empty"), ("text", "none of the kinds of files that hold weights"), ("none", "No such file")):
+    (tmp_path / "ours.onnx").write_bytes(b"\x08\x08")
+    for name, message in (("empty", "it is empty"), ("text", "none of the kinds of files that hold weights"), ("none", "No such file"),
+                          ("ours.onnx", "ONNX is only written here")):
         with pytest.raises(WeightsError, match=f"{tmp_path / name} cannot be used as weights: .*{message}"):
             load(str(tmp_path / name))

@@ -6,10 +6,10 @@ import threading
 import pytest
 
 from models.weights import download as module
-from models.weights.download import DownloadError, cache, download
+from models.weights.download import DownloadError, Published, cache, download
 
 CONTENT = bytes(range(256)) * 4000
-DIGITS = hashlib.sha256(CONTENT).hexdigest()[:8]
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -47,8 +47,8 @@ def url(monkeypatch):
 
 def test_a_download_is_kept_and_not_repeated(url, tmp_path):
     for _ in range(2):
-        path = download(f"{url}/alexnet-{DIGITS}.pth", tmp_path / "new" / "cache")
-        assert path.read_bytes() == CONTENT and path.name == f"alexnet-{DIGITS}.pth"
+        path = download(Published(f"{url}/alexnet.pth", SHA256), tmp_path / "new" / "cache")
+        assert path.read_bytes() == CONTENT and path.name == "alexnet.pth"
     assert Server.asked == [None] and [p.name for p in path.parent.iterdir()] == [path.name]
 
 
@@ -56,44 +56,44 @@ def test_a_download_is_kept_and_not_repeated(url, tmp_path):
 def test_a_download_goes_on(ranges, url, tmp_path, monkeypatch):
     monkeypatch.setattr(Server, "limit", 300_000)
     with pytest.raises(DownloadError, match=r"300,000 of 1,024,000 bytes; the same command goes on.*curl --create-dirs -o .* http"):
-        download(f"{url}/alexnet-{DIGITS}.pth", tmp_path)
+        download(Published(f"{url}/alexnet.pth", SHA256), tmp_path)
     monkeypatch.setattr(Server, "limit", len(CONTENT))
     monkeypatch.setattr(Server, "ranges", ranges)
-    assert download(f"{url}/alexnet-{DIGITS}.pth", tmp_path).read_bytes() == CONTENT
+    assert download(Published(f"{url}/alexnet.pth", SHA256), tmp_path).read_bytes() == CONTENT
     assert Server.asked == [None, "bytes=300000-"]
 
 
 def test_two_downloads_at_once(url, tmp_path):
     fcntl = pytest.importorskip("fcntl", reason="Windows has no such locks")
-    with open(tmp_path / f"alexnet-{DIGITS}.part", "ab") as other:
+    with open(tmp_path / "alexnet.part", "ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(DownloadError, match=r"another process is fetching http.*\.pth already; try again when it has ended"):
-            download(f"{url}/alexnet-{DIGITS}.pth", tmp_path)
-    assert Server.asked == [] and (tmp_path / f"alexnet-{DIGITS}.part").stat().st_size == 0
-    assert download(f"{url}/alexnet-{DIGITS}.pth", tmp_path).read_bytes() == CONTENT
+            download(Published(f"{url}/alexnet.pth", SHA256), tmp_path)
+    assert Server.asked == [] and (tmp_path / "alexnet.part").stat().st_size == 0
+    assert download(Published(f"{url}/alexnet.pth", SHA256), tmp_path).read_bytes() == CONTENT
 
 
 def test_a_whole_file_that_was_not_renamed(url, tmp_path):
-    (tmp_path / f"alexnet-{DIGITS}.part").write_bytes(CONTENT)
-    assert download(f"{url}/alexnet-{DIGITS}.pth", tmp_path).read_bytes() == CONTENT
+    (tmp_path / "alexnet.part").write_bytes(CONTENT)
+    assert download(Published(f"{url}/alexnet.pth", SHA256), tmp_path).read_bytes() == CONTENT
 
 
 def test_a_wrong_sum_is_deleted(url, tmp_path):
     with pytest.raises(DownloadError, match="came with a wrong SHA-256"):
-        download(f"{url}/alexnet-00000000.pth", tmp_path)
+        download(Published(f"{url}/alexnet.pth", 64 * "0"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
-    with pytest.raises(DownloadError, match=r"cannot fetch http://127.0.0.1:9/alexnet-12345678.pth \(.*\); to fetch it by hand: curl"):
-        download("http://127.0.0.1:9/alexnet-12345678.pth", tmp_path)
+    with pytest.raises(DownloadError, match=r"cannot fetch http://127.0.0.1:9/alexnet.pth \(.*\); to fetch it by hand: curl"):
+        download(Published("http://127.0.0.1:9/alexnet.pth", SHA256), tmp_path)
 
 
 def test_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache() == tmp_path / "minitensor"
     (tmp_path / "minitensor").mkdir()
-    name = module.ADDRESSES["torchvision"].rpartition("/")[2]
+    name = module.PUBLISHED["torchvision"].url.rpartition("/")[2]
     (tmp_path / "minitensor" / name).write_bytes(b"")
     assert module.fetch("torchvision") == str(tmp_path / "minitensor" / name)

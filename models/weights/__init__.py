@@ -13,7 +13,7 @@ import numpy as np
 from .. import imagenet
 from ..errors import UserError, told
 from . import caffe, npy, torch_files
-from .download import ADDRESSES as ADDRESSES
+from .download import PUBLISHED as PUBLISHED
 from .download import fetch as fetch
 from .recognise import config_of
 from .sources import Arrays, Found, from_caffe, from_state_dict, from_toronto
@@ -43,6 +43,8 @@ def load(path: str) -> tuple[Arrays, dict[str, Any]]:
 def _read(path: str) -> Found:
     with open(path, "rb") as file:
         start = file.read(16)
+    if path.endswith(".onnx"):
+        raise ValueError("ONNX is only written here; give the run or the file that it was converted from")
     if start.startswith(b"PK"):
         return from_state_dict(torch_files.read_zip(path))
     if start.startswith(torch_files.LEGACY_START):

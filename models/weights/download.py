@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import sys
 import urllib.error
 import urllib.request
@@ -11,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import UserError, require, writing
 
-ADDRESSES = {"torchvision": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"}
 TIMEOUT = 30                    # seconds without a byte
 PIECE = 2**20                   # bytes
 
@@ -24,21 +22,33 @@ class DownloadError(UserError):
     """One sentence with the address, and how to fetch it by hand."""
 
 
+class Published(NamedTuple):
+    """A file on the net."""
+
+    url: str
+    sha256: str
+
+
+PUBLISHED = {"torchvision": Published("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+                                      "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02")}
+
+
 def cache() -> Path:
     """$XDG_CACHE_HOME/minitensor, or ~/.cache/minitensor."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minitensor"
 
 
 def fetch(name: str) -> str:
-    """The path of the weights called name in ADDRESSES, downloaded if they are not in the cache yet."""
-    return str(download(ADDRESSES[name], cache()))
+    """The path of the weights called name in PUBLISHED, downloaded if they are not in the cache yet."""
+    return str(download(PUBLISHED[name], cache()))
 
 
-def download(url: str, folder: Path) -> Path:
-    """The file at url, in folder. Its name ends in the first hexadecimal digits of its SHA-256, as PyTorch's do: alexnet-owt-7be5be79.pth.
+def download(published: Published, folder: Path) -> Path:
+    """The file, in folder, under the name that it has in its address.
 
     Raises DownloadError without a connection or for a wrong sum, UserError for a folder that cannot be written.
     """
+    url = published.url
     path = folder / url.rpartition("/")[2]
     if path.exists():
         return path
@@ -52,7 +62,7 @@ def download(url: str, folder: Path) -> Path:
         except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
             raise DownloadError(f"cannot fetch {url} ({getattr(error, 'reason', error)}); to fetch it by hand: "
                                 f"curl --create-dirs -o {path} {url}") from error
-        if not _is_whole(partial, path.name):
+        if _sha256(partial) != published.sha256:
             partial.unlink()
             raise DownloadError(f"{url} came with a wrong SHA-256, and was deleted; try again")
         with writing(path):
@@ -106,14 +116,9 @@ def _copy(response: Any, file: Any, name: str) -> None:
         raise ConnectionError(f"the connection ended after {file.tell():,} of {total:,} bytes; the same command goes on from there")
 
 
-def _is_whole(path: Path, name: str) -> bool:
-    match = re.search(r"-([0-9a-f]{8,64})\.", name)
-    with open(path, "rb") as file:
-        return match is not None and _sha256(file).startswith(match[1])
-
-
-def _sha256(file: Any) -> str:
+def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    while piece := file.read(PIECE):
-        digest.update(piece)
+    with open(path, "rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
     return digest.hexdigest()
