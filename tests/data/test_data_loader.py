@@ -14,7 +14,7 @@ from loader_cases import Deadly, Failing, Numbered, WithUnreadable, channels_fir
 from data import (BuiltinPictures, Compose, DataLoader, DeadWorker, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, TenCrop,
                   UnreadableImage)
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NORMALIZE = Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 TRAINING = Compose([RandomCrop(24), RandomHorizontalFlip(), PCANoise(), NORMALIZE])
 

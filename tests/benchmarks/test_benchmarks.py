@@ -14,7 +14,7 @@ from minitensor import Generator
 from minitensor.kernels import KERNELS, kernel_set
 from models import build
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments, **environment):

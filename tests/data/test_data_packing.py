@@ -15,7 +15,7 @@ from PIL import Image
 from data import CenterCrop, ImageFolder, PackedPictures, Resize
 from data.__main__ import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BROKEN = ("cow/0.jpg", "dog/3.jpg")
 
 

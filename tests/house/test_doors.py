@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "minitensor"
 
 # For each room, the rooms of the engine it may import. Kernels know arrays, not Tensors; layers know ops, not kernels.
