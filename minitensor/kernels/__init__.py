@@ -4,7 +4,7 @@ Three sets implement the same functions with the same signatures:
 
     reference   the textbook, on NumPy and CuPy alike; its docstrings define what every kernel computes
     cpu         the fast NumPy set
-    cuda        the fast CuPy set: kernels in CUDA C++, in `cuda/*.cu`, called from `gpu/`
+    cuda        the fast CuPy set: kernels in CUDA C++, in `cuda/src/*.cu`, called from `cuda/*.py`
 
 A kernel that a fast set lacks falls back to the reference set. Every argument is explicit and already valid: defaults,
 broadcasting of `3` to `(3, 3)` and error messages belong to `minitensor.ops`.
@@ -52,8 +52,8 @@ def _load(name: str) -> SimpleNamespace:
         from . import cpu
         return _kernel_set(name, cpu, reference)
     if name == "cuda":
-        from . import gpu
-        return _kernel_set(name, gpu, reference)
+        from . import cuda
+        return _kernel_set(name, cuda, reference)
     raise ValueError(f"use_kernels: no kernel set {name!r}; there are 'reference', 'cpu' and 'cuda'")
 
 

@@ -14,7 +14,7 @@ from benchmarks.cpu import WrongResult, check_case
 from benchmarks.touch import touch
 from minitensor import kernels
 from minitensor.backend import gpu_available, gpu_problem
-from minitensor.kernels import launcher
+from minitensor.kernels.cuda import launcher
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from minitensor.kernels import launcher
-from minitensor.kernels.launcher import Variant
+from minitensor.kernels.cuda import launcher
+from minitensor.kernels.cuda.launcher import Variant
 
 from . import nvrtc
 

@@ -4,7 +4,7 @@ import pytest
 import cubins
 from cubins import nvrtc
 from cubins.usage import parsed
-from minitensor.kernels import launcher
+from minitensor.kernels.cuda import launcher
 
 SHARED_LIMIT = 48 * 1024        # bytes that a block may have without asking
 needs_nvrtc = pytest.mark.skipif(bool(cubins.problem()), reason=str(cubins.problem()))
@@ -32,7 +32,7 @@ def test_every_file_states_its_variants():
 
 
 def test_every_kernel_is_launched_by_somebody():
-    text = "".join(path.read_text() for path in (launcher.FOLDER.parent / "gpu").glob("*.py"))
+    text = "".join(path.read_text() for path in launcher.FOLDER.parent.glob("*.py"))
     kernels = {name for file in launcher.FOLDER.glob("*.cu") for name in launcher.kernels_in(launcher.source_of(file.name))}
     assert kernels and {name for name in kernels if f'"{name}"' not in text} == set()
 

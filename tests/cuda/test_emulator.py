@@ -4,7 +4,7 @@ import pytest
 
 import emulator
 from emulator import EmulatedModule, EmulationError
-from minitensor.kernels import launcher
+from minitensor.kernels.cuda import launcher
 
 pytestmark = pytest.mark.skipif(bool(emulator.problem()), reason=str(emulator.problem()))
 

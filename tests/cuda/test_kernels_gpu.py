@@ -10,7 +10,7 @@ from data.transforms import Normalize
 from minitensor import Generator, Tensor
 from minitensor.backend import capture_mode
 from minitensor.kernels import PRECISIONS, kernel_set, kernels_for, reference, use_kernels, use_precision
-from minitensor.kernels.gpu import im2col_conv, implicit_gemm, products, reduction
+from minitensor.kernels.cuda import choose, im2col_conv, implicit_gemm, reduction
 
 EVERYTHING = (True, True, True)
 # Half a unit in the last place of one factor: a product of two rounded ones is off by twice that, sums by no more than their largest terms.
@@ -136,7 +136,7 @@ def test_other_precisions_are_for_the_cuda_kernels_alone(cuda):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("x_shape, w_shape, stride, padding, dilation, groups", CONVOLUTIONS)
 def test_both_algorithms_convolve(cuda, monkeypatch, algorithm, dtype, x_shape, w_shape, stride, padding, dilation, groups):
-    monkeypatch.setattr(products, "COLUMNS_PAY", 0 if algorithm is im2col_conv else 10**6)
+    monkeypatch.setattr(choose, "COLUMNS_PAY", 0 if algorithm is im2col_conv else 10**6)
     monkeypatch.setattr(im2col_conv, "COLUMN_BYTES", 1)         # image by image
     x, w, b = operands(x_shape, w_shape, dtype)
     geometry = stride, padding, dilation, groups
@@ -176,12 +176,12 @@ def test_arrays_may_begin_anywhere(cuda):
 
 def test_the_rule_that_chooses():
     x = np.ones(1, np.float32)
-    assert products.columns_pay(x, 256) and not products.columns_pay(x, 96)
-    assert products.columns_pay(x.astype(np.float64), 256)
+    assert choose.columns_pay(x, 256) and not choose.columns_pay(x, 96)
+    assert choose.columns_pay(x.astype(np.float64), 256)
     with use_precision("tf32"):
-        assert not products.columns_pay(x, 256) and products.columns_pay(x.astype(np.float64), 256)
+        assert not choose.columns_pay(x, 256) and choose.columns_pay(x.astype(np.float64), 256)
     with capture_mode():
-        assert not products.columns_pay(x, 256) and not products.cublas_multiplies(x)
+        assert not choose.columns_pay(x, 256) and not choose.cublas_multiplies(x)
 
 
 @pytest.mark.parametrize("N, C, F", [(3, 5, 7), (8, 130, 33), (130, 36, 10), (1, 300, 8), (0, 4, 4)])

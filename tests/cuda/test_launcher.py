@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from minitensor.kernels import launcher
+from minitensor.kernels.cuda import launcher
 
 SCALE = """// variant: float32
 // variant: float64

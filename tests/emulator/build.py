@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from minitensor.kernels.launcher import kernels_in
+from minitensor.kernels.cuda.launcher import kernels_in
 
 HERE = Path(__file__).parent
 HEADER, RUNTIME = HERE / "cuda_emulator.h", HERE / "runtime.cpp"

@@ -9,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 
-from minitensor.kernels import launcher
+from minitensor.kernels.cuda import launcher
 
 from .build import build, runtime
 

@@ -27,7 +27,7 @@ DOORS = {
     "__init__": {"backend", "gradcheck", "graph", "kernels", "nn", "ops", "optim", "random", "tensor", "upload"},
 }
 OUTSIDE = {  # beside numpy
-    "backend": {"cupy"}, "kernels/launcher": {"cupy"}, "checkpoint": {"safetensors"}, "gradcheck/networks": {"models"},
+    "backend": {"cupy"}, "kernels/cuda/launcher": {"cupy"}, "checkpoint": {"safetensors"}, "gradcheck/networks": {"models"},
 }
 
 
@@ -77,12 +77,12 @@ def test_data_imports_numpy_and_pillow_only(file):
 def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
     import inspect
 
-    from minitensor.kernels import KERNELS, cpu, gpu, reference
+    from minitensor.kernels import KERNELS, cpu, cuda, reference
 
     def arguments(kernel):
         return [(p.name, p.default) for p in inspect.signature(kernel).parameters.values()]
 
-    for fast in (cpu, gpu):
+    for fast in (cpu, cuda):
         names = [name for name in KERNELS if hasattr(fast, name)]
         assert {"conv2d", "conv2d_backward", "linear", "linear_backward"} <= set(names)
         for name in names:

@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 
 from comparing import LAYOUTS, TOLERANCE, assert_close, laid_out
 from minitensor.kernels import kernel_set
-from minitensor.kernels.cpu import activation, normalisation, optimiser, pooling, threads
+from minitensor.kernels.cpu import activation, norm, pool, threads, update
 from strategies import images, pooled_images
 
 REFERENCE, CPU = kernel_set("reference"), kernel_set("cpu")
@@ -15,10 +15,10 @@ REFERENCE, CPU = kernel_set("reference"), kernel_set("cpu")
 def small_blocks():
     """Blocks so small that every example has several."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pooling, "BLOCK", 64)
-        patch.setattr(normalisation, "BLOCK", 64)
+        patch.setattr(pool, "BLOCK", 64)
+        patch.setattr(norm, "BLOCK", 64)
         patch.setattr(activation, "BLOCK", 64)
-        patch.setattr(optimiser, "BLOCK", 64)
+        patch.setattr(update, "BLOCK", 64)
         yield
 
 

@@ -1,6 +1,6 @@
 """Softmax and the loss: a block of threads per row."""
 from ...backend import Array, xp_of
-from ..launcher import launch
+from .launcher import launch
 from .layout import contiguous, from_rows, rows_along
 
 FILE = "softmax.cu"

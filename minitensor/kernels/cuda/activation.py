@@ -3,9 +3,9 @@ import math
 from typing import Any
 
 from ...backend import Array, memory_order, xp_of
-from ..launcher import launch
+from .launcher import launch
 from .layout import contiguous, in_order, packs
-from .replayed import number_or_memory
+from .arguments import number_or_memory
 
 FILE = "elementwise.cu"
 DRAWS = 8               # elements of a dropout mask that one thread decides: those of one counter of the generator

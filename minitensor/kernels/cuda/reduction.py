@@ -2,7 +2,7 @@
 import math
 
 from ...backend import Array, xp_of
-from ..launcher import launch
+from .launcher import launch
 
 FILE = "reduce.cu"
 BLOCK = 32, 8           # threads: columns, and rows that are summed side by side

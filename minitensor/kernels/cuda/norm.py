@@ -1,9 +1,9 @@
 """Local response normalisation: across channels the window is 1 x 1 x size, within one it is size x size x 1."""
 from ...backend import Array, xp_of
-from ..launcher import launch
+from .launcher import launch
 from .layout import channels_first, channels_last
 
-FILE = "lrn.cu"
+FILE = "norm.cu"
 
 
 def _sides(size: int, axes: tuple[int, ...]) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """The one way from Python to a CUDA kernel: compile once, check every argument, cast, launch, and name what failed.
 
-A kernel is an `extern "C" __global__` function in `minitensor/kernels/cuda/*.cu`, where REAL is the dtype of the call. CuPy checks nothing
-and passes a Python int as `long long` whatever the kernel expects, so the launcher reads the kernel's parameters from the source.
+A kernel is an `extern "C" __global__` function in `minitensor/kernels/cuda/src/*.cu`, where REAL is the dtype of the call. CuPy checks
+nothing and passes a Python int as `long long` whatever the kernel expects, so the launcher reads the kernel's parameters from the source.
 
 The first lines of a file state what it is compiled for, one combination a line, and nothing else can be launched:
 
@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, device_of
+from ...backend import Array, device_of
 
-FOLDER = Path(__file__).parent / "cuda"
+FOLDER = Path(__file__).parent / "src"
 REAL = {"float32": "float", "float64": "double"}
 MOST_NUMBERS = 2**31 - 2**12     # of an array: kernels index with an int, and the last block's threads go on a little beyond the end
 TYPES = {

@@ -1,4 +1,4 @@
-"""Convolution: what its algorithms share. They are in `im2col_conv.py` and `implicit_gemm.py`, the rule that chooses in `products.py`."""
+"""Convolution: what its algorithms share. They are in `im2col_conv.py` and `implicit_gemm.py`, the rule that chooses in `choose.py`."""
 from types import ModuleType
 
 from ...backend import Array
@@ -6,7 +6,7 @@ from . import im2col_conv, implicit_gemm
 from .activation import relu_backward
 from .geometry import Geometry
 from .layout import Pair, channels_first, channels_last, contiguous
-from .products import columns_pay
+from .choose import columns_pay
 from .reduction import column_sums, relu_backward_column_sums
 
 

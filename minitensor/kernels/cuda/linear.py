@@ -3,12 +3,12 @@
 Few rows need so little arithmetic that they stay in full precision.
 """
 from ...backend import Array, xp_of
-from ..launcher import launch
+from .launcher import launch
 from . import implicit_gemm
 from .activation import add_bias
 from .geometry import PIXEL
 from .layout import contiguous, filled_up
-from .products import cublas_multiplies
+from .choose import cublas_multiplies
 from .reduction import column_sums
 
 FEW_ROWS = 8

@@ -4,9 +4,9 @@ from typing import Any
 
 from ...backend import Array, memory_order
 from .. import reference
-from ..launcher import launch
+from .launcher import launch
 from .layout import in_order, packs
-from .replayed import number_or_memory
+from .arguments import number_or_memory
 
 TENSORS = 8             # that the kernel takes
 THREADS = 256
@@ -33,4 +33,4 @@ def _update(dtype, tensors: list[list[Array]], hyperparameters: tuple) -> None:
     slots = [(w, v, dw, w.size) for w, v, dw in tensors] + (TENSORS - len(tensors)) * [(None, None, None, 0)]
     blocks = min(MOST_BLOCKS, -(-max(packs(w) for w, _, _ in tensors) // THREADS))
     arguments = *number_or_memory(lr), *others, *(value for slot in slots for value in slot)
-    launch("sgd.cu", "sgd", arguments, dtype=dtype, grid=max(1, blocks), threads=THREADS)
+    launch("update.cu", "sgd", arguments, dtype=dtype, grid=max(1, blocks), threads=THREADS)

@@ -1,4 +1,4 @@
-"""Convolution as one matrix product whose columns are never stored: `../cuda/conv.cu`, in full precision or on the tensor cores.
+"""Convolution as one matrix product whose columns are never stored: `src/conv.cu`, in full precision or on the tensor cores.
 
 The kernel reads 16 bytes at once, hence channels of each group in fours: others are filled up with zeros first. Where the result has fewer
 tiles than the GPU can hold, the sum of each is cut into parts that a second kernel adds up, in the same order on every run and GPU.
@@ -6,7 +6,7 @@ tiles than the GPU can hold, the sum of each is cut into parts that a second ker
 import math
 
 from ...backend import Array, xp_of
-from ..launcher import launch
+from .launcher import launch
 from ..precision import precision_of
 from . import im2col_conv
 from .geometry import PIXEL, Geometry

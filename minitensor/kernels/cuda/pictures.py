@@ -2,7 +2,7 @@
 from collections.abc import Sequence
 
 from ...backend import Array, xp_of
-from ..launcher import launch
+from .launcher import launch
 from .layout import Pair, channels_first, contiguous
 
 
