@@ -32,7 +32,7 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
 
 
 def softmax(x: Array, axis: int) -> Array:
-    """exp(x) / sum(exp(x)) along axis; the maximum is subtracted first so that exp cannot overflow."""
+    """exp(x) / sum(exp(x)) along axis; with the maximum subtracted first, exp cannot overflow."""
     e = xp_of(x).exp(x - x.max(axis=axis, keepdims=True))
     return e / e.sum(axis=axis, keepdims=True)
 
