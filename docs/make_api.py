@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -67,7 +68,11 @@ def _signature(value: Any) -> str:
         signature = str(inspect.signature(value))
     except ValueError:
         return "(...)"
-    return re.sub(r"(?:\w+\.)+(\w+)", r"\1", signature).replace("'", "").replace("(self, ", "(")
+    signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", signature)         # annotations that are text
+    signature = re.sub(r"(?:[A-Za-z_]\w*\.)+([A-Za-z_]\w*)", r"\1", signature)
+    signature = re.sub(r"(?<=\()self(, |(?=\)))", "", signature)
+    signature = re.sub(r"<.*?>", "...", signature.replace("->", "→")).replace("→", "->")
+    return "\n    ".join(textwrap.wrap(signature, 92))
 
 
 def _docstring(value: Any) -> str:
