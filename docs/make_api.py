@@ -71,7 +71,7 @@ def _signature(value: Any) -> str:
     signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", signature)         # annotations that are text
     signature = re.sub(r"(?:[A-Za-z_]\w*\.)+([A-Za-z_]\w*)", r"\1", signature)
     signature = re.sub(r"(?<=\()self(, |(?=\)))", "", signature)
-    signature = re.sub(r"<.*?>", "...", signature.replace("->", "→")).replace("→", "->")
+    signature = re.sub(r"<function (<\w+>)?[^>]*>", "...", signature)
     return "\n    ".join(textwrap.wrap(signature, 92))
 
 
