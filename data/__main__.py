@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 
-from data.checks import whole
-from data.images import UnreadableImage
-from data.packed import PackedPictures, damaged, files_of, is_packed, read_manifest
-from data.packing import pack
-from data.sources import SPLITS, find_splits
-from data.workers import DeadWorker
+from .checks import whole
+from .images import UnreadableImage
+from .packed import PackedPictures, damaged, files_of, is_packed, read_manifest
+from .packing import pack
+from .sources import SPLITS, find_splits
+from .workers import DeadWorker
 
 PROG = "python -m data"
 LARGEST = 4096              # side of packed pictures, as of those that models trains on

@@ -1,7 +1,7 @@
 """Which pictures a batch holds, and the making of it: the same in the parent and in every worker."""
 import numpy as np
 
-from data.images import UnreadableImage
+from .images import UnreadableImage
 
 
 class BatchMaker:

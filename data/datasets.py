@@ -2,15 +2,15 @@
 
 A dataset has `classes` (names), `labels` (int64 (N,)), `len()`, `dataset[i] -> (picture uint8 (H, W, 3), label)` and `name(i)`,
 what messages call picture i. One of equal square pictures that lie in memory, or in mapped files, may also have `side`, in pixels, and
-`crops(indices, top, left, size)`, which takes crops from many at once (see vectorised.py).
+`crops(indices, top, left, size)`, which takes crops from many at once (see batch_at_once.py).
 """
 import os
 import pickle
 
 import numpy as np
 
-from data.crops import crops_of
-from data.images import load_image, load_rgb
+from .crops import crops_of
+from .images import load_image, load_rgb
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 

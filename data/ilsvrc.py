@@ -11,8 +11,8 @@ import re
 
 import numpy as np
 
-from data.datasets import PictureFiles, class_folders
-from data.matlab import read_structs
+from .datasets import PictureFiles, class_folders
+from .matlab import read_structs
 
 KAGGLE = os.path.join("ILSVRC", "Data", "CLS-LOC")                  # where in Kaggle's archive train/ and val/ are
 TRUTH_FOLDERS = ("", "val", os.path.join("ILSVRC2012_devkit_t12", "data"), "data")

@@ -3,17 +3,17 @@ import contextlib
 
 import numpy as np
 
-from data.batches import BatchMaker
-from data.checks import whole
-from data.crew import Processes, Threads
-from data.vectorised import SquareBatchMaker, steps_at_once
+from .batches import BatchMaker
+from .checks import whole
+from .pools import Processes, Threads
+from .batch_at_once import SquareBatchMaker, steps_at_once
 
 
 class DataLoader:
     """Batches of `dataset`'s pictures, each put through `transform` (see transforms.py; its last step is Normalize).
 
     A batch is images float32 (N, 3, H, W), channels last in memory, and labels int64 (N,). The order of an epoch depends on (seed, epoch)
-    alone and a picture's chances on (seed, epoch, index) alone, or, where the whole batch can be made at once (see vectorised.py), on
+    alone and a picture's chances on (seed, epoch, index) alone, or, where the whole batch can be made at once (see batch_at_once.py), on
     (seed, epoch, number of the batch): batches are the same for any `num_workers`. 0 makes them in this process; with more, so many
     processes (threads, for batches made at once) make up to two batches each ahead. They are started when first needed and stay for the
     next epochs until `close()`, the end of a `with`, or the end of the program. `drop_last` leaves out an epoch's last batch

@@ -14,7 +14,7 @@ import os
 
 import numpy as np
 
-from data.crops import crops_of
+from .crops import crops_of
 
 FORMAT, VERSION = "minitensor packed pictures", 1
 MANIFEST = "manifest.json"

@@ -15,11 +15,11 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from data.checks import whole
-from data.crew import Processes
-from data.images import UnreadableImage
-from data.packed import FORMAT, MANIFEST, PLAN, VERSION, read_manifest, sha256
-from data.transforms import CenterCrop, Resize
+from .checks import whole
+from .pools import Processes
+from .images import UnreadableImage
+from .packed import FORMAT, MANIFEST, PLAN, VERSION, read_manifest, sha256
+from .transforms import CenterCrop, Resize
 
 SHARD_BYTES = 1 << 30       # of a shard, about, unless its number of pictures is given
 CHUNK_BYTES = 4 << 20       # what a worker makes at a time, about

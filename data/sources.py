@@ -2,9 +2,9 @@
 import os
 from functools import partial
 
-from data.datasets import CIFAR10, ImageFolder
-from data.ilsvrc import KAGGLE, ILSVRCValidation, is_flat_validation
-from data.packed import PackedPictures, is_packed
+from .datasets import CIFAR10, ImageFolder
+from .ilsvrc import KAGGLE, ILSVRCValidation, is_flat_validation
+from .packed import PackedPictures, is_packed
 
 SPLITS = ("train", "val", "all")
 HELD_OUT_FOLDERS = ("test", "val")

@@ -7,8 +7,8 @@ once, unless each pixel has a mean of its own, which must be subtracted before t
 import numpy as np
 from PIL import Image
 
-from data.checks import whole
-from data.images import UnreadableImage
+from .checks import whole
+from .images import UnreadableImage
 
 
 def _three_numbers(name, values):

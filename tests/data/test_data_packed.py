@@ -10,7 +10,7 @@ from data import (CIFAR10, CenterCrop, Compose, DataLoader, Normalize, PackedPic
 from data.batches import BatchMaker
 from data.packing import pack
 from data.transforms import add_colour
-from data.vectorised import SquareBatchMaker, steps_at_once
+from data.batch_at_once import SquareBatchMaker, steps_at_once
 
 NORMALIZE = Normalize((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 SIDE, SIZE = 20, 13

@@ -10,7 +10,7 @@ import colorsys
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from data.checks import whole
+from .checks import whole
 
 SHAPES = ("disc", "square", "triangle", "star", "heart")
 TEXTURES = ("striped", "dotted")

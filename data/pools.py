@@ -4,8 +4,8 @@ import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
-from data.checks import whole
-from data.workers import AHEAD, DeadWorker, Worker
+from .checks import whole
+from .workers import AHEAD, DeadWorker, Worker
 
 
 class Processes:

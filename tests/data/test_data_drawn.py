@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from data import BuiltinPictures
-from data.pictures import draw_picture
+from data.drawn import draw_picture
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def digest(pictures):
 
 
 def test_another_process_draws_the_same():
-    code = "from test_data_pictures import *; print(digest(BuiltinPictures(20, 64, seed=5)))"
+    code = "from test_data_drawn import *; print(digest(BuiltinPictures(20, 64, seed=5)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env={"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "PYTHONHASHSEED": "1"})
     assert done.stdout.strip() == digest(BuiltinPictures(20, 64, seed=5))

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.batches import BatchMaker
-from data.crops import crops_of
-from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, Squash, SubtractMean,
+from .batches import BatchMaker
+from .crops import crops_of
+from .transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, Squash, SubtractMean,
                              TenCrop, add_colour, middle, mirror)
 
 
