@@ -3,8 +3,7 @@
 A Tensor wraps an array. Calling an Op on tensors runs its `forward` on their arrays; if gradients
 are recorded the op instance becomes the result's `creator` and remembers where its inputs came
 from. `Tensor.backward` walks those ops from the last to the first. First order only: `forward` and
-`backward` take and return raw arrays. The ops themselves live in `ops/`, which also gives Tensor
-its operators.
+`backward` take and return raw arrays. The ops live in `ops/`, which gives Tensor its operators.
 """
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backend import Array, device_of, to_numpy, xp_of
+from .backend import Array, Kind, as_array, device_of, is_array, kind_of, to_numpy, xp_of
 from .guard import Guard
 
 FLOATS = ("float32", "float64")
@@ -57,9 +56,9 @@ class Tensor:
         if isinstance(data, Tensor):
             raise TypeError("Tensor: data is a Tensor already; "
                             "use .detach() for a second one on the same array")
-        is_array = hasattr(data, "__array__") or hasattr(data, "__cuda_array_interface__")
-        data = _as_array(data)
-        if not is_array and data.dtype == np.float64:
+        listed = not hasattr(data, "__array__") and not is_array(data)
+        data = as_array(data)
+        if listed and data.dtype == np.float64:
             data = data.astype(np.float32)
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: data of dtype {data.dtype} is not numeric")
@@ -128,9 +127,8 @@ class Tensor:
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=50,
                                  precision=4)
-        origin = f", creator={type(self.creator).__name__}" if self.creator else ""
-        if self.requires_grad and not self.creator:
-            origin = ", requires_grad=True"
+        origin = ", requires_grad=True" if self.requires_grad else ""
+        origin = f", creator={type(self.creator).__name__}" if self.creator else origin
         return f"Tensor({values}, shape={self.shape}, dtype={self.dtype}{origin})"
 
     # ---- the backward walk -------------------------------------------------------------------
@@ -147,16 +145,18 @@ class Tensor:
                                "(made of none that does, or under no_grad)")
         dy = self._output_gradient(grad)
         if self.creator is None:
-            self._accumulate(dy, dy)
+            self._accumulate(dy, [dy])
             return
         gradients: dict[Op, Array] = {self.creator: dy}
         for op in _backward_order(self.creator):
             dy = gradients.pop(op)
+            elsewhere = [dy]
             for parent, dx in zip(op.parents, op._run_backward(dy)):
                 if isinstance(parent, Tensor):
-                    parent._accumulate(dx, dy)
+                    parent._accumulate(dx, elsewhere)
                 elif parent is not None:
                     gradients[parent] = gradients[parent] + dx if parent in gradients else dx
+                elsewhere.append(dx)
             if not retain_graph:
                 op.release()
 
@@ -169,19 +169,19 @@ class Tensor:
         grad = grad.data if isinstance(grad, Tensor) else grad
         grad = xp_of(self.data).asarray(grad, dtype=self.dtype)
         if grad.shape != self.shape:
-            raise ValueError(f"backward: grad has shape {grad.shape} "
-                             f"but the tensor has {self.shape}")
+            raise ValueError(f"backward: grad has shape {grad.shape} but the tensor {self.shape}")
         return grad
 
-    def _accumulate(self, dx: Array, dy: Array) -> None:
+    def _accumulate(self, dx: Array, elsewhere: list[Array | None]) -> None:
         """Add dx to `.grad`, which shares memory with no other gradient: users may change it.
 
-        dy itself, or a view of it, is copied.
+        A dx that is or views one of the arrays that are elsewhere, too, is copied.
         """
         if self.grad is not None:
             self.grad = self.grad + dx
         else:
-            shared = device_of(dx) == device_of(dy) and xp_of(dx).may_share_memory(dx, dy)
+            shared = any(type(other) is type(dx) and xp_of(dx).may_share_memory(dx, other)
+                         for other in elsewhere)
             self.grad = dx.copy(order="K") if shared else dx
 
     # ---- operators and methods that are ops: bound, with their docstrings, by the files of ops/ --
@@ -216,11 +216,6 @@ def bind(**methods: Any) -> None:
         setattr(Tensor, name, method)
 
 
-def _as_array(data: Any) -> Array:
-    is_array = isinstance(data, np.ndarray) or hasattr(data, "__cuda_array_interface__")
-    return data if is_array else np.asarray(data)
-
-
 class Op:
     """One differentiable operation. Subclasses are small:
 
@@ -232,40 +227,53 @@ class Op:
                 return dy * self.b, dy * self.a
 
     Hyperparameters go to `__init__`. `self.needs` tells, per input, whether its gradient is wanted;
-    backward may return None elsewhere. An instance is called once.
+    backward may return None elsewhere. An instance is the context of one call, and used once.
     """
 
     needs: tuple[bool, ...]
     # Per input: the op that made it, the tensor itself if it is a leaf, None if not needed.
     parents: tuple[Op | Tensor | None, ...] = ()
-    guard: Guard | None = None                    # set while the op waits for its backward
+    kinds: tuple[Kind | str, ...]       # per input: what its gradient must be
+    guard: Guard | None = None          # set while the op waits for its backward
+    called = False
 
     def forward(self, *arrays: Array) -> Array:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def backward(self, dy: Array) -> Array | tuple[Array | None, ...]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no backward")
 
     def __call__(self, *inputs: Any) -> Tensor:
-        tensors = _as_tensors(type(self).__name__, inputs)
+        name = type(self).__name__
+        if self.called:
+            raise RuntimeError(f"{name}: this instance was called before; "
+                               "make a new one for each call, as it holds what backward needs")
+        tensors = _as_tensors(name, inputs)
         recording = _recording.get()
         self.needs = tuple(recording and t.requires_grad for t in tensors)
         result = Tensor(self.forward(*(t.data for t in tensors)))
+        self.called = True
         if any(self.needs):
-            self.parents = tuple((t.creator or t) if t.requires_grad else None for t in tensors)
             self.guard = Guard(vars(self).values())
+            self.parents = tuple((t.creator or t) if t.requires_grad else None for t in tensors)
+            self.kinds = tuple(kind_of(t.data) for t in tensors)
             result.requires_grad, result.creator = True, self
         return result
 
     def _run_backward(self, dy: Array) -> tuple[Array | None, ...]:
+        name = type(self).__name__
         if self.guard is None:
-            raise RuntimeError(f"backward: the graph was freed at {type(self).__name__}; "
+            raise RuntimeError(f"backward: the graph was freed at {name}; "
                                "the first pass needs retain_graph=True")
         gradients = self.backward(dy)
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(gradients) != len(self.parents):
-            raise RuntimeError(f"backward: {type(self).__name__} returned {len(gradients)} "
+            raise RuntimeError(f"backward: {name} returned {len(gradients)} "
                                f"gradients for {len(self.parents)} inputs")
+        for i, dx in enumerate(gradients):
+            if self.needs[i] and kind_of(dx) != self.kinds[i]:
+                raise RuntimeError(f"backward: {name} returned {kind_of(dx)} as the gradient of "
+                                   f"input {i}, which is {self.kinds[i]}")
         return gradients
 
     def release(self) -> None:
@@ -273,13 +281,11 @@ class Op:
         if self.guard is not None:
             self.guard.release()
         vars(self).clear()
+        self.called = True
 
 
 def _as_tensors(op: str, inputs: tuple) -> list[Tensor]:
-    """Python numbers take the dtype and device of the tensors beside them.
-
-    Tensors of different dtype or device are refused.
-    """
+    """Numbers and arrays take the dtype and device of the tensors beside them, which must agree."""
     tensors = [t for t in inputs if isinstance(t, Tensor)]
     if not tensors:
         raise TypeError(f"{op}: expected a Tensor, got {type(inputs[0]).__name__}")
@@ -295,7 +301,7 @@ def _as_tensors(op: str, inputs: tuple) -> list[Tensor]:
 
 
 def _constant(op: str, value: Any, like: Array) -> Array:
-    array = _as_array(value)
+    array = as_array(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{op}: cannot use a {type(value).__name__} as an operand")
     if array.dtype.kind == "f" != like.dtype.kind:
@@ -305,10 +311,7 @@ def _constant(op: str, value: Any, like: Array) -> Array:
 
 
 def _backward_order(last: Op) -> list[Op]:
-    """Every op that last depends on, each before those that feed it.
-
-    Iterative: a chain may be longer than Python's recursion limit.
-    """
+    """Every op that last depends on, each before those that feed it; long chains: no recursion."""
     order: list[Op] = []
     seen: set[Op] = set()
     stack: list[tuple[Op, bool]] = [(last, False)]

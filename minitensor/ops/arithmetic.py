@@ -101,19 +101,24 @@ class MatMul(Op):
     def forward(self, a, b):
         if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
             raise ValueError(f"matmul: inner sizes differ (a {a.shape}, b {b.shape})")
-        self.a, self.b = a, b
-        return a @ b
+        self.shapes = a.shape, b.shape
+        self.a = a if a.ndim > 1 else a[None, :]
+        self.b = b if b.ndim > 1 else b[:, None]
+        y = _product(self.a, self.b)
+        y = y if b.ndim > 1 else y[..., 0]
+        return y if a.ndim > 1 else y[..., 0, :] if b.ndim > 1 else y[..., 0]
 
     def backward(self, dy):
-        a = self.a if self.a.ndim > 1 else self.a[None, :]
-        b = self.b if self.b.ndim > 1 else self.b[:, None]
-        if self.b.ndim == 1:
-            dy = dy[..., None]
-        if self.a.ndim == 1:
-            dy = dy[..., None, :]
-        da, db = dy @ b.swapaxes(-1, -2), a.swapaxes(-1, -2) @ dy
-        return (_unbroadcast(da, a.shape).reshape(self.a.shape),
-                _unbroadcast(db, b.shape).reshape(self.b.shape))
+        a_shape, b_shape = self.shapes
+        dy = dy if len(b_shape) > 1 else dy[..., None]
+        dy = dy if len(a_shape) > 1 else dy[..., None, :]
+        da, db = _product(dy, self.b.swapaxes(-1, -2)), _product(self.a.swapaxes(-1, -2), dy)
+        return (_unbroadcast(da, self.a.shape).reshape(a_shape),
+                _unbroadcast(db, self.b.shape).reshape(b_shape))
+
+
+def _product(a: Array, b: Array) -> Array:
+    return a @ b
 
 
 # ---- Tensor's operators and methods ----------------------------------------------------------

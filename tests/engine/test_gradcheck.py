@@ -95,7 +95,7 @@ def test_a_gradient_that_forgets_a_use_is_rejected():
 
 
 def test_a_gradient_of_another_shape_is_rejected():
-    with pytest.raises(GradientError, match=r"input 0 \(3, 1\) got a gradient of shape \(3, 3\)"):
+    with pytest.raises(RuntimeError, match=r"Made returned .* \(3, 3\) .* input 0, .* \(3, 1\)"):
         gradcheck(with_backward(lambda x: x * np.ones(3), lambda x, dy: dy), [normal(3, 1)])
 
 
