@@ -235,6 +235,7 @@ class Op:
     parents: tuple[Op | Tensor | None, ...] = ()
     kinds: tuple[Kind | str, ...]       # per input: what its gradient must be
     guard: Guard | None = None          # set while the op waits for its backward
+    takes_none = False                  # whether an input may be None: a bias that is not there
     called = False
 
     def forward(self, *arrays: Array) -> Array:
@@ -248,15 +249,17 @@ class Op:
         if self.called:
             raise RuntimeError(f"{name}: this instance was called before; "
                                "make a new one for each call, as it holds what backward needs")
-        tensors = _as_tensors(name, inputs)
+        tensors = _as_tensors(name, inputs, self.takes_none)
+        arrays = [None if t is None else t.data for t in tensors]
         recording = _recording.get()
-        self.needs = tuple(recording and t.requires_grad for t in tensors)
-        result = Tensor(self.forward(*(t.data for t in tensors)))
+        self.needs = tuple(recording and t is not None and t.requires_grad for t in tensors)
+        result = Tensor(self.forward(*arrays))
         self.called = True
         if any(self.needs):
             self.guard = Guard(vars(self).values())
-            self.parents = tuple((t.creator or t) if t.requires_grad else None for t in tensors)
-            self.kinds = tuple(kind_of(t.data) for t in tensors)
+            self.parents = tuple((t.creator or t) if t is not None and t.requires_grad else None
+                                 for t in tensors)
+            self.kinds = tuple(map(kind_of, arrays))
             result.requires_grad, result.creator = True, self
         return result
 
@@ -284,7 +287,7 @@ class Op:
         self.called = True
 
 
-def _as_tensors(op: str, inputs: tuple) -> list[Tensor]:
+def _as_tensors(op: str, inputs: tuple, takes_none: bool) -> list[Tensor | None]:
     """Numbers and arrays take the dtype and device of the tensors beside them, which must agree."""
     tensors = [t for t in inputs if isinstance(t, Tensor)]
     if not tensors:
@@ -297,7 +300,8 @@ def _as_tensors(op: str, inputs: tuple) -> list[Tensor]:
         if t.device != tensors[0].device:
             raise RuntimeError(f"{op}: one tensor is on {tensors[0].device!r}, another on "
                                f"{t.device!r}; move one with .to(device)")
-    return [t if isinstance(t, Tensor) else Tensor(_constant(op, t, like)) for t in inputs]
+    return [t if isinstance(t, Tensor) or t is None and takes_none
+            else Tensor(_constant(op, t, like)) for t in inputs]
 
 
 def _constant(op: str, value: Any, like: Array) -> Array:

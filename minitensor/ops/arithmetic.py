@@ -4,6 +4,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from ..backend import Array, xp_of
+from ..kernels import kernels_for
 from ..tensor import Op, Tensor, bind
 
 
@@ -104,7 +105,7 @@ class MatMul(Op):
         self.shapes = a.shape, b.shape
         self.a = a if a.ndim > 1 else a[None, :]
         self.b = b if b.ndim > 1 else b[:, None]
-        y = _product(self.a, self.b)
+        y = kernels_for(a).matmul(self.a, self.b)
         y = y if b.ndim > 1 else y[..., 0]
         return y if a.ndim > 1 else y[..., 0, :] if b.ndim > 1 else y[..., 0]
 
@@ -112,13 +113,10 @@ class MatMul(Op):
         a_shape, b_shape = self.shapes
         dy = dy if len(b_shape) > 1 else dy[..., None]
         dy = dy if len(a_shape) > 1 else dy[..., None, :]
-        da, db = _product(dy, self.b.swapaxes(-1, -2)), _product(self.a.swapaxes(-1, -2), dy)
+        matmul = kernels_for(dy).matmul
+        da, db = matmul(dy, self.b.swapaxes(-1, -2)), matmul(self.a.swapaxes(-1, -2), dy)
         return (_unbroadcast(da, self.a.shape).reshape(a_shape),
                 _unbroadcast(db, self.b.shape).reshape(b_shape))
-
-
-def _product(a: Array, b: Array) -> Array:
-    return a @ b
 
 
 # ---- Tensor's operators and methods ----------------------------------------------------------

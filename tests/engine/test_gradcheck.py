@@ -160,7 +160,7 @@ def test_every_differentiable_kernel_is_checked(monkeypatch):
             y = case.function(*(Tensor(a, requires_grad=True) for a in case.arrays))
             y.backward(np.ones(y.shape))
     with mt.use_kernels("reference"):
-        assert used_kernels(monkeypatch, run) == set(KERNELS) - {"sgd", "pictures"}
+        assert used_kernels(monkeypatch, run) == set(KERNELS) - {"sgd"}
 
 
 def test_every_public_op_and_every_op_of_tensor_has_a_case():
