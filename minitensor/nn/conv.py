@@ -25,16 +25,23 @@ class Conv2d(Module):
             raise ValueError(f"Conv2d: groups {groups} must divide in_channels {in_channels} "
                              f"and out_channels {out_channels}")
         kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.stride, self.padding = pair("Conv2d", "stride", stride, 1), pair("Conv2d", "padding", padding, 0)
-        self.dilation, self.groups = pair("Conv2d", "dilation", dilation, 1), groups
-        self.activation = activation
-        weight = init.channels_last((out_channels, in_channels // groups, *kernel_size), dtype)
-        self.weight = Parameter(init.he_normal_(weight, generator))
-        self.bias = Parameter(np.zeros(out_channels, dtype)) if bias else None
+        self.stride = pair("Conv2d", "stride", stride, 1)
+        self.padding = pair("Conv2d", "padding", padding, 0)
+        self.dilation = pair("Conv2d", "dilation", dilation, 1)
+        self.groups, self.activation = groups, activation
+        shape = out_channels, in_channels // groups, *kernel_size
+        self.weight = Parameter(init.zeros_nhwc(shape, dtype))
+        self.bias = Parameter(np.zeros(out_channels, dtype), "bias") if bias else None
+        self.reset_parameters(generator)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def reset_parameters(self, generator: Generator) -> None:
+        init.he(self, generator)
+
+    def forward(self, x: Tensor, residual: Tensor | None = None,
+                activation: str | None = None) -> Tensor:
+        """residual and activation: those of a `Residual` that this layer ends."""
         return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation,
-                          self.groups, activation=self.activation)
+                          self.groups, residual=residual, activation=self.activation or activation)
 
     def macs(self, output_shape: tuple[int, ...]) -> int:
         """Multiplications per image: every filter's weights, once per output pixel."""

@@ -21,12 +21,18 @@ class Linear(Module):
         positive("Linear", in_features=in_features, out_features=out_features)
         known_activation("Linear", activation)
         self.activation = activation
-        weight = np.zeros((out_features, in_features), dtype)
-        self.weight = Parameter(init.he_normal_(weight, generator))
-        self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
+        self.weight = Parameter(np.zeros((out_features, in_features), dtype))
+        self.bias = Parameter(np.zeros(out_features, dtype), "bias") if bias else None
+        self.reset_parameters(generator)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.linear(x, self.weight, self.bias, activation=self.activation)
+    def reset_parameters(self, generator: Generator) -> None:
+        init.he(self, generator)
+
+    def forward(self, x: Tensor, residual: Tensor | None = None,
+                activation: str | None = None) -> Tensor:
+        """residual and activation: those of a `Residual` that this layer ends."""
+        return ops.linear(x, self.weight, self.bias, residual=residual,
+                          activation=self.activation or activation)
 
     def macs(self, output_shape: tuple[int, ...]) -> int:
         """Multiplications per image: every weight once."""
