@@ -2,7 +2,7 @@
 import numpy as np
 
 from ..geometry import output_size
-from . import im2col_conv, winograd
+from . import im2col_conv, winograd_conv as winograd
 from .blocks import Source, channels_last, empty_channels_last, select, split
 from .memory import scratch
 from .threads import parallel_for

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from minitensor.kernels import cpu, reference
-from minitensor.kernels.cpu import conv, im2col_conv, memory, threads, winograd
+from minitensor.kernels.cpu import conv, im2col_conv, memory, threads, winograd_conv as winograd
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}      # norm-wise
 EVERYTHING = (True, True, True)
