@@ -10,7 +10,7 @@ from data.transforms import Normalize
 from minitensor import Generator, Tensor
 from minitensor.backend import capture_mode
 from minitensor.kernels import PRECISIONS, kernel_set, kernels_for, reference, use_kernels, use_precision
-from minitensor.kernels.cuda import choose, im2col_conv, implicit_gemm, reduction
+from minitensor.kernels.cuda import choose, epilogue, im2col_conv, implicit_gemm
 
 EVERYTHING = (True, True, True)
 # Half a unit in the last place of one factor: a product of two rounded ones is off by twice that, sums by no more than their largest terms.
@@ -205,7 +205,7 @@ def test_a_sum_is_cut_where_tiles_are_few(tiles, steps, splits):
 
 @pytest.mark.parametrize("rows, columns", [(1, 1), (31, 33), (1000, 5), (0, 3)])
 def test_bias_gradients_are_summed_in_two_stages(monkeypatch, cuda, rows, columns):
-    monkeypatch.setattr(reduction, "BLOCKS", 4)
+    monkeypatch.setattr(epilogue, "BLOCKS", 4)
     dy, y = (np.random.default_rng(seed).standard_normal((rows, columns)) for seed in range(2))
     assert_close(cuda.linear_backward(dy, np.ones((rows, 1)), np.ones((columns, 1)), (False, False, True))[2], dy.sum(axis=0))
     pixels = [a.reshape(rows, columns, 1, 1) for a in (dy, y)]

@@ -7,7 +7,16 @@ from .activation import relu_backward
 from .geometry import Geometry
 from .layout import Pair, channels_first, channels_last, contiguous
 from .choose import columns_pay
-from .reduction import column_sums, relu_backward_column_sums
+from .epilogue import column_sums, relu_backward_column_sums
+
+
+def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+    columns = im2col_conv.columns_of(channels_last(x), kernel_size, stride, padding, dilation, 1)
+    return columns[0].transpose(0, 5, 3, 4, 1, 2)
+
+
+def col2im(columns: Array, image_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+    return channels_first(im2col_conv.image_of(contiguous(columns.transpose(0, 4, 5, 2, 3, 1))[None], image_size, stride, padding, dilation))
 
 
 def _algorithm(x: Array, w: Array, groups: int) -> ModuleType:

@@ -5,12 +5,37 @@
 from collections.abc import Callable, Iterator
 
 from ...backend import Array, xp_of
-from .activation import add_bias
-from .columns import columns_of, image_of
+from .epilogue import add_bias
 from .geometry import Geometry
+from ..reference import output_size
+from .launcher import launch
 from .layout import Pair
 
+FILE = "im2col.cu"
 COLUMN_BYTES = 2**30                # of the images that are done at once
+
+
+def columns_of(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Array:
+    """(G, N, OH, OW, KH, KW, C/G) of x (N, H, W, C)."""
+    N, H, W, C = x.shape
+    out = tuple(output_size(*side) for side in zip((H, W), kernel_size, stride, padding, dilation))
+    columns = xp_of(x).empty((groups, N, *out, *kernel_size, C // groups), x.dtype)
+    _launch("im2col", x, columns, columns, x, stride, padding, dilation)
+    return columns
+
+
+def image_of(columns: Array, image_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+    """(N, H, W, C): the adjoint of `columns_of`."""
+    groups, N, *_, C_per_group = columns.shape
+    x = xp_of(columns).empty((N, *image_size, groups * C_per_group), columns.dtype)
+    _launch("col2im", columns, x, columns, x, stride, padding, dilation)
+    return x
+
+
+def _launch(kernel: str, source: Array, result: Array, columns: Array, x: Array, stride: Pair, padding: Pair, dilation: Pair) -> None:
+    groups, N, OH, OW, KH, KW, C_per_group = columns.shape
+    args = (source, result, result.size, N, *x.shape[1:3], C_per_group, groups, OH, OW, KH, KW, *stride, *padding, *dilation)
+    launch(FILE, kernel, args, dtype=x.dtype, items=result.size)
 
 
 def _parts(images: int, image_bytes: int) -> Iterator[slice]:

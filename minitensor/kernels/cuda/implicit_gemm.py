@@ -11,7 +11,7 @@ from ..precision import precision_of
 from . import im2col_conv
 from .geometry import PIXEL, Geometry
 from .layout import CHANNELS, Pair, contiguous, filled_up
-from .reduction import sum_parts
+from .epilogue import sum_parts
 
 FILE, THREADS = "conv.cu", 256
 BLOCKS = 264                        # that fill a GPU, two for each of the 132 processors of an H200

@@ -7,6 +7,7 @@ from ...backend import Array, xp_of
 Pair = tuple[int, int]
 
 PACK_BYTES = 16         # what a thread reads at once
+WARP, MOST_THREADS = 32, 256
 CHANNELS = 4            # of a group come in multiples of this where products read packs
 
 
@@ -38,6 +39,11 @@ def packs(a: Array) -> int:
 def rows_along(axis: int, *arrays: Array) -> list[Array]:
     """The arrays as matrices (rows, K) in C order, K along axis."""
     return [contiguous(xp_of(a).moveaxis(a, axis, -1)).reshape(-1, a.shape[axis]) for a in arrays]
+
+
+def threads_of_row(K: int) -> int:
+    """Whole warps, one number a thread as far as that goes."""
+    return min(MOST_THREADS, -(-K // WARP) * WARP)
 
 
 def from_rows(rows: Array, axis: int, like: Array) -> Array:

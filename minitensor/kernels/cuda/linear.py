@@ -5,11 +5,10 @@ Few rows need so little arithmetic that they stay in full precision.
 from ...backend import Array, xp_of
 from .launcher import launch
 from . import implicit_gemm
-from .activation import add_bias
 from .geometry import PIXEL
 from .layout import contiguous, filled_up
 from .choose import cublas_multiplies
-from .reduction import column_sums
+from .epilogue import add_bias, column_sums
 
 FEW_ROWS = 8
 WARP = 32

@@ -4,7 +4,7 @@ import math
 from ...backend import Array, xp_of
 from .launcher import launch
 
-FILE = "reduce.cu"
+FILE = "epilogue.cu"
 BLOCK = 32, 8           # threads: columns, and rows that are summed side by side
 BLOCKS = 1024           # of the first stage, about: a number of its own, so that sums round alike on every GPU
 
@@ -48,3 +48,9 @@ def _finish(sums: Array, blocks: int) -> Array:
 def sum_parts(parts: Array, b: Array | None, relu: bool, y: Array) -> None:
     """y = parts (count, *y.shape) added up in order, plus b (columns of y,), then max(·, 0) if relu."""
     launch(FILE, "sum_parts", (parts, b, y, len(parts), y.size, y.shape[-1], relu), dtype=y.dtype, items=y.size)
+
+
+def add_bias(y: Array, b: Array | None, relu: bool) -> None:
+    """In place: y (..., F) + b (F,), then max(·, 0) if relu; y is in C order."""
+    if b is not None or relu:
+        launch(FILE, "add_bias", (y, b, y.size, y.shape[-1], relu), dtype=y.dtype, items=y.size)

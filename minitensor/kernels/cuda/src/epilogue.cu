@@ -51,3 +51,13 @@ extern "C" __global__ void sum_parts(const REAL* parts, const REAL* b, REAL* y, 
         total += parts[(long long)part * n + i];
     y[i] = relu && total < 0 ? (REAL)0 : total;
 }
+
+// A thread adds b to one element of y (rows, columns) in place, then max(·, 0) if relu; b may be null.
+extern "C" __global__ void add_bias(REAL* y, const REAL* b, int n, int columns, bool relu)
+{
+    int i = thread_index();
+    if (i >= n)
+        return;
+    REAL value = b ? y[i] + b[i % columns] : y[i];
+    y[i] = relu && value < 0 ? (REAL)0 : value;
+}
