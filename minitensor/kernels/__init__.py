@@ -35,7 +35,7 @@ KERNELS = (
     "relu", "relu_backward", "tanh", "tanh_backward", "sigmoid", "sigmoid_backward", "dropout",
     "local_response_norm", "local_response_norm_backward",
     "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "cross_entropy", "cross_entropy_backward",
-    "sgd", "pictures",
+    "sgd",
 )
 
 

@@ -6,7 +6,6 @@ import pytest
 
 import minitensor as mt
 from comparing import LAYOUTS, TOLERANCE, assert_close, laid_out
-from data.transforms import Normalize
 from minitensor import Generator, Tensor
 from minitensor.backend import capture_mode
 from minitensor.kernels import PRECISIONS, kernel_set, kernels_for, reference, use_kernels, use_precision
@@ -176,12 +175,12 @@ def test_arrays_may_begin_anywhere(cuda):
 
 def test_the_rule_that_chooses():
     x = np.ones(1, np.float32)
-    assert choose.columns_pay(x, 256) and not choose.columns_pay(x, 96)
-    assert choose.columns_pay(x.astype(np.float64), 256)
+    assert choose.use_im2col(x, 256) and not choose.use_im2col(x, 96)
+    assert choose.use_im2col(x.astype(np.float64), 256)
     with use_precision("tf32"):
-        assert not choose.columns_pay(x, 256) and choose.columns_pay(x.astype(np.float64), 256)
+        assert not choose.use_im2col(x, 256) and choose.use_im2col(x.astype(np.float64), 256)
     with capture_mode():
-        assert not choose.columns_pay(x, 256) and not choose.cublas_multiplies(x)
+        assert not choose.use_im2col(x, 256) and not choose.cublas_multiplies(x)
 
 
 @pytest.mark.parametrize("N, C, F", [(3, 5, 7), (8, 130, 33), (130, 36, 10), (1, 300, 8), (0, 4, 4)])
@@ -258,19 +257,3 @@ def test_the_update_of_many_tensors(cuda, nesterov):
         cuda.sgd(*actual, dws, 0.1, 0.9, 5e-4, nesterov)
         for one, other in zip(sum(actual, []), sum(expected, [])):
             assert_close(one, other, TOLERANCE[other.dtype.name])
-
-
-@pytest.mark.parametrize("name", ["reference", "cpu", "cuda"])
-def test_pictures_are_cropped_mirrored_and_normalised(name):
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (4, 9, 12, 3), np.uint8)
-    tops, lefts, flips = np.array([0, 2, -1, 4]), np.array([3, 0, -2, 8]), np.array([False, True, True, False])
-    mean, std, (OH, OW) = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (6, 7)
-    y = kernel_set(name).pictures(images, tops, lefts, flips, (OH, OW), mean, std)
-    assert y.shape == (4, 3, OH, OW) and y.dtype == np.float32 and y.transpose(0, 2, 3, 1).flags.c_contiguous
-    black = np.zeros((4, 30, 30, 3), np.uint8)
-    black[:, 10:19, 10:22] = images
-    for picture, image, top, left, flip in zip(y, black, tops + 10, lefts + 10, flips):
-        crop = image[top:top + OH, left:left + OW]
-        expected = Normalize(mean, std)(crop[:, ::-1] if flip else crop, None)
-        np.testing.assert_allclose(picture, expected, rtol=0, atol=1e-6)

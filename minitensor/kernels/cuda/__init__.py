@@ -13,7 +13,6 @@ from .activation import log_softmax as log_softmax, log_softmax_backward as log_
 from .loss import cross_entropy as cross_entropy, cross_entropy_backward as cross_entropy_backward
 from .norm import local_response_norm as local_response_norm, local_response_norm_backward as local_response_norm_backward
 from .update import sgd as sgd
-from .pictures import pictures as pictures
 from .pool import max_pool2d as max_pool2d, max_pool2d_backward as max_pool2d_backward
 from .pool import avg_pool2d as avg_pool2d, avg_pool2d_backward as avg_pool2d_backward
 from .pool import adaptive_avg_pool2d as adaptive_avg_pool2d, adaptive_avg_pool2d_backward as adaptive_avg_pool2d_backward

@@ -19,7 +19,7 @@ def cublas_multiplies(x: Array) -> bool:
     return precision_of(x) == "fp32" and not capturing()
 
 
-def columns_pay(x: Array, filters_per_group: int) -> bool:
+def use_im2col(x: Array, filters_per_group: int) -> bool:
     """Whether a convolution is im2col and cuBLAS rather than an implicit GEMM.
 
     A number of the columns is written and read once, 8 bytes, for 2 · filters operations of the product: with the 4.3 TB/s of an H200

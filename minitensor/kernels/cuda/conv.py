@@ -6,7 +6,7 @@ from . import im2col_conv, implicit_gemm
 from .activation import relu_backward
 from .geometry import Geometry
 from .layout import Pair, channels_first, channels_last, contiguous
-from .choose import columns_pay
+from .choose import use_im2col
 from .epilogue import column_sums, relu_backward_column_sums
 
 
@@ -20,7 +20,7 @@ def col2im(columns: Array, image_size: Pair, stride: Pair, padding: Pair, dilati
 
 
 def _algorithm(x: Array, w: Array, groups: int) -> ModuleType:
-    return im2col_conv if columns_pay(x, len(w) // groups) else implicit_gemm
+    return im2col_conv if use_im2col(x, len(w) // groups) else implicit_gemm
 
 
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int, relu: bool) -> Array:

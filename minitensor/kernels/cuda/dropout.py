@@ -3,7 +3,7 @@ import math
 from typing import Any
 
 from ...backend import Array, xp_of
-from .arguments import number_or_memory
+from .arguments import scalar_or_pointer
 from .launcher import launch
 from .layout import contiguous
 
@@ -13,6 +13,6 @@ DRAWS = 8               # elements of a mask that one thread decides: those of o
 def dropout(x: Array, p: float, key: tuple[int, Any]) -> Array:
     x, (seed, step) = contiguous(x), key
     y = xp_of(x).empty_like(x)
-    arguments = x, y, x.size, math.ceil(p * 2**24), 1 - p, seed, *number_or_memory(step)
+    arguments = x, y, x.size, math.ceil(p * 2**24), 1 - p, seed, *scalar_or_pointer(step)
     launch("dropout.cu", "dropout", arguments, dtype=x.dtype, items=math.ceil(x.size / DRAWS))
     return y

@@ -6,7 +6,7 @@ from ...backend import Array, memory_order
 from .. import reference
 from .launcher import launch
 from .layout import in_order, packs
-from .arguments import number_or_memory
+from .arguments import scalar_or_pointer
 
 TENSORS = 8             # that the kernel takes
 THREADS = 256
@@ -32,5 +32,5 @@ def _update(dtype, tensors: list[list[Array]], hyperparameters: tuple) -> None:
     lr, *others = hyperparameters
     slots = [(w, v, dw, w.size) for w, v, dw in tensors] + (TENSORS - len(tensors)) * [(None, None, None, 0)]
     blocks = min(MOST_BLOCKS, -(-max(packs(w) for w, _, _ in tensors) // THREADS))
-    arguments = *number_or_memory(lr), *others, *(value for slot in slots for value in slot)
+    arguments = *scalar_or_pointer(lr), *others, *(value for slot in slots for value in slot)
     launch("update.cu", "sgd", arguments, dtype=dtype, grid=max(1, blocks), threads=THREADS)
