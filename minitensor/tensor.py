@@ -232,6 +232,7 @@ class Op:
     needs: tuple[bool, ...]
     parents: tuple[Op | Tensor | None, ...] = ()  # per input: the op that made it, the tensor itself if it is a leaf, None if not needed
     guard: Guard | None = None                    # set while the op waits for its backward
+    takes_none = False                            # whether an input may be None: a bias that is not there
 
     def forward(self, *arrays: Array) -> Array:
         raise NotImplementedError
@@ -240,12 +241,17 @@ class Op:
         raise NotImplementedError
 
     def __call__(self, *inputs: Any) -> Tensor:
-        tensors = _as_tensors(type(self).__name__, inputs)
+        given = [i for i, value in enumerate(inputs) if value is not None or not self.takes_none]
+        converted = _as_tensors(type(self).__name__, tuple(inputs[i] for i in given))
+        tensors: list[Tensor | None] = [None] * len(inputs)
+        for i, tensor in zip(given, converted):
+            tensors[i] = tensor
         recording = _recording.get()
-        self.needs = tuple(recording and t.requires_grad for t in tensors)
-        result = Tensor(self.forward(*(t.data for t in tensors)))
+        self.needs = tuple(recording and t is not None and t.requires_grad for t in tensors)
+        result = Tensor(self.forward(*(None if t is None else t.data for t in tensors)))
         if any(self.needs):
-            self.parents = tuple((t.creator or t) if t.requires_grad else None for t in tensors)
+            self.parents = tuple((t.creator or t) if t is not None and t.requires_grad else None
+                                 for t in tensors)
             self.guard = Guard(vars(self).values())
             result.requires_grad, result.creator = True, self
         return result

@@ -5,34 +5,22 @@ Whatever is random takes a `Generator`: weights are drawn from it when a layer i
 import numpy as np
 
 from .. import ops
-from ..ops.checks import pair, positive, probability
+from ..ops.checks import known_activation, pair, positive, probability
 from ..random import Generator
 from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
 
-ACTIVATIONS = (None, "relu", "tanh", "sigmoid")
-
-
-def _check_activation(layer: str, activation: str | None) -> None:
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"{layer}: activation must be one of {ACTIVATIONS}, not {activation!r}")
-
-
-def _activate(y: Tensor, activation: str | None) -> Tensor:
-    return getattr(ops, activation)(y) if activation else y
-
-
 class Conv2d(Module):
     """ops.conv2d with weight (out_channels, in_channels / groups, KH, KW) and bias (out_channels,), then an activation.
 
-    activation "relu" is computed inside the convolution, while its output is still in the cache.
+    activation: None, "relu", "tanh" or "sigmoid", computed while the output is still in the cache.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0, dilation=1, groups: int = 1,
                  bias: bool = True, *, activation: str | None = None, generator: Generator, dtype=np.float32):
         positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
-        _check_activation("Conv2d", activation)
+        known_activation("Conv2d", activation)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: groups {groups} must divide in_channels {in_channels} and out_channels {out_channels}")
         kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
@@ -43,9 +31,8 @@ class Conv2d(Module):
         self.bias = Parameter(np.zeros(out_channels, dtype)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        fused = self.activation == "relu"
-        y = ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups, relu=fused)
-        return y if fused else _activate(y, self.activation)
+        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups,
+                          activation=self.activation)
 
     def macs(self, output_shape: tuple[int, ...]) -> int:
         """Multiplications per image: every filter's weights, once per output pixel."""
@@ -65,13 +52,13 @@ class Linear(Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *, activation: str | None = None,
                  generator: Generator, dtype=np.float32):
         positive("Linear", in_features=in_features, out_features=out_features)
-        _check_activation("Linear", activation)
+        known_activation("Linear", activation)
         self.activation = activation
         self.weight = Parameter(init.he_normal_(np.zeros((out_features, in_features), dtype), generator))
         self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return _activate(ops.linear(x, self.weight, self.bias), self.activation)
+        return ops.linear(x, self.weight, self.bias, activation=self.activation)
 
     def macs(self, output_shape: tuple[int, ...]) -> int:
         return self.weight.numel()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ...backend import Array, xp_of
 from .epilogue import add_bias
 from .geometry import Geometry
-from ..reference import output_size
+from ..geometry import output_size
 from .launcher import launch
 from .layout import Pair
 
