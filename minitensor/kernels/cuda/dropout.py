@@ -7,7 +7,7 @@ from .arguments import scalar_or_pointer
 from .launcher import launch
 from .layout import contiguous
 
-DRAWS = 8               # elements of a mask that one thread decides: those of one counter of the generator
+DRAWS = 8       # elements that one thread decides: the draws of one counter of the generator
 
 
 def dropout(x: Array, p: float, key: tuple[int, Any]) -> Array:

@@ -45,10 +45,9 @@ class Variant(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """One parameter of a kernel; dtype is of the value or of what the pointer points to (None:
-    any). That of a struct has its fields."""
+    """One parameter of a kernel."""
     name: str
-    dtype: np.dtype | None
+    dtype: Any          # of the value, with fields for a struct, or of what the pointer points to
     pointer: bool
     const: bool         # for the emulator, which watches what a kernel writes to
     restrict: bool      # for the emulator, which watches what overlaps
@@ -107,7 +106,7 @@ def _checked(kernel: Kernel, args: Sequence) -> tuple:
         raise TypeError(f"takes {len(kernel.parameters)} arguments {_names(kernel)}, "
                         f"not {len(args)}")
     return tuple(_pointer(parameter, value, kernel.device) if parameter.pointer
-                 else _struct(parameter, value) if parameter.dtype.names         # type: ignore[union-attr]
+                 else _struct(parameter, value) if parameter.dtype.names
                  else _number(parameter, value)
                  for parameter, value in zip(kernel.parameters, args))
 
@@ -115,14 +114,14 @@ def _checked(kernel: Kernel, args: Sequence) -> tuple:
 def _number(parameter: Parameter, value: Any) -> np.generic:
     if hasattr(value, "ndim") and value.ndim:
         raise TypeError(f"{parameter.name} must be a number, not an array {value.shape}")
-    return parameter.dtype.type(value)                                          # type: ignore[union-attr]
+    return parameter.dtype.type(value)
 
 
 def _struct(parameter: Parameter, value: Any) -> np.ndarray:
     """An array of shape (), because CuPy passes NumPy's arrays of size one by value."""
-    fields = parameter.dtype.names                                              # type: ignore[union-attr]
+    fields = parameter.dtype.names
     if getattr(value, "_fields", None) != fields:
-        raise TypeError(f"{parameter.name} must be a NamedTuple of {', '.join(fields)}, "  # type: ignore[arg-type]
+        raise TypeError(f"{parameter.name} must be a NamedTuple of {', '.join(fields)}, "
                         f"not {value!r}")
     return np.array(tuple(value), parameter.dtype)
 

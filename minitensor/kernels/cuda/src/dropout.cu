@@ -4,9 +4,11 @@
 #include "common.cuh"
 #include "philox.cuh"
 
-// A thread computes the DRAWS elements that one counter of the generator decides: x / keep where the draw's 24 bits reach limit, else 0.
-extern "C" __global__ void dropout(const REAL* x, REAL* y, int n, unsigned limit, REAL keep, unsigned long long key0,
-                                   unsigned long long key1, const unsigned long long* key1_memory)
+// A thread computes the DRAWS elements that one counter of the generator decides: x / keep where
+// the draw's 24 bits reach limit, else 0. key1 is read from key1_memory unless that is null.
+extern "C" __global__ void dropout(const REAL* x, REAL* y, int n, unsigned limit, REAL keep,
+                                   uint64 key0, uint64 key1,
+                                   const uint64* key1_memory)
 {
     unsigned draws[DRAWS];
     int counter = thread_index();

@@ -11,7 +11,8 @@ __device__ Pack each(F f, Packs... x)
     return y;
 }
 
-// y = f(x...) for the PACK elements of this thread: 16 bytes at once where they exist and are aligned.
+// y = f(x...) for the PACK elements of this thread, in vectorised loads and a vectorised store
+// where all of them exist and are aligned.
 template <class F, class... Pointers>
 __device__ void map(int n, F f, REAL* y, Pointers... x)
 {

@@ -1,13 +1,38 @@
 // variant: float32
 // variant: float64
-// Sums along a matrix, without atomics, so that they round alike on every run.
-#include "common.cuh"
+// The epilogue where it is no part of a product's kernel, and its gradients. Sums have no atomics,
+// so that they round alike on every run.
+#include "epilogue.cuh"
 
-constexpr int STRIPE = 8;                       // threads (WARP, STRIPE): a warp reads WARP neighbours of a row
+constexpr int STRIPE = 8;       // threads (WARP, STRIPE): a warp reads WARP neighbours of a row
 
-// Block (x, y) sums WARP columns over its `height` rows of value(row, column) and writes row y of sums (gridDim.y, columns).
+// A thread computes one element of the epilogue of y (rows, columns) in place.
+extern "C" __global__ void add_epilogue(REAL* y, int n, int columns, const REAL* bias,
+                                        const REAL* residual, int activation)
+{
+    int i = thread_index();
+    if (i < n)
+        y[i] = epilogue(y[i], i % columns, i, bias, residual, activation);
+}
+
+// The end of split-K: a thread adds up one element of parts (count, n) in order, then the epilogue.
+extern "C" __global__ void sum_parts(const REAL* parts, REAL* y, int count, int n, int columns,
+                                     const REAL* bias, const REAL* residual, int activation)
+{
+    int i = thread_index();
+    if (i >= n)
+        return;
+    REAL total = 0;
+    for (int part = 0; part < count; part++)
+        total += parts[(long long)part * n + i];
+    y[i] = epilogue(total, i % columns, i, bias, residual, activation);
+}
+
+// Block (x, y) sums WARP columns over its `height` rows of value(row, column) and writes row y of
+// sums (gridDim.y, columns).
 template <class F>
-__device__ void sum_columns(int rows, int columns, int height, REAL* sums, REAL (*parts)[WARP], F value)
+__device__ void sum_columns(int rows, int columns, int height, REAL* sums, REAL (*parts)[WARP],
+                            F value)
 {
     int column = blockIdx.x * WARP + threadIdx.x, first = blockIdx.y * height;
     REAL total = 0;
@@ -23,41 +48,24 @@ __device__ void sum_columns(int rows, int columns, int height, REAL* sums, REAL 
     }
 }
 
-// A block sums WARP columns of x (rows, columns) over its rows; applied again to its own result it finishes.
+// A block sums WARP columns of x (rows, columns) over its rows; applied again to its own result it
+// finishes.
 extern "C" __global__ void column_sums(const REAL* x, REAL* sums, int rows, int columns, int height)
 {
     __shared__ REAL parts[STRIPE][WARP];
-    sum_columns(rows, columns, height, sums, parts, [&](int row, int column) { return x[row * columns + column]; });
+    sum_columns(rows, columns, height, sums, parts,
+                [&](int row, int column) { return x[row * columns + column]; });
 }
 
-// The same of dx = dy where y > 0, else 0, which it also writes: a bias gradient behind a relu in one pass.
-extern "C" __global__ void relu_backward_column_sums(const REAL* dy, const REAL* y, REAL* dx, REAL* sums, int rows, int columns, int height)
+// The same of the gradient dx before the activation, which it also writes: a bias gradient in one
+// pass over dy.
+extern "C" __global__ void activation_backward_column_sums(const REAL* dy, const REAL* y, REAL* dx,
+                                                           REAL* sums, int rows, int columns,
+                                                           int height, int activation)
 {
     __shared__ REAL parts[STRIPE][WARP];
     sum_columns(rows, columns, height, sums, parts, [&](int row, int column) {
         int i = row * columns + column;
-        return dx[i] = y[i] > 0 ? dy[i] : (REAL)0;
+        return dx[i] = activation_gradient(dy[i], y[i], activation);
     });
-}
-
-// A thread adds up one element of parts (count, n) in order, adds b (columns,), which may be null, then max(·, 0) if relu.
-extern "C" __global__ void sum_parts(const REAL* parts, const REAL* b, REAL* y, int count, int n, int columns, bool relu)
-{
-    int i = thread_index();
-    if (i >= n)
-        return;
-    REAL total = b ? b[i % columns] : (REAL)0;
-    for (int part = 0; part < count; part++)
-        total += parts[(long long)part * n + i];
-    y[i] = relu && total < 0 ? (REAL)0 : total;
-}
-
-// A thread adds b to one element of y (rows, columns) in place, then max(·, 0) if relu; b may be null.
-extern "C" __global__ void add_bias(REAL* y, const REAL* b, int n, int columns, bool relu)
-{
-    int i = thread_index();
-    if (i >= n)
-        return;
-    REAL value = b ? y[i] + b[i % columns] : y[i];
-    y[i] = relu && value < 0 ? (REAL)0 : value;
 }

@@ -20,7 +20,8 @@ __device__ REAL reduce_row(int K, Combine combine, REAL* parts, F f)
 
 struct Shift { REAL largest, total; };
 
-// The maximum of row x, which is subtracted so that exp cannot overflow, and the sum of exp(x - maximum).
+// The maximum of row x, which is subtracted so that exp cannot overflow, and the sum of
+// exp(x - maximum).
 __device__ inline Shift shift_of(const REAL* x, int K, REAL* parts)
 {
     REAL largest = reduce_row(K, Max(), parts, [&](int k) { return x[k]; });
