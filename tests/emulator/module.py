@@ -137,7 +137,7 @@ def _module(source: str, options: tuple[str, ...]) -> EmulatedModule:
 def _poisoned(new):
     def empty(*args, **options):
         array = new(*args, **options)
-        if array.dtype != object:
+        if array.dtype != object and array.itemsize:
             array.view()[...] = np.frombuffer(bytes([POISON]) * array.itemsize, array.dtype)[0]
         return array
     return empty

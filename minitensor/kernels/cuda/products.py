@@ -80,16 +80,18 @@ def split_k_of(tiles: int, steps: int) -> int:
 def matmul(a: Array, b: Array) -> Array:
     if cublas_multiplies(a):
         return xp_of(a).matmul(a, b)
-    if b.ndim == 2 or a.ndim == b.ndim == 2:
-        return product(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
-    leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a, b = (xp_of(m).broadcast_to(m, (*leading, *m.shape[-2:])).reshape(-1, *m.shape[-2:])
-            for m in (a, b))
-    c = xp_of(a).empty((len(a), a.shape[1], b.shape[2]), a.dtype)
-    for start in range(0, len(a), MOST_BATCHES):
+    (*leading_a, I, K), (*leading_b, _, J) = a.shape, b.shape
+    if not leading_b:                           # one product of more rows
+        return product(a.reshape(math.prod(leading_a) * I, K), b).reshape(*leading_a, I, J)
+    leading = np.broadcast_shapes(tuple(leading_a), tuple(leading_b))
+    batch, xp = math.prod(leading), xp_of(a)
+    a = xp.broadcast_to(a, (*leading, I, K)).reshape(batch, I, K)
+    b = xp.broadcast_to(b, (*leading, K, J)).reshape(batch, K, J)
+    c = xp.empty((batch, I, J), a.dtype)
+    for start in range(0, batch, MOST_BATCHES):
         part = slice(start, start + MOST_BATCHES)
         _multiply(a[part], b[part], c[part])
-    return c.reshape(*leading, *c.shape[1:])
+    return c.reshape(*leading, I, J)
 
 
 def product(a: Array, b: Array, epilogue: Epilogue = Epilogue()) -> Array:
