@@ -5,7 +5,7 @@ import minitensor as mt
 from minitensor import Tensor
 from minitensor.backend import cupy, synchronize, to_device
 from minitensor.gradcheck.cases import op_cases
-from minitensor.kernels import PRECISIONS, kernel_set
+from minitensor.kernels import PRECISIONS
 
 from .cases import QUICK_CASES
 from .cpu import passes_of
@@ -27,7 +27,6 @@ def touch(device: str) -> None:
         for dtype in (np.float32, np.float64):
             _ops(device, dtype)
         _update(device)
-        _pictures(device)
 
 
 def _layers(device: str) -> None:
@@ -48,12 +47,6 @@ def _update(device: str) -> None:
     parameter = mt.nn.Parameter(to_device(np.ones((5, 7), np.float32), device))
     parameter.grad = parameter.data.copy()
     mt.optim.SGD([parameter], lr=0.1, momentum=0.9).step()
-
-
-def _pictures(device: str) -> None:
-    images, corners, flips = np.ones((2, 5, 6, 3), np.uint8), np.array([0, -1]), np.array([False, True])
-    arrays = (to_device(array, device) for array in (images, corners, corners, flips))
-    kernel_set("cuda").pictures(*arrays, (4, 4), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 if __name__ == "__main__":
