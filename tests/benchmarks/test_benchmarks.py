@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cpu, network, other_engines, timing, torch_side
+from benchmarks import engines, layers, timing
 from benchmarks.cases import CASES, QUICK_CASES
+from benchmarks.contestants import answers
+from benchmarks.contestants.torch_twin import twin
+from benchmarks.errors import WrongResult
+from benchmarks.job import Job, Network
 from minitensor import Generator
 from minitensor.kernels import KERNELS, kernel_set
 from models import build
@@ -63,10 +67,10 @@ def test_a_kernel_wrong_by_a_thousandth_is_not_timed(monkeypatch, case, one):
         scaled = [r if r is None else r * r.dtype.type(1.001) for r in (results if isinstance(results, tuple) else (results,))]
         return tuple(scaled) if isinstance(results, tuple) else scaled[0]
 
-    cpu.check([case], 2, None)
+    layers.check([case], 2, None)
     monkeypatch.setattr(kernel_set("cpu"), name, wrong)
-    with pytest.raises(cpu.WrongResult, match=f"{case.name} .*, cpu: off by 0.001"):
-        cpu.check([case], 2, None)
+    with pytest.raises(WrongResult, match=f"{case.name} .*, cpu: off by 0.001"):
+        layers.check([case], 2, None)
 
 
 def test_macs_add_up_to_the_seed_network():
@@ -99,8 +103,8 @@ def test_without_pytorch_it_says_so(tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     ([], "the following arguments are required: what"),
-    (["data", "--only", "kernels"], "--only says nothing to `data`"),
-    (["cpu", "--data", "photos"], "--data says nothing to `cpu`"),
+    (["data", "--only", "kernels"], "--only has no effect on `data`"),
+    (["cpu", "--data", "photos"], "--data has no effect on `cpu`"),
     (["cpu", "--threads", "0"], "argument --threads: must be an integer >= 1, not '0'"),
     (["cpu", "--json", "no/such/folder/b.json"],
      "argument --json: must be a file in a folder that can be written to, not 'no/such/folder/b.json'"),
@@ -110,24 +114,28 @@ def test_mistakes_end_at_once(arguments, message):
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name, dropouts", [("alexnet", 2), ("alexnet-paper", 2), ("cifar10-18pct", 0)])
+@pytest.mark.parametrize("name, dropouts", [("alexnet", 2), ("alexnet-paper", 2),
+                                            ("cifar10-18pct", 0)])
 def test_both_sides_time_the_same_network(torch, name, dropouts):
-    shape = network.Network(10, 67, 1 / 8, name)
-    ours, theirs = build(name, 10, 67, 1 / 8, generator=Generator(0)), torch_side.network(torch.nn, shape.table, 67)
+    shape = Network(10, 67, 1 / 8, name)
+    ours = build(name, 10, 67, 1 / 8, generator=Generator(0))
+    theirs = twin(torch, shape)
     assert [p.shape for p in ours.parameters()] == [tuple(p.shape) for p in theirs.parameters()]
-    assert [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)] == [ours.config["dropout"]] * dropouts
-    (our_logits, _), (their_logits, _) = (make(network.Job(engine, "infer", 2, 1, shape))
-                                          for make, engine in ((network._minitensor, "cpu"), (network._torch, "torch")))
-    np.testing.assert_allclose(our_logits(), their_logits(), rtol=1e-4, atol=1e-4 * np.abs(their_logits()).max())
+    drops = [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)]
+    assert drops == [ours.config["dropout"]] * dropouts
+    our_logits, their_logits = (answers(Job(engine, "infer", 2, 1, shape))["logits"]()
+                                for engine in ("cpu", "torch"))
+    largest = np.abs(their_logits).max()
+    np.testing.assert_allclose(our_logits, their_logits, rtol=1e-4, atol=1e-4 * largest)
 
 
 @pytest.mark.parametrize("engine", ["dezero", "mygrad"])
 def test_other_engines_compute_the_same_network(engine):
-    if engine not in other_engines.installed():
+    if engine not in engines.installed():
         pytest.skip(f"{engine} is not installed")
-    job = network.Job(engine, "train", 2, 1, network.Network(10, 67, 1 / 32))
-    ours, _ = network._minitensor(job._replace(engine="cpu"))
-    logits, step = other_engines.ENGINES[engine](job)
-    np.testing.assert_allclose(logits(), ours(), rtol=1e-4, atol=1e-5)
-    step()
-    assert np.isfinite(logits()).all()
+    job = Job(engine, "train", 2, 1, Network(10, 67, 1 / 32))
+    ours, theirs = answers(job._replace(engine="cpu")), answers(job)
+    np.testing.assert_allclose(theirs["logits"](), ours["logits"](), rtol=1e-4, atol=1e-5)
+    for contestant in (ours, theirs):
+        assert contestant["run"]() > 0
+    assert np.isfinite(theirs["logits"]()).all()
