@@ -22,25 +22,30 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments, **environment):
-    return subprocess.run([sys.executable, "-m", "benchmarks", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
-                          env={**os.environ, **environment})
+    return subprocess.run([sys.executable, "-m", "benchmarks", *map(str, arguments)], cwd=ROOT,
+                          capture_output=True, text=True, env={**os.environ, **environment})
 
 
 def test_quick_prints_a_table_and_writes_json_and_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
-    done = run("cpu", "--quick", "--threads", 2, "--json", tmp_path / "b.json", "--png", tmp_path / "b.png")
+    files = tmp_path / "b.json", tmp_path / "b.png"
+    done = run("cpu", "--quick", "--threads", 2, "--json", files[0], "--png", files[1])
     assert done.returncode == 0, done.stderr
     printed = done.stdout.splitlines()
-    assert printed.index("All results match. Starting benchmarks.") < next(i for i, line in enumerate(printed) if line.startswith("layer"))
-    results = json.loads((tmp_path / "b.json").read_text())
+    table = next(i for i, line in enumerate(printed) if line.startswith("layer"))
+    assert printed.index("All results match. Starting benchmarks.") < table
+    results = json.loads(files[0].read_text())
     assert results["machine"]["threads"] == 2
     assert [(row["layer"], row["pass"]) for row in results["kernels"]] == [
-        *((case.name, one) for case in QUICK_CASES for one in ("forward", "backward")), ("update", "step")]
-    assert [(row["mode"], row["batch"]) for row in results["network"]] == [("train", 2), ("infer", 2)]
+        *((case.name, one) for case in QUICK_CASES for one in ("forward", "backward")),
+        ("update", "step")]
+    networks = [(row["mode"], row["batch"]) for row in results["network"]]
+    assert networks == [("train", 2), ("infer", 2)]
     for row in results["kernels"] + results["network"]:
         assert all(0 < t["fastest"] <= t["median"] <= t["slowest"] for t in row["times"].values())
-    assert all(10e6 < size < 10e9 for row in results["network"] for size in row["peak_bytes"].values())
-    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    peaks = [size for row in results["network"] for size in row["peak_bytes"].values()]
+    assert all(10e6 < size < 10e9 for size in peaks)
+    assert files[1].read_bytes().startswith(b"\x89PNG")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["b.json", "b.png"]
 
 
@@ -49,22 +54,25 @@ def test_data_packs_and_reads(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "d.json").read_text())["data"]
     assert [row["group"] for row in rows] == ["packing"] * 3 + ["reading"] * 3
-    assert [row["what"] in line for row, line in zip(rows, done.stdout.splitlines()[1:], strict=True)] == [True] * 6
+    lines = done.stdout.splitlines()[1:]
+    assert [row["what"] in line for row, line in zip(rows, lines, strict=True)] == [True] * 6
     assert [file.name for file in tmp_path.iterdir()] == ["d.json"]
     done = run("data", "--quick", "--data", tmp_path)
-    assert done.returncode == 1 and "has no class folders" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert "has no class folders" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("one", ("forward", "backward"))
 @pytest.mark.parametrize("case", QUICK_CASES, ids=lambda case: case.name)
 def test_a_kernel_wrong_by_a_thousandth_is_not_timed(monkeypatch, case, one):
-    backward = one == "backward" and case.kernel != "dropout"               # which is its own backward
+    backward = one == "backward" and case.kernel != "dropout"       # which is its own backward
     name = f"{case.kernel}_backward" if backward else case.kernel
     kernel = getattr(kernel_set("cpu"), name)
 
     def wrong(*arguments):
         results = kernel(*arguments)
-        scaled = [r if r is None else r * r.dtype.type(1.001) for r in (results if isinstance(results, tuple) else (results,))]
+        each = results if isinstance(results, tuple) else (results,)
+        scaled = [r if r is None else r * r.dtype.type(1.001) for r in each]
         return tuple(scaled) if isinstance(results, tuple) else scaled[0]
 
     layers.check([case], 2, None)
@@ -87,11 +95,13 @@ def test_alternate_takes_turns_and_stops():
     def contestant(name, seconds):
         return lambda: calls.append(name) or seconds
 
-    times = timing.alternate({"slow": contestant("slow", 1.0), "fast": contestant("fast", 0.1)}, 0.3, (2, 10))
+    contestants = {"slow": contestant("slow", 1.0), "fast": contestant("fast", 0.1)}
+    times = timing.alternate(contestants, 0.3, (2, 10))
     assert times["slow"] == [1.0] * 2
     assert times["fast"] == [0.1] * 3 or times["fast"] == [0.1] * 4
-    assert calls[:6] == ["slow", "fast"] * 3                                # the first of each warms up
-    assert timing.summary([3.0, 1.0, 2.0]) == {"median": 2.0, "fastest": 1.0, "slowest": 3.0, "runs": 3}
+    assert calls[:6] == ["slow", "fast"] * 3                        # the first of each warms up
+    assert timing.summary([3.0, 1.0, 2.0]) == {
+        "median": 2.0, "fastest": 1.0, "slowest": 3.0, "runs": 3}
 
 
 def test_without_pytorch_it_says_so(tmp_path):
@@ -107,7 +117,8 @@ def test_without_pytorch_it_says_so(tmp_path):
     (["cpu", "--data", "photos"], "--data has no effect on `cpu`"),
     (["cpu", "--threads", "0"], "argument --threads: must be an integer >= 1, not '0'"),
     (["cpu", "--json", "no/such/folder/b.json"],
-     "argument --json: must be a file in a folder that can be written to, not 'no/such/folder/b.json'"),
+     "argument --json: must be a file in a folder that can be written to, "
+     "not 'no/such/folder/b.json'"),
 ])
 def test_mistakes_end_at_once(arguments, message):
     done = run(*arguments)
