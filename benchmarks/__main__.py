@@ -113,7 +113,7 @@ def _networks(options: argparse.Namespace, torch: Any, results: dict[str, Any]) 
 
 
 def _shape(options: argparse.Namespace) -> network.Network:
-    from models.family import FAMILY
+    from models.networks.build import FAMILY
     design = FAMILY[options.network]
     small = network.Network(10, 67, 1 / 32, options.network)
     return small if options.quick else network.Network(design.num_classes, design.image_size, name=options.network)

@@ -36,7 +36,7 @@ def size_of(shape: Network) -> tuple[list[int], int]:
     for spec in shape.table.values():
         output = spec.output(image)
         kind = type(spec).__name__
-        if kind in ("Conv", "Full"):
+        if kind in ("Conv", "Linear"):
             weights = output[0] * (image[0] // spec.groups * spec.kernel**2 if kind == "Conv" else image[0])
             macs.append(weights * (output[1] * output[2] if kind == "Conv" else 1))
             parameters += weights + output[0]

@@ -28,7 +28,7 @@ class Network(NamedTuple):
 
     @property
     def table(self) -> dict[str, Any]:
-        from models.family import table_of
+        from models.networks.build import table_of
         return table_of(self.name, self.num_classes, self.image_size, self.width)
 
 

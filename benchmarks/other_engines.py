@@ -22,10 +22,10 @@ def _forward(job: Job, ops: dict[str, Callable], parameters: list, x: Any, train
     remaining = iter(parameters)
     for spec in job.network.table.values():
         kind = type(spec).__name__
-        if kind in ("Conv", "Full"):
+        if kind in ("Conv", "Linear"):
             x = ops[kind](x, next(remaining), next(remaining), spec)
             x = ops["relu"](x) if spec.activation else x
-        elif kind != "Drop" or train:
+        elif kind != "Dropout" or train:
             x = ops[kind](x, spec)
     return x
 
@@ -35,7 +35,7 @@ def _arrays(job: Job) -> Iterator[np.ndarray]:
     shape, index = (3, job.network.image_size, job.network.image_size), 0
     for spec in job.network.table.values():
         kind = type(spec).__name__
-        if kind in ("Conv", "Full"):
+        if kind in ("Conv", "Linear"):
             features = spec.channels if kind == "Conv" else spec.features
             w = weights((features, shape[0], *(2 * [spec.kernel] if kind == "Conv" else [])), index)
             yield w if kind == "Conv" else np.ascontiguousarray(w.T)
@@ -52,9 +52,9 @@ def _dezero(job: Job) -> tuple[Callable[[], np.ndarray], Callable[[], None]]:
     from dezero import functions as F
 
     ops: dict[str, Any] = {
-        "Conv": lambda x, w, b, s: F.conv2d(x, w, b, s.stride, s.padding), "Full": lambda x, w, b, s: F.linear(x, w, b), "relu": F.relu,
+        "Conv": lambda x, w, b, s: F.conv2d(x, w, b, s.stride, s.padding), "Linear": lambda x, w, b, s: F.linear(x, w, b), "relu": F.relu,
         "MaxPool": lambda x, s: F.pooling(x, s.kernel, s.stride), "Flatten": lambda x, s: F.reshape(x, (len(x), -1)),
-        "Drop": lambda x, s: F.dropout(x, s.p)}
+        "Dropout": lambda x, s: F.dropout(x, s.p)}
     parameters: list[Any] = [dezero.Parameter(a) for a in _arrays(job)]
     x, labels = pictures(job)
     x = np.ascontiguousarray(x)
@@ -82,9 +82,9 @@ def _mygrad(job: Job) -> tuple[Callable[[], np.ndarray], Callable[[], None]]:
     rng = np.random.default_rng(0)
     ops: dict[str, Any] = {
         "Conv": lambda x, w, b, s: layers.conv_nd(x, w, stride=s.stride, padding=s.padding) + b.reshape(1, -1, 1, 1),
-        "Full": lambda x, w, b, s: mygrad.matmul(x, w) + b, "relu": activations.relu,
+        "Linear": lambda x, w, b, s: mygrad.matmul(x, w) + b, "relu": activations.relu,
         "MaxPool": lambda x, s: layers.max_pool(x, (s.kernel, s.kernel), s.stride), "Flatten": lambda x, s: x.reshape(len(x), -1),
-        "Drop": lambda x, s: x * ((rng.random(x.shape, np.float32) >= s.p) / np.float32(1 - s.p))}
+        "Dropout": lambda x, s: x * ((rng.random(x.shape, np.float32) >= s.p) / np.float32(1 - s.p))}
     parameters: list[Any] = [mygrad.tensor(a) for a in _arrays(job)]
     velocities = [np.zeros_like(p.data) for p in parameters]
     x, labels = pictures(job)

@@ -49,7 +49,7 @@ def sgd(torch: Any, w: np.ndarray, dw: np.ndarray, lr: float, momentum: float, w
 
 
 def network(nn: Any, table: dict[str, Any], image_size: int) -> Any:
-    """PyTorch's layers for a table of models/family.py, without minitensor's arrays, which would count as memory."""
+    """PyTorch's layers for a table of models/networks, without minitensor's arrays, which would count as memory."""
     layers: list[Any] = []
     shape: tuple[int, ...] = (3, image_size, image_size)
     for spec in table.values():
@@ -78,8 +78,8 @@ LAYERS: dict[str, Callable[[Any, Any, tuple[int, ...]], list[Any]]] = {
     "Conv": lambda nn, s, shape: [nn.Conv2d(shape[0], s.channels, s.kernel, s.stride, s.padding, groups=s.groups)],
     "MaxPool": lambda nn, s, shape: [nn.MaxPool2d(s.kernel, s.stride, ceil_mode=s.ceil)],
     "AvgPool": lambda nn, s, shape: [nn.AvgPool2d(s.kernel, s.stride, ceil_mode=s.ceil)],
-    "Norm": lambda nn, s, shape: [_norm(nn, s)],
+    "LRN": lambda nn, s, shape: [_norm(nn, s)],
     "Flatten": lambda nn, s, shape: [nn.Flatten()],
-    "Drop": lambda nn, s, shape: [nn.Dropout(s.p)],
-    "Full": lambda nn, s, shape: [nn.Linear(shape[0], s.features)],
+    "Dropout": lambda nn, s, shape: [nn.Dropout(s.p)],
+    "Linear": lambda nn, s, shape: [nn.Linear(shape[0], s.features)],
 }

@@ -6,6 +6,6 @@ if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) == signal.default_
     # This is the start of `python -m models`: until its main begins, Ctrl-C ends it without a traceback of half-imported modules.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from .family import FAMILY as FAMILY
-from .family import AlexNet as AlexNet
-from .family import build as build
+from .networks.build import FAMILY as FAMILY
+from .networks.build import AlexNet as AlexNet
+from .networks.build import build as build

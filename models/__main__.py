@@ -10,8 +10,8 @@ from typing import Any
 from minitensor.checkpoint import CheckpointError
 
 from .errors import UsageError, UserError, require
-from .machine import machine
-from .parser import PROG, make_parser
+from .compute import machine
+from .commands.parser import PROG, make_parser
 from .settings import MACHINE, Settings
 
 
@@ -43,13 +43,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _train(options: dict[str, Any]) -> int:
     require("PIL", "safetensors", "tqdm", "matplotlib")
-    from .train import train
+    from .training.start import train
     return train(options)
 
 
 def _evaluate(options: dict[str, Any]) -> int:
     require("PIL", "safetensors", "tqdm", "matplotlib")
-    from .evaluate import evaluate
+    from .commands.evaluate import evaluate
     checkpoint, weights = options.pop("checkpoint"), options.pop("weights")
     if bool(checkpoint) == bool(weights):
         raise UsageError("give a CHECKPOINT or --weights, and not both")
@@ -60,7 +60,7 @@ def _evaluate(options: dict[str, Any]) -> int:
 
 def _classify(options: dict[str, Any]) -> int:
     require("PIL", "safetensors", *(["matplotlib"] if options["figure"] else []))
-    from .classify import classify
+    from .commands.classify import classify
     given = [options["checkpoint"], *options["pictures"]]
     checkpoint, *pictures = [options["weights"], *given] if options["weights"] else given
     if not pictures:
@@ -71,14 +71,14 @@ def _classify(options: dict[str, Any]) -> int:
 
 def _features(options: dict[str, Any]) -> int:
     require("PIL", "safetensors", "tqdm")
-    from .features import features
+    from .commands.features import features
     with _chosen_machine(options):
         return features(options["checkpoint"], options["pictures"], options["out"], options["layer"], options.get("device", "cpu"))
 
 
 def _similar(options: dict[str, Any]) -> int:
     require("PIL", "safetensors", "tqdm", *(["matplotlib"] if options["figure"] else []))
-    from .features import similar
+    from .commands.features import similar
     with _chosen_machine(options):
         return similar(options["checkpoint"], options["queries"], options["folder"], options["count"], options["figure"],
                        options["layer"], options.get("device", "cpu"))
@@ -90,12 +90,12 @@ def _chosen_machine(options: dict[str, Any]) -> AbstractContextManager:
 
 def _convert(options: dict[str, Any]) -> int:
     require("safetensors")
-    from .convert import convert
+    from .commands.convert import convert
     return convert(options["source"], options["target"], options["torchvision"])
 
 
 def _summary(options: dict[str, Any]) -> int:
-    from .show import show
+    from .commands.summary import show
     return show(options.pop("network"), options)
 
 

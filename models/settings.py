@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .departures import DEPARTURES
+from .networks.initial import DEPARTURES
 from .errors import UsageError, told
-from .family import FAMILY, table_of
+from .networks.build import FAMILY, table_of
 
 
 @dataclass(frozen=True)

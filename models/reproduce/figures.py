@@ -17,7 +17,7 @@ class Curve(NamedTuple):
 
 def draw_curves(file: Path, curves: Sequence[Curve], title: str, ylabel: str = "error in %", target: float | None = None) -> None:
     """target: a level that the curves are meant to reach."""
-    from ..plots import new_figure, over_epochs, save_figure
+    from ..evaluation.plots import new_figure, over_epochs, save_figure
     figure = new_figure(8, 4.5)
     axes = figure.subplots()
     named: set[str] = set()

@@ -7,8 +7,8 @@ import numpy as np
 
 from minitensor import Generator, checkpoint
 
-from ..family import build
-from ..run import RunFolder
+from ..networks.build import build
+from ..training.run_folder import RunFolder
 from .cifar10_18pct import FULL, QUICK, SETTINGS
 from .experiment import Experiment, Finding
 from .statistics import counted, summarise
@@ -40,7 +40,7 @@ class Filters:
         return Finding(text, {"before": before._asdict(), "after": after._asdict()})
 
     def draw(self, file: Path, runs: dict[str, list[Path]], title: str) -> None:
-        from ..plots import filter_sheet, new_figure, save_figure
+        from ..evaluation.plots import filter_sheet, new_figure, save_figure
         (folders,) = runs.values()
         figure = new_figure(8, 3)
         figure.suptitle(title)

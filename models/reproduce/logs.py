@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..run import RunFolder
+from ..training.run_folder import RunFolder
 
 
 def epochs(folder: Path) -> list[dict[str, Any]]:

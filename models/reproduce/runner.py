@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..run import RunFolder, write_file, write_text
-from ..saved import load_checkpoint
+from ..training.run_folder import RunFolder, write_file, write_text
+from ..training.checkpoints import load_checkpoint
 from ..settings import Settings, resumed_settings
-from ..train import train
+from ..training.start import train
 from . import EXPERIMENTS
 from .experiment import BUILTIN, QUICK_SEEDS, Experiment, Run
 from .logs import epochs

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import imagenet
+from . import imagenet
 from ..errors import UserError, told
-from . import caffe, npy, torch_files
+from . import caffe
+from . import npy
+from . import torch_files
 from .download import PUBLISHED as PUBLISHED
 from .download import fetch as fetch
 from .recognise import config_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..family import FAMILY, table_of
-from ..specs import Conv, Full, Shape, Table, shapes, smallest_image
+from ..networks.build import FAMILY, table_of
+from ..networks.layers import Conv, Linear, Shape, Table, shapes, smallest_image
 from .sources import Found
 
 MAX_IMAGE = 1024                # pixels of the largest image_size that is looked for
@@ -40,8 +40,8 @@ def _fitting(name: str, ablations: tuple[str, ...], actual: dict[str, Shape]) ->
 
 
 def _image_size(table: Table, usual: int, actual: dict[str, Shape]) -> int | None:
-    """The usual size if the first Full layer's inputs allow it, else the smallest that they allow."""
-    full = next(name for name, layer in table.items() if isinstance(layer, Full))
+    """The usual size if the first Linear layer's inputs allow it, else the smallest that they allow."""
+    full = next(name for name, layer in table.items() if isinstance(layer, Linear))
     inputs = actual.get(f"{full}.weight", ())[1:]
     return next((size for size in (usual, *range(smallest_image(table), MAX_IMAGE)) if shapes(table, size)["flatten"] == inputs), None)
 
@@ -53,7 +53,7 @@ def parameter_shapes(table: Table, image_size: int) -> dict[str, Shape]:
         if isinstance(layer, Conv):
             result |= {f"{name}.weight": (layer.channels, shape[0] // layer.groups, layer.kernel, layer.kernel),
                        f"{name}.bias": (layer.channels,)}
-        elif isinstance(layer, Full):
+        elif isinstance(layer, Linear):
             result |= {f"{name}.weight": (layer.features, math.prod(shape)), f"{name}.bias": (layer.features,)}
         shape = layer.output(shape)
     return result

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..family import FAMILY
+from ..networks.build import FAMILY
 from .caffe import Layer
 
 Arrays = dict[str, np.ndarray]

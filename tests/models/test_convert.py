@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from minitensor import Generator, Tensor, checkpoint, no_grad
-from models.family import FAMILY, build
-from models.saved import header, load_network
+from models.networks.build import FAMILY, build
+from models.training.checkpoints import header, load_network
 from models.weights.sources import TORCHVISION_NAMES
 from models_cli import complaint, models
 

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from minitensor import checkpoint
 from minitensor.backend import gpu_available, gpu_problem
 from models import errors
-from models.training import Training
+from models.training.step import Training
 from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, start_models
 
 

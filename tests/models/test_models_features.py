@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from minitensor import Tensor, no_grad
-from models import features, pictures
-from models.preprocessing import test_transform as transform_of
-from models.saved import load_network
+from models.commands import features
+from models.inputs import files as pictures
+from models.inputs.preprocessing import test_transform as transform_of
+from models.training.checkpoints import load_network
 from models_cli import BUILTIN, complaint, make_folder, models, picture_size
 
 

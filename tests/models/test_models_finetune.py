@@ -3,9 +3,12 @@ import numpy as np
 import pytest
 
 from minitensor import Generator, checkpoint, nn
-from models import AlexNet, cache, finetune, trainer
+from models import AlexNet
+from models.training import feature_cache as cache
+from models.networks import transfer as finetune
+from models.training import loop as trainer
 from models.settings import Settings
-from models.training import Training
+from models.training.step import Training
 from models_cli import BUILTIN, StopAfter, TINY, complaint, log, make_folder, models
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")

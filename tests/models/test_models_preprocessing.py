@@ -7,7 +7,7 @@ from PIL import Image
 
 from data import ImageFolder
 from minitensor import checkpoint
-from models.preprocessing import preprocessing, test_transform as held_out_transform
+from models.inputs.preprocessing import preprocessing, test_transform as held_out_transform
 from models.settings import Settings
 from models_cli import complaint, log, make_folder, models, TINY
 

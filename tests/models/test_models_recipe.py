@@ -5,10 +5,10 @@ import pytest
 from data import CenterCrop, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean
 from minitensor import checkpoint, optim
 from minitensor.nn.init import PAPER_ONES
-from models.departures import DEPARTURES
-from models.preprocessing import colour_noise, train_transform
+from models.networks.initial import DEPARTURES
+from models.inputs.preprocessing import colour_noise, train_transform
 from models.settings import new_settings
-from models.training import Training
+from models.training.step import Training
 from models_cli import log, make_folder, models
 
 

@@ -5,10 +5,10 @@ from PIL import Image
 
 from data import CenterCrop, Compose, DataLoader, ImageFolder, Normalize, Resize, TenCrop
 from minitensor import Generator, Tensor
-from models.family import build
-from models.preprocessing import test_transform as held_out_transform
-from models.report import Tally, by_class, totals, write_report
-from models.scores import crop_log_probabilities, log_probabilities
+from models.networks.build import build
+from models.inputs.preprocessing import test_transform as held_out_transform
+from models.evaluation.confusion import Tally, by_class, totals, write_report
+from models.evaluation.scores import crop_log_probabilities, log_probabilities
 from models_cli import make_folder, picture_size, read_csv
 
 CLASSES = ["ant", "bee, wild", "cat", "dog", "eel", "fox", "gnu"]

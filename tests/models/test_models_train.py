@@ -11,13 +11,14 @@ import pytest
 
 from data import CIFAR10, BuiltinPictures, load_image
 from minitensor import checkpoint
-from models import plots, trainer
-from models.datasets import TEST_SEED
-from models.groups import parameter_groups
-from models.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
-from models.run import RunFolder
+from models.evaluation import plots
+from models.training import loop as trainer
+from models.inputs.sources import TEST_SEED
+from models.training.parameter_groups import parameter_groups
+from models.inputs.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
+from models.training.run_folder import RunFolder
 from models.settings import RECIPES, Settings, new_settings
-from models.training import Training
+from models.training.step import Training
 from models_cli import BUILTIN, StopAfter, complaint, log, make_folder, models, picture_size, start_models, TINY
 
 
@@ -48,7 +49,7 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, 
         @classmethod
         def now(cls):
             return cls(2026, 1, 2, 3, 4, 5)
-    monkeypatch.setattr("models.run.datetime", Now)
+    monkeypatch.setattr("models.training.run_folder.datetime", Now)
     monkeypatch.chdir(tmp_path)
     assert [str(RunFolder.create(None, {}).path) for _ in range(3)] == [f"runs/2026-01-02-030405{number}" for number in ("", "-2", "-3")]
 

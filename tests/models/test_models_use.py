@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from data import BuiltinPictures
-from models.datasets import open_test_data
-from models.scores import Scores, best_classes
+from models.inputs.sources import open_test_data
+from models.evaluation.scores import Scores, best_classes
 from models.settings import Settings
 from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, picture_size, read_csv, start_models
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minitensor import checkpoint
-from models import trainer
+from models.training import loop as trainer
 from models.reproduce import EXPERIMENTS
 from models.reproduce.errors_at_end import Gain
 from models.reproduce.filters import smoothness
@@ -15,7 +15,7 @@ from models.reproduce.runner import reproduce
 from models.reproduce.speed import Sooner
 from models.reproduce.statistics import crossing, summarise
 from models.settings import new_settings
-from models.training import Training
+from models.training.step import Training
 from models_cli import StopAfter, complaint, log, models, picture_size
 
 TINY = {"pictures": 40, "epochs": 2}

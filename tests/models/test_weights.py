@@ -7,9 +7,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from minitensor import Generator, Tensor, no_grad
-from models.family import build
-from models.imagenet import classes, names, readable
-from models.saved import load_network
+from models.networks.build import build
+from models.weights.imagenet import classes, names, readable
+from models.training.checkpoints import load_network
 from models.weights import WeightsError, load
 from models.weights.sources import TORCHVISION_NAMES
 from models_cli import complaint, make_folder, models

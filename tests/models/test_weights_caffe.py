@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minitensor import Tensor, no_grad
-from models.saved import load_network
+from models.training.checkpoints import load_network
 from models.weights import WeightsError, load
 
 NO_SIZE = b"J\xff\xff\xff\xff" * 2

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minitensor import Generator
-from models.family import build
+from models.networks.build import build
 from models.weights import WeightsError, load
 from models.weights.sources import TORCHVISION_NAMES
 from models_cli import complaint, models

@@ -5,9 +5,9 @@ from PIL import Image
 
 from data import BuiltinPictures, load_image
 from minitensor import Generator, Tensor, no_grad
-from models.family import build
-from models.preprocessing import test_transform as held_out_transform
-from models.saved import load_network
+from models.networks.build import build
+from models.inputs.preprocessing import test_transform as held_out_transform
+from models.training.checkpoints import load_network
 from models.weights.sources import TORCHVISION_NAMES
 
 SIZES = [(300, 400), (401, 301), (256, 511), (90, 120), (700, 333)]          # width, height

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from minitensor import checkpoint
 
-from .errors import UsageError, require, told
-from .run import write_file
-from .saved import header, in_json, load_network, picture_arrays
-from .weights.export import torchvision_arrays, write_onnx
+from ..errors import UsageError, require, told
+from ..training.run_folder import write_file
+from ..training.checkpoints import header, in_json, load_network, picture_arrays
+from ..weights.onnx import torchvision_arrays, write_onnx
 
 SUFFIXES = (".safetensors", ".onnx")
 

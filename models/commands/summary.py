@@ -6,11 +6,11 @@ from typing import Any
 
 from minitensor import Generator
 
-from .errors import UsageError, require, told
-from .family import FAMILY, Network, build
-from .run import checkpoint_path
-from .saved import load_network
-from .weights import PUBLISHED
+from ..errors import UsageError, require, told
+from ..networks.build import FAMILY, Network, build
+from ..training.run_folder import checkpoint_path
+from ..training.checkpoints import load_network
+from ..weights import PUBLISHED
 
 
 def show(name: str, config: dict[str, Any]) -> int:

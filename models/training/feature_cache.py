@@ -13,11 +13,11 @@ from minitensor import Tensor, no_grad
 from minitensor.backend import to_numpy
 from minitensor.files import written_whole
 
-from .datasets import batches, make_loader
-from .errors import UserError, writing
-from .finetune import split
-from .preprocessing import test_transform
-from .training import Training
+from ..inputs.sources import batches, make_loader
+from ..errors import UserError, writing
+from ..networks.transfer import split
+from ..inputs.preprocessing import test_transform
+from .step import Training
 
 
 def is_possible(training: Training) -> bool:

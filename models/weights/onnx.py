@@ -11,8 +11,8 @@ import numpy as np
 from minitensor import nn
 from minitensor.backend import to_numpy
 
-from ..family import Network
-from ..specs import Shape
+from ..networks.build import Network
+from ..networks.layers import Shape
 from .sources import TORCHVISION_NAMES, Arrays
 
 OPSET = 13          # read by runtimes since 2020; nothing here needs a newer one

@@ -5,8 +5,8 @@ from typing import Any
 
 from minitensor import nn
 
-from .finetune import last_parameters
-from .settings import Settings
+from ..networks.transfer import last_parameters
+from ..settings import Settings
 
 BIAS_LR = 2.0       # biases learn at twice the rate and do not decay, in the 2012 code as in Caffe
 

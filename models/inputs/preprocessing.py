@@ -9,9 +9,9 @@ import numpy as np
 from data import (CenterCrop, Compose, Normalize, PackedPictures, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, Squash, SubtractMean,
                   TenCrop, UnreadableImage)
 
-from .datasets import ON_ERROR, batches, make_loader
-from .errors import UserError, told
-from .settings import Settings
+from .sources import ON_ERROR, batches, make_loader
+from ..errors import UserError, told
+from ..settings import Settings
 
 MARGIN = 256 / 227                          # pictures are made this much larger than the crops taken from them
 COLOURS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}        # of ImageNet's pictures

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .plots import new_figure, save_figure
-from .run import write_file
+from ..training.run_folder import write_file
 from .scores import Scores, best_classes, tells_top5
 
 LISTED = 20             # classes in the printed table; all are in classes.csv

@@ -10,13 +10,13 @@ import numpy as np
 from minitensor import Generator, Tensor, cross_entropy, optim
 from minitensor.backend import Array, to_numpy, xp_of
 
-from .departures import depart
-from .errors import UsageError, UserError, told
-from .family import build
-from .finetune import freeze
-from .groups import parameter_groups
-from .saved import VELOCITY, header, in_json, picture_arrays
-from .settings import Settings
+from ..networks.initial import depart
+from ..errors import UsageError, UserError, told
+from ..networks.build import build
+from ..networks.transfer import freeze
+from .parameter_groups import parameter_groups
+from .checkpoints import VELOCITY, header, in_json, picture_arrays
+from ..settings import Settings
 
 
 class Diverged(UserError):

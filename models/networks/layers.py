@@ -58,7 +58,7 @@ class AvgPool(Pool):
 
 
 @dataclass(frozen=True)
-class AverageTo:
+class AdaptiveAvgPool:
     """The mean over side x side nearly equal windows, whatever the size of the picture."""
 
     side: int
@@ -71,7 +71,7 @@ class AverageTo:
 
 
 @dataclass(frozen=True)
-class Norm:
+class LRN:
     """Local response normalisation; alpha is divided by the number of neighbours."""
 
     size: int = 5
@@ -98,7 +98,7 @@ class Flatten:
 
 
 @dataclass(frozen=True)
-class Drop:
+class Dropout:
     p: float = 0.5
 
     def output(self, shape: Shape) -> Shape:
@@ -109,7 +109,7 @@ class Drop:
 
 
 @dataclass(frozen=True)
-class Full:
+class Linear:
     """Fully connected."""
 
     features: int
@@ -122,7 +122,7 @@ class Full:
         return nn.Linear(shape[0], self.features, activation=self.activation, generator=generator)
 
 
-Table = dict[str, Any]          # layers by name, in the order of computation; the last is a Full that gives the logits
+Table = dict[str, Any]          # layers by name, in the order of computation; the last is a Linear that gives the logits
 
 
 def shapes(table: Table, image_size: int) -> dict[str, Shape]:
@@ -159,7 +159,7 @@ def scaled(table: Table, width: float) -> Table:
     def rounded(channels: int) -> int:
         return groups * max(1, round(width * channels / groups))
     table = changed(table, Conv, lambda layer: replace(layer, channels=rounded(layer.channels)))
-    return changed(table, Full, lambda layer: replace(layer, features=rounded(layer.features)))
+    return changed(table, Linear, lambda layer: replace(layer, features=rounded(layer.features)))
 
 
 def with_classes(table: Table, num_classes: int) -> Table:
@@ -168,12 +168,12 @@ def with_classes(table: Table, num_classes: int) -> Table:
 
 
 def with_dropout(table: Table, p: float) -> Table:
-    return changed(table, Drop, lambda layer: replace(layer, p=p))
+    return changed(table, Dropout, lambda layer: replace(layer, p=p))
 
 
 def with_tanh(table: Table) -> Table:
     """tanh wherever ReLU was (2012 paper, section 3.1 and Figure 1)."""
-    return changed(table, (Conv, Full), lambda layer: replace(layer, activation=layer.activation and "tanh"))
+    return changed(table, (Conv, Linear), lambda layer: replace(layer, activation=layer.activation and "tanh"))
 
 
 def without_overlap(table: Table) -> Table:
@@ -183,7 +183,7 @@ def without_overlap(table: Table) -> Table:
 
 def without_norm(table: Table) -> Table:
     """No local response normalisation (2012 paper, section 3.3)."""
-    return {name: layer for name, layer in table.items() if not isinstance(layer, Norm)}
+    return {name: layer for name, layer in table.items() if not isinstance(layer, LRN)}
 
 
 def without_groups(table: Table) -> Table:

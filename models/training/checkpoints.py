@@ -8,10 +8,10 @@ import numpy as np
 
 from minitensor import Generator, checkpoint
 
-from . import weights
-from .errors import UserError, told
-from .family import FAMILY, Network, build
-from .run import checkpoint_path
+from .. import weights
+from ..errors import UserError, told
+from ..networks.build import FAMILY, Network, build
+from .run_folder import checkpoint_path
 
 VELOCITY = "velocity."
 MEAN_IMAGE = "preprocessing.mean_image"

@@ -11,13 +11,13 @@ import numpy as np
 from minitensor import Tensor, nn, no_grad
 from minitensor.backend import to_numpy
 
-from . import pictures
-from .errors import UsageError, UserError
-from .finetune import layers, with_parameters
-from .plots import new_figure, save_figure
-from .preprocessing import test_transform
-from .run import checkpoint_path, write_file, write_text
-from .saved import load_network
+from ..inputs import files as pictures
+from ..errors import UsageError, UserError
+from ..networks.transfer import layers, with_parameters
+from ..evaluation.plots import new_figure, save_figure
+from ..inputs.preprocessing import test_transform
+from ..training.run_folder import checkpoint_path, write_file, write_text
+from ..training.checkpoints import load_network
 
 
 class Extractor:

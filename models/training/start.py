@@ -4,18 +4,18 @@ from __future__ import annotations
 from shlex import quote
 from typing import Any
 
-from . import cache
-from .datasets import make_loader, open_data
-from .errors import UsageError, UserError, told
-from .finetune import take_over
-from .machine import machine
-from .preprocessing import colour_noise, preprocessing, test_transform, train_transform
-from .run import RunFolder
+from . import feature_cache as cache
+from ..inputs.sources import make_loader, open_data
+from ..errors import UsageError, UserError, told
+from ..networks.transfer import take_over
+from ..compute import machine
+from ..inputs.preprocessing import colour_noise, preprocessing, test_transform, train_transform
+from .run_folder import RunFolder
 from .samples import write_samples
-from .saved import in_json, load_checkpoint, load_parameters
-from .settings import new_settings, resumed_settings
-from .trainer import Trainer
-from .training import Training
+from .checkpoints import in_json, load_checkpoint, load_parameters
+from ..settings import new_settings, resumed_settings
+from .loop import Trainer
+from .step import Training
 
 
 def train(given: dict[str, Any]) -> int:

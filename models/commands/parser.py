@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
-from .family import FAMILY
+from ..networks.build import FAMILY
 from .options import (add_count, add_data_option, add_device_options, add_layer, add_loading_options, add_network_options,
                       add_num_classes, add_reproduce_options, add_train_options, add_weights)
 from .values import new_file, new_file_ending

@@ -7,10 +7,10 @@ from typing import Any
 from minitensor.backend import DEVICES
 from minitensor.kernels import PRECISIONS
 
-from .departures import DEPARTURES
-from .family import ABLATIONS, FAMILY, INITS
-from .reproduce import EXPERIMENTS
-from .settings import FINE_TUNING, NORMALIZATIONS, RECIPES, Settings
+from ..networks.initial import DEPARTURES
+from ..networks.build import ABLATIONS, FAMILY, INITS
+from ..reproduce import EXPERIMENTS
+from ..settings import FINE_TUNING, NORMALIZATIONS, RECIPES, Settings
 from .values import Table, data_source, frozen, named_number, number, weights_source, width
 
 OWN = "the network's own"

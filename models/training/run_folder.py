@@ -10,7 +10,7 @@ from typing import Any
 
 from minitensor.files import written_whole
 
-from .errors import UserError, writing
+from ..errors import UserError, writing
 
 
 class RunFolder:

@@ -15,7 +15,7 @@ import numpy as np
 from data import UnreadableImage, load_image
 from data.datasets import picture_files
 
-from .errors import UserError
+from ..errors import UserError
 
 STANDARD_INPUT = "-"
 BATCH = 16

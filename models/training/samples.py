@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .errors import writing
-from .run import write_file
+from ..errors import writing
+from .run_folder import write_file
 
 EACH = 2            # pictures of a class
 

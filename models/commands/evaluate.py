@@ -10,15 +10,15 @@ import numpy as np
 
 from data import DataLoader
 
-from .datasets import batches, make_loader, open_test_data
-from .errors import UsageError, UserError, told, writing
-from .family import Network
-from .preprocessing import test_transform
-from .report import Tally, by_class, totals, write_report
-from .run import checkpoint_path
-from .saved import load_network
-from .scores import crop_log_probabilities, mean_over_crops
-from .settings import Settings, resumed_settings
+from ..inputs.sources import batches, make_loader, open_test_data
+from ..errors import UsageError, UserError, told, writing
+from ..networks.build import Network
+from ..inputs.preprocessing import test_transform
+from ..evaluation.confusion import Tally, by_class, totals, write_report
+from ..training.run_folder import checkpoint_path
+from ..training.checkpoints import load_network
+from ..evaluation.scores import crop_log_probabilities, mean_over_crops
+from ..settings import Settings, resumed_settings
 
 
 CENTRE = {1: 0, 10: 4}      # where the centre crop is among so many crops

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import pictures
-from .imagenet import readable
-from .preprocessing import test_transform
-from .scores import best_classes, log_probabilities
-from .plots import new_figure, save_figure
-from .run import checkpoint_path, write_file
-from .saved import load_network
+from ..inputs import files as pictures
+from ..weights.imagenet import readable
+from ..inputs.preprocessing import test_transform
+from ..evaluation.scores import best_classes, log_probabilities
+from ..evaluation.plots import new_figure, save_figure
+from ..training.run_folder import checkpoint_path, write_file
+from ..training.checkpoints import load_network
 
 BAR = 30                # characters of a bar of 100 %
 FIGURE_LIMIT = 40       # pictures in a figure

@@ -8,8 +8,8 @@ from typing import Any
 import data
 from data import BuiltinPictures, Compose, DataLoader, UnreadableImage
 
-from .errors import UserError, told
-from .settings import Settings
+from ..errors import UserError, told
+from ..settings import Settings
 
 ON_ERROR = {"stop": "raise", "skip": "skip"}  # the command line's words for the loader's
 HELD_OUT = 0.2                              # of a folder that has no test pictures of its own

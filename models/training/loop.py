@@ -12,15 +12,15 @@ import numpy as np
 from minitensor import checkpoint, uploaded
 from minitensor.backend import to_numpy
 
-from . import plots
-from .datasets import batches
-from .departures import DEPARTURES
+from ..evaluation import plots
+from ..inputs.sources import batches
+from ..networks.initial import DEPARTURES
 from .interruption import Interruption
-from .run import RunFolder, write_file
-from .saved import VELOCITY
-from .scores import Scores, scores_of, tells_top5
-from .settings import Settings
-from .training import Diverged, Training
+from .run_folder import RunFolder, write_file
+from .checkpoints import VELOCITY
+from ..evaluation.scores import Scores, scores_of, tells_top5
+from ..settings import Settings
+from .step import Diverged, Training
 
 STUCK_STEPS = 100           # as many steps in a row whose mean loss is within 1 % of ln(classes) earn a warning
 
