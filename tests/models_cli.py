@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models.__main__ import main
+from models.commands import main
 
 ROOT = Path(__file__).parent.parent
 TINY = ("--image-size", "67", "--width", "1/32", "--workers", "0", "--batch-size", "20")

@@ -1,6 +1,7 @@
 """`classify`: what a trained network sees in pictures."""
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -9,17 +10,49 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..inputs import files as pictures
-from ..weights.imagenet import readable
-from ..inputs.preprocessing import test_transform
-from ..evaluation.scores import best_classes, log_probabilities
+from ..errors import UsageError
 from ..evaluation.plots import new_figure, save_figure
-from ..training.run_folder import checkpoint_path, write_file
-from ..training.checkpoints import load_network
+from ..evaluation.scores import best_classes, log_probabilities
+from ..files import write_file
+from ..progress import Terminal
+from ..weights.imagenet import readable
+from .options import CHECKPOINT, PICTURES, add_device, add_weights, computing_as_asked
+from .values import new_file_ending
 
+HELP = "Print the five best classes of pictures."
+EXAMPLES = """  python -m models classify runs/cifar10 cat.jpg dog.jpg
+  python -m models classify runs/cifar10 photos/val --figure guesses.png
+  python -m models classify runs/cifar10 'photos/**/*cat*.jpg' --json
+  python -m models classify --weights torchvision cat.jpg
+  curl -s https://example.org/cat.jpg | python -m models classify runs/cifar10 -"""
+NEEDS = ("PIL", "safetensors")
 BAR = 30                # characters of a bar of 100 %
 FIGURE_LIMIT = 40       # pictures in a figure
 FIGURE_COLUMNS = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help=CHECKPOINT)
+    parser.add_argument("pictures", metavar="PICTURE", nargs="*", help=PICTURES)
+    add_weights(parser, "what to classify with, in place of CHECKPOINT")
+    parser.add_argument("--figure", metavar="FILE.png", type=new_file_ending(".png"),
+                        help=f"also draw the pictures with their five bars, up to {FIGURE_LIMIT}, "
+                        "as in the paper's Figure 4")
+    parser.add_argument("--json", action="store_true",
+                        help="print an object a line, for other programs")
+    add_device(parser)
+
+
+def run(options: dict[str, Any]) -> int:
+    given = [options["checkpoint"], *options["pictures"]]
+    if options["weights"]:              # then the first is no checkpoint, but a picture
+        given.insert(0, options["weights"])
+    checkpoint, *pictures = given
+    if not pictures:
+        raise UsageError("which PICTURE?")
+    with computing_as_asked(options):
+        return _classify(checkpoint, pictures, options["figure"], options["json"],
+                         options["device"])
 
 
 class Guess(NamedTuple):
@@ -30,28 +63,38 @@ class Guess(NamedTuple):
     best: list[tuple[str, float]]
 
 
-def classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bool, device: str) -> int:
-    """Print the five best classes of every picture, as_json an object a line; returns 1 if some could not be read."""
-    files = pictures.expanded(paths)
-    network, info = load_network(checkpoint_path(checkpoint), device)
-    transform = test_transform(info["preprocessing"])
+def _classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bool,
+              device: str) -> int:
+    """Print the best classes of every picture; returns 1 if some could not be read."""
+    from ..inputs import files
+    from ..inputs.preprocessing import evaluation_transform
+    from ..training.checkpoints import load_network
+    expanded = files.expanded(paths)
+    network, metadata = load_network(checkpoint, device, Terminal())
     failed: list[str] = []
     shown: list[tuple[Guess, np.ndarray]] = []
-    for names, originals, images in pictures.batches(files, transform, failed):
-        p = np.exp(log_probabilities(network, images, device))                                      # (N, K)
-        for path, picture, row in zip(names, originals, p):
-            guess = _guess(path, row, info["classes"])
+
+    def report(path: str, error: Exception) -> None:
+        failed.append(path)
+        print(error, file=sys.stderr)
+
+    transform = evaluation_transform(metadata["preprocessing"])
+    for names, pictures, images in files.batches(expanded, transform, report):
+        p = np.exp(log_probabilities(network, images, device))                      # (N, K)
+        for path, picture, row in zip(names, pictures, p):
+            guess = _guess(path, row, metadata["classes"])
             print(in_json(guess) if as_json else as_text(guess), flush=True)
             if figure and len(shown) < FIGURE_LIMIT:
                 shown.append((guess, picture))
     if shown:
         write_file(Path(str(figure)), lambda file: draw(file, shown))
-        print(f"{figure}: {len(shown)} picture{'s' * (len(shown) > 1)}", file=sys.stderr if as_json else sys.stdout)
+        print(f"{figure}: {len(shown)} picture{'s' * (len(shown) > 1)}",
+              file=sys.stderr if as_json else sys.stdout)
     return 1 if failed else 0
 
 
 def _guess(path: str, p: np.ndarray, classes: list[str]) -> Guess:
-    folder = "" if path == pictures.STANDARD_INPUT else os.path.basename(os.path.dirname(os.path.abspath(path)))
+    folder = os.path.basename(os.path.dirname(os.path.abspath(path))) if path != "-" else ""
     best = [(readable(classes[i]), float(p[i])) for i in best_classes(p[None])[0]]
     return Guess(path, readable(folder) if folder in classes else None, best)
 
@@ -68,11 +111,17 @@ def as_text(guess: Guess) -> str:
 
 def in_json(guess: Guess) -> str:
     best = [{"class": name, "probability": p} for name, p in guess.best]
-    return json.dumps({"picture": guess.path, "correct": guess.correct, "best": best}, ensure_ascii=False)
+    record = {"picture": guess.path, "correct": guess.correct, "best": best}
+    return json.dumps(record, ensure_ascii=False)
 
+
+# ---- the figure --------------------------------------------------------------------------------
 
 def draw(file: Path, shown: list[tuple[Guess, np.ndarray]]) -> None:
-    """Each picture above its five bars; the correct class is the title, and its bar is red: the paper's Figure 4."""
+    """Each picture above its five bars: the paper's Figure 4.
+
+    The correct class is the title, and its bar is red.
+    """
     columns = min(FIGURE_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     figure = new_figure(2.6 * columns, 3.8 * rows)

@@ -1,77 +1,131 @@
 """`evaluate`: a checkpoint's errors on labelled pictures."""
 from __future__ import annotations
 
+import argparse
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data import DataLoader
-
-from ..inputs.sources import batches, make_loader, open_test_data
-from ..errors import UsageError, UserError, told, writing
+from ..errors import UsageError, UserError, as_user_error, writing
 from ..networks.build import Network
-from ..inputs.preprocessing import test_transform
-from ..evaluation.confusion import Tally, by_class, totals, write_report
-from ..training.run_folder import checkpoint_path
-from ..training.checkpoints import load_network
-from ..evaluation.scores import crop_log_probabilities, mean_over_crops
-from ..settings import Settings, resumed_settings
+from ..progress import Terminal
+from ..settings import Settings
+from .options import (CHECKPOINT, add_data, add_device, add_loading, add_weights,
+                      computing_as_asked)
 
-
+HELP = ("Print a network's top-1 and top-5 error, in all and by class; "
+        "draw its confusion matrix.")
+EXAMPLES = """  python -m models evaluate runs/cifar10
+  python -m models evaluate runs/cifar10/latest.safetensors --data photos/ --ten-crop
+  python -m models evaluate --weights bvlc_alexnet.caffemodel --data imagenet/val"""
+NEEDS = ("PIL", "safetensors", "tqdm", "matplotlib")
 CENTRE = {1: 0, 10: 4}      # where the centre crop is among so many crops
 
 
-def evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str, Any]) -> int:
-    """Print the errors in all and by class, and write them into the folder out; by default into one beside the checkpoint.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help=CHECKPOINT)
+    add_weights(parser, "what to evaluate, in place of CHECKPOINT")
+    add_data(parser, "'builtin', or a folder, of which the test pictures are taken "
+             "(default: the validation pictures of the training)")
+    parser.add_argument("--ten-crop", action="store_true",
+                        help="also average over ten crops of each picture, as in the paper")
+    parser.add_argument("--out", metavar="FOLDER", help="where to write the confusion matrix (PNG, "
+                        "CSV) and the errors by class (CSV); default: `evaluation` beside the "
+                        "checkpoint")
+    add_loading(parser, default="as in training")
+    add_device(parser)
 
-    What is not given (data, batch_size, workers ...) is as in training, so that the figures are training's own; "device",
-    "kernels" and "precision", which need not be training's, are given.
+
+def run(options: dict[str, Any]) -> int:
+    checkpoint, weights = options.pop("checkpoint"), options.pop("weights")
+    if bool(checkpoint) == bool(weights):
+        raise UsageError("give a CHECKPOINT or --weights, and not both")
+    ten_crop, out = options.pop("ten_crop"), options.pop("out")
+    with computing_as_asked(options):
+        return _evaluate(checkpoint or weights, ten_crop, out, options)
+
+
+def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str, Any]) -> int:
+    """Print the errors in all and by class, and write them into the folder out.
+
+    What is not given (data, batch_size, workers ...) is as in training, so that the figures are
+    training's own; device, kernels and precision, which need not be training's, are given.
     """
+    from ..evaluation.confusion import by_class, totals, write_report
+    from ..inputs.preprocessing import evaluation_transform
+    from ..inputs.sources import make_loader, open_test_data
+    from ..training.checkpoints import load_network
+    from ..training.run_folder import checkpoint_path
     path = checkpoint_path(checkpoint)
-    network, info = load_network(path, given["device"])
-    training = _training_settings(path, info)
+    network, metadata = load_network(path, given["device"], Terminal())
+    training = _training_settings(path, metadata)
     settings = dataclasses.replace(training, **given)
     if not settings.data:
-        raise UsageError("--data is required: these weights say nothing of the pictures they learned from")
-    pictures = open_test_data(settings.data, training)
-    if not set(pictures.classes) <= set(info["classes"]):
-        raise UserError(f"{settings.data} has the classes {_names(pictures.classes)}, but {path} was trained on {_names(info['classes'])}")
-    places = np.array([info["classes"].index(name) for name in pictures.classes])           # of the pictures' classes among the network's
-    folder = _report_folder(out, path, info)
+        raise UsageError("--data is required: "
+                         "these weights say nothing of the pictures they learned from")
+    images = open_test_data(settings.data, training)
+    places = _places(images.classes, metadata["classes"], settings.data, path)
+    folder = _report_folder(out, path, metadata)
     if ten_crop:                        # as many images at a time as in training
         settings = dataclasses.replace(settings, batch_size=max(1, settings.batch_size // 10))
-    with told(ValueError):
-        loader = make_loader(pictures, test_transform(info["preprocessing"], ten_crop), settings, shuffle=False)
-    views = _tallies(network, loader, info["classes"], places, settings.device)
+    with as_user_error(ValueError):
+        transform = evaluation_transform(metadata["preprocessing"], ten_crop)
+        loader = make_loader(images, transform, settings, shuffle=False)
+    views = _tallies(network, loader, metadata["classes"], places, settings.device)
     view, tally = list(views.items())[-1]
-    epoch = f" (epoch {info['progress']['epoch']})" if "progress" in info else ""
-    print(f"{path}{epoch} on {tally.scores.pictures:,} pictures of {settings.data}\n{totals(views)}\n\n{view}, class by class\n"
-          f"{by_class(tally)}")
+    epoch = f" (epoch {metadata['progress']['epoch']})" if "progress" in metadata else ""
+    print(f"{path}{epoch} on {tally.scores.images:,} pictures of {settings.data}\n{totals(views)}"
+          f"\n\n{view}, class by class\n{by_class(tally)}")
     if folder:
         write_report(folder, tally, f"{view}, top-1 error {1 - tally.scores.top1:.2%}")
         print(f"\nwritten: {folder}/confusion.png, confusion.csv, classes.csv")
     return 0
 
 
-def _tallies(network: Network, loader: DataLoader, classes: list[str], places: np.ndarray, device: str) -> dict[str, Tally]:
-    """A tally of each way of looking at the loader's pictures, the one with the most crops last. places: of their labels among classes."""
+def _places(classes: list[str], known: list[str], source: str, path: str) -> np.ndarray:
+    """Where the classes of the images are among those that the network knows -> int (K,)"""
+    if not set(classes) <= set(known):
+        raise UserError(f"{source} has the classes {_names(classes)}, "
+                        f"but {path} was trained on {_names(known)}")
+    return np.array([known.index(name) for name in classes])
+
+
+def _names(classes: list[str]) -> str:
+    more = ", ..." if len(classes) > 4 else ""
+    return f"{', '.join(classes[:4])}{more} ({len(classes)})"
+
+
+def _tallies(network: Network, loader: Any, classes: list[str], places: np.ndarray,
+             device: str) -> dict[str, Any]:
+    """A Tally of each way of looking at the loader's images, the one with the most crops last.
+
+    places: of their labels among classes.
+    """
+    from ..evaluation.confusion import Tally
+    from ..evaluation.scores import crop_log_probabilities, mean_over_crops
+    from ..inputs.sources import batches
     views: dict[str, Tally] = {}
-    with loader:
-        for images, labels in _with_progress(loader):
-            log_p = crop_log_probabilities(network, images, device)                         # (N, crops, K)
-            crops = log_p.shape[1]
-            views.setdefault("centre crop", Tally(classes)).add(log_p[:, CENTRE[crops]], places[labels])
+    progress = Terminal()
+    with loader, progress.bar(len(loader.dataset)) as bar:
+        for images, labels in batches(loader, progress.say):
+            log_p = crop_log_probabilities(network, images, device)             # (N, crops, K)
+            crops, labels = log_p.shape[1], places[labels]
+            views.setdefault("centre crop", Tally(classes)).add(log_p[:, CENTRE[crops]], labels)
             if crops > 1:
-                views.setdefault("mean of ten crops", Tally(classes)).add(mean_over_crops(log_p), places[labels])
+                mean = mean_over_crops(log_p)
+                views.setdefault("mean of ten crops", Tally(classes)).add(mean, labels)
+            bar.update(len(labels))
     return views
 
 
-def _report_folder(out: str | None, path: str, info: dict[str, Any]) -> Path | None:
-    """A folder that exists; none for published weights unless one is given. Raises UserError when it cannot be made."""
-    if not out and "progress" not in info:
+def _report_folder(out: str | None, path: str, metadata: dict[str, Any]) -> Path | None:
+    """A folder that exists; none for published weights unless one is given.
+
+    Raises UserError when it cannot be made.
+    """
+    if not out and "progress" not in metadata:
         return None
     folder = Path(out) if out else Path(path).parent / "evaluation"
     with writing(folder):
@@ -79,21 +133,8 @@ def _report_folder(out: str | None, path: str, info: dict[str, Any]) -> Path | N
     return folder
 
 
-def _with_progress(loader: DataLoader) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The loader's batches; a progress bar on a terminal."""
-    from tqdm import tqdm
-    with tqdm(total=len(loader.dataset), unit=" images", dynamic_ncols=True, disable=None, leave=False) as bar:
-        for images, labels in batches(loader, report=tqdm.write):
-            yield images, labels
-            bar.update(len(labels))
-
-
-def _training_settings(path: str, info: dict[str, Any]) -> Settings:
-    if "progress" not in info:          # published weights
-        return Settings(network=info["network"], image_size=info["config"]["image_size"])
-    with told(KeyError, TypeError, what=f"{path} holds no settings: "):
-        return resumed_settings(info["settings"], {})
-
-
-def _names(classes: Any) -> str:
-    return f"{', '.join(classes[:4])}{', ...' if len(classes) > 4 else ''} ({len(classes)})"
+def _training_settings(path: str, metadata: dict[str, Any]) -> Settings:
+    if "progress" not in metadata:          # published weights
+        return Settings(network=metadata["network"], image_size=metadata["config"]["image_size"])
+    with as_user_error(KeyError, TypeError, what=f"{path} holds no settings: "):
+        return Settings.saved(metadata["settings"])

@@ -1,23 +1,28 @@
-"""What the options of the command line take: functions from text to value, whose ArgumentTypeError is what the user reads."""
+"""What options take: from text to value, whose ArgumentTypeError is what the user reads."""
 from __future__ import annotations
 
 import argparse
 import math
 import os
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 
-def number(kind, low: float, high: float = math.inf, open_high: bool = False):
+def number(kind: type, low: float, high: float = math.inf,
+           open_high: bool = False) -> Callable[[str], Any]:
     """A type for numbers in [low, high], or in [low, high) if open_high."""
     name = "a whole number" if kind is int else "a number"
-    limits = f"at least {low}" if high == math.inf else f"in [{low}, {high}{')' if open_high else ']'}"
+    limits = (f"at least {low}" if high == math.inf
+              else f"in [{low}, {high}{')' if open_high else ']'}")
 
-    def parse(text: str):
+    def parse(text: str) -> Any:
         try:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if not low <= value <= high or value == math.inf or (open_high and value == high):
+        too_high = value == math.inf or (open_high and value == high)
+        if not low <= value <= high or too_high:
             raise argparse.ArgumentTypeError(f"must be {name} {limits}, not {text!r}")
         return value
     return parse
@@ -29,7 +34,8 @@ def width(text: str) -> float:
     except (ValueError, ZeroDivisionError, OverflowError):
         value = 0.0
     if value <= 0:
-        raise argparse.ArgumentTypeError(f"must be a number above 0 such as 0.25 or 1/4, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be a number above 0 such as 0.25 or 1/4, not {text!r}")
     return value
 
 
@@ -45,21 +51,23 @@ def weights_source(text: str) -> str:
 
 def frozen(text: str) -> str:
     if text not in ("none", "features") and not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be none, features or a number of layers, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be none, features or a number of layers, not {text!r}")
     return text
 
 
 def named_number(text: str) -> tuple[str, float]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise argparse.ArgumentTypeError(f"must be a layer and a number such as fc8=0.001, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be a layer and a number such as fc8=0.001, not {text!r}")
     return name, number(float, 0)(value)
 
 
-class Table(argparse.Action):
+class Pairs(argparse.Action):
     """Pairs become a dict."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         setattr(namespace, self.dest, dict(values))
 
 
@@ -67,11 +75,12 @@ def new_file(text: str) -> str:
     """A file that is written at the end: its folder is looked for at the beginning."""
     folder = os.path.dirname(text) or "."
     if os.path.isdir(text) or not os.access(folder, os.W_OK):
-        raise argparse.ArgumentTypeError(f"must be a file in a folder that can be written to, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be a file in a folder that can be written to, not {text!r}")
     return text
 
 
-def new_file_ending(*suffixes: str):
+def new_file_ending(*suffixes: str) -> Callable[[str], str]:
     """A type for a new_file of one of these kinds."""
     def parse(text: str) -> str:
         if not text.endswith(suffixes):

@@ -5,7 +5,7 @@ import glob
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import islice
 from typing import BinaryIO
@@ -22,8 +22,11 @@ BATCH = 16
 Batch = tuple[list[str], list[np.ndarray], np.ndarray]
 
 
-def expanded(paths: list[str]) -> list[str]:
-    """Patterns replaced by what they match, folders by the picture files below them. Raises UserError for one without any."""
+def expanded(paths: Iterable[str]) -> list[str]:
+    """Patterns replaced by what they match, folders by the picture files below them.
+
+    Raises UserError for one without any.
+    """
     return [file for path in paths for found in _matches(path) for file in _files(found)]
 
 
@@ -45,28 +48,30 @@ def _files(path: str) -> list[str]:
     return found
 
 
-def batches(paths: list[str], transform: Callable, failed: list[str]) -> Iterator[Batch]:
-    """(paths, pictures uint8 (H, W, 3), images float32 (N, 3, size, size)) of a few pictures at a time.
+def batches(paths: Iterable[str], transform: Callable,
+            report: Callable[[str, UnreadableImage], None]) -> Iterator[Batch]:
+    """(paths, pictures uint8 (H, W, 3), images float32 (N, 3, size, size)), a few at a time.
 
-    Those that cannot be read are reported, and added to failed.
+    report is told the path of each that cannot be read, and why.
     """
-    pictures = _readable(paths, failed)
+    pictures = _readable(paths, report)
     while batch := list(islice(pictures, BATCH)):
         names, originals = zip(*batch)
-        yield list(names), list(originals), np.stack([transform(picture, None) for picture in originals])
+        images = np.stack([transform(picture, None) for picture in originals])
+        yield list(names), list(originals), images
 
 
-def _readable(paths: list[str], failed: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+def _readable(paths: Iterable[str], report: Callable[[str, UnreadableImage], None]
+              ) -> Iterator[tuple[str, np.ndarray]]:
     for path in paths:
         try:
             yield path, load(path)
         except UnreadableImage as error:
-            failed.append(path)
-            print(error, file=sys.stderr)
+            report(path, error)
 
 
 def load(path: str) -> np.ndarray:
-    """uint8 (H, W, 3) of the file at path, or of what standard input holds. Raises UnreadableImage."""
+    """uint8 (H, W, 3) of the file at path, or of standard input. Raises UnreadableImage."""
     if path != STANDARD_INPUT:
         return load_image(path)
     return load_image(io.BytesIO(_content(sys.stdin.buffer)), "standard input")
@@ -74,5 +79,8 @@ def load(path: str) -> np.ndarray:
 
 @cache
 def _content(stream: BinaryIO) -> bytes:
-    """Of a stream that can be read only once, by a picture that is asked for more often: for its features, and for a figure."""
+    """Of a stream that can be read only once, by a picture that is asked for more often.
+
+    For its features, and for a figure.
+    """
     return stream.read()

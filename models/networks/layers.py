@@ -1,25 +1,50 @@
-"""What a network's table is made of: layers described by their numbers, which know the shape they give and the module they become."""
+"""What a network's table is made of: layers described by their numbers.
+
+Each knows, of an image's shape going in, the shape coming out, its parameters, its multiplications,
+and the module that it becomes.
+"""
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from typing import Any
 
 from minitensor import Generator, nn
+from minitensor.kernels.reference import output_size
 
-Shape = tuple[int, ...]         # of one picture: (C, H, W), or (features,) once flattened
+Shape = tuple[int, ...]         # of one image: (C, H, W), or (features,) once flattened
+Table = dict[str, Any]          # Layers by name, in the order of computation
 
 
-def windows(side: int, kernel: int, stride: int, padding: int = 0, ceil: bool = False) -> int:
-    """How many windows fit along a side: 0 where not one does."""
-    room = side + 2 * padding - kernel
-    if room < 0:
+class Layer:
+    """Without parameters or multiplications, and of the shape that goes in, unless it says more."""
+
+    def output(self, shape: Shape) -> Shape:
+        """The shape for one image; with a 0 where no window fits."""
+        return shape
+
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        """The shapes of the module's own parameters, by name."""
+        return {}
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates for one image."""
         return 0
-    return (-(-room // stride) if ceil else room // stride) + 1
+
+    def module(self, shape: Shape, generator: Generator) -> nn.Module:
+        """The module for inputs of this shape; generator draws its weights."""
+        raise NotImplementedError(f"{type(self).__name__} defines no module")
+
+
+def windows(shape: Shape, channels: int, kernel: int, stride: int, padding: int = 0,
+            ceil: bool = False) -> Shape:
+    """(channels, OH, OW) of square windows over an image of shape (C, H, W)."""
+    sides = (output_size(side, kernel, stride, padding, ceil_mode=ceil) for side in shape[1:])
+    return (channels, *(max(0, side) for side in sides))
 
 
 @dataclass(frozen=True)
-class Conv:
+class Conv(Layer):
     channels: int
     kernel: int
     stride: int = 1
@@ -28,15 +53,22 @@ class Conv:
     activation: str | None = "relu"
 
     def output(self, shape: Shape) -> Shape:
-        return (self.channels, *(windows(side, self.kernel, self.stride, self.padding) for side in shape[1:]))
+        return windows(shape, self.channels, self.kernel, self.stride, self.padding)
+
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        weight = (self.channels, shape[0] // self.groups, self.kernel, self.kernel)
+        return {"weight": weight, "bias": (self.channels,)}
+
+    def macs(self, shape: Shape) -> int:
+        return math.prod(self.parameters(shape)["weight"]) * math.prod(self.output(shape)[1:])
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
-        return nn.Conv2d(shape[0], self.channels, self.kernel, self.stride, self.padding, groups=self.groups,
-                         activation=self.activation, generator=generator)
+        return nn.Conv2d(shape[0], self.channels, self.kernel, self.stride, self.padding,
+                         groups=self.groups, activation=self.activation, generator=generator)
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(Layer):
     """ceil lets a last window hang over the edge, as Caffe's and cuda-convnet's do."""
 
     kernel: int
@@ -44,7 +76,7 @@ class Pool:
     ceil: bool = False
 
     def output(self, shape: Shape) -> Shape:
-        return (shape[0], *(windows(side, self.kernel, self.stride, ceil=self.ceil) for side in shape[1:]))
+        return windows(shape, shape[0], self.kernel, self.stride, ceil=self.ceil)
 
 
 class MaxPool(Pool):
@@ -58,8 +90,8 @@ class AvgPool(Pool):
 
 
 @dataclass(frozen=True)
-class AdaptiveAvgPool:
-    """The mean over side x side nearly equal windows, whatever the size of the picture."""
+class AdaptiveAvgPool(Layer):
+    """The mean over side x side nearly equal windows, whatever the size of the image."""
 
     side: int
 
@@ -71,7 +103,7 @@ class AdaptiveAvgPool:
 
 
 @dataclass(frozen=True)
-class LRN:
+class LRN(Layer):
     """Local response normalisation; alpha is divided by the number of neighbours."""
 
     size: int = 5
@@ -80,36 +112,29 @@ class LRN:
     k: float = 1.0
     region: str = "across_channels"
 
-    def output(self, shape: Shape) -> Shape:
-        return shape
-
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return nn.LocalResponseNorm(self.size, self.alpha, self.beta, self.k, self.region)
 
 
 @dataclass(frozen=True)
-class Flatten:
+class Flatten(Layer):
     def output(self, shape: Shape) -> Shape:
-        C, H, W = shape
-        return (C * H * W,)
+        return (math.prod(shape),)
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return nn.Flatten()
 
 
 @dataclass(frozen=True)
-class Dropout:
+class Dropout(Layer):
     p: float = 0.5
-
-    def output(self, shape: Shape) -> Shape:
-        return shape
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return nn.Dropout(self.p, generator=generator)
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Layer):
     """Fully connected."""
 
     features: int
@@ -118,74 +143,11 @@ class Linear:
     def output(self, shape: Shape) -> Shape:
         return (self.features,)
 
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (self.features, math.prod(shape)), "bias": (self.features,)}
+
+    def macs(self, shape: Shape) -> int:
+        return math.prod(self.parameters(shape)["weight"])
+
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return nn.Linear(shape[0], self.features, activation=self.activation, generator=generator)
-
-
-Table = dict[str, Any]          # layers by name, in the order of computation; the last is a Linear that gives the logits
-
-
-def shapes(table: Table, image_size: int) -> dict[str, Shape]:
-    """What each layer gives for one picture (3, image_size, image_size), by name; with a 0 where a window finds no room."""
-    shape: Shape = (3, image_size, image_size)
-    return {name: (shape := layer.output(shape)) for name, layer in table.items()}
-
-
-def modules(table: Table, image_size: int, generator: Generator) -> dict[str, nn.Module]:
-    """The layers themselves, by name; generator draws their weights, in the table's order."""
-    inputs = [(3, image_size, image_size), *shapes(table, image_size).values()]
-    return {name: layer.module(shape, generator) for (name, layer), shape in zip(table.items(), inputs)}
-
-
-def smallest_image(table: Table) -> int:
-    """The least image_size at which every layer has an output."""
-    size = 1
-    while not all(all(shape) for shape in shapes(table, size).values()):
-        size += 1
-    return size
-
-
-# ---- a table changed -------------------------------------------------------------------------------------------------------------
-
-def changed(table: Table, kinds: type | tuple[type, ...], change: Callable[[Any], Any]) -> Table:
-    """The table with change(layer) for the layers of these kinds."""
-    return {name: change(layer) if isinstance(layer, kinds) else layer for name, layer in table.items()}
-
-
-def scaled(table: Table, width: float) -> Table:
-    """Every layer's channels times width, rounded to what the groups can share out; at least one channel for each group."""
-    groups = max(layer.groups for layer in table.values() if isinstance(layer, Conv))
-
-    def rounded(channels: int) -> int:
-        return groups * max(1, round(width * channels / groups))
-    table = changed(table, Conv, lambda layer: replace(layer, channels=rounded(layer.channels)))
-    return changed(table, Linear, lambda layer: replace(layer, features=rounded(layer.features)))
-
-
-def with_classes(table: Table, num_classes: int) -> Table:
-    last = next(reversed(table))
-    return {**table, last: replace(table[last], features=num_classes)}
-
-
-def with_dropout(table: Table, p: float) -> Table:
-    return changed(table, Dropout, lambda layer: replace(layer, p=p))
-
-
-def with_tanh(table: Table) -> Table:
-    """tanh wherever ReLU was (2012 paper, section 3.1 and Figure 1)."""
-    return changed(table, (Conv, Linear), lambda layer: replace(layer, activation=layer.activation and "tanh"))
-
-
-def without_overlap(table: Table) -> Table:
-    """Pools whose windows are as wide as their stride (2012 paper, section 3.4)."""
-    return changed(table, Pool, lambda layer: replace(layer, kernel=layer.stride))
-
-
-def without_norm(table: Table) -> Table:
-    """No local response normalisation (2012 paper, section 3.3)."""
-    return {name: layer for name, layer in table.items() if not isinstance(layer, LRN)}
-
-
-def without_groups(table: Table) -> Table:
-    """One tower: every filter sees all channels of the layer before."""
-    return changed(table, Conv, lambda layer: replace(layer, groups=1))

@@ -15,7 +15,8 @@ Layers = list[tuple[str, nn.Module]]
 
 def layers(network: nn.Module) -> Layers:
     """The layers of a network in the order they run, with their names."""
-    return [(name, module) for name, module in network.named_modules() if not any(module.named_children())]
+    return [(name, module) for name, module in network.named_modules()
+            if not any(module.named_children())]
 
 
 def with_parameters(network: nn.Module) -> Layers:
@@ -23,9 +24,13 @@ def with_parameters(network: nn.Module) -> Layers:
 
 
 def take_over(network: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
-    """Copy another network's parameters, arrays, into all layers but the last, whose classes are new. Raises ValueError for a misfit."""
+    """Copy another network's parameters, arrays, into all layers but the last, which is new.
+
+    Raises ValueError for a misfit.
+    """
     new = last_parameters(network)
-    network.load_state_dict({**arrays, **{name: array for name, array in network.state_dict().items() if name in new}})
+    own = {name: array for name, array in network.state_dict().items() if name in new}
+    network.load_state_dict({**arrays, **own})
 
 
 def last_parameters(network: nn.Module) -> set[str]:
@@ -34,18 +39,20 @@ def last_parameters(network: nn.Module) -> set[str]:
     return {f"{prefix}.{name}" for name, _ in layer.named_parameters()}
 
 
-# ---- freezing -----------------------------------------------------------------------------------------------------------------------
+# ---- freezing ----------------------------------------------------------------------------------
 
 def freeze(network: nn.Module, how: str) -> None:
-    """Exclude layers from learning: how is "none", "features" (the convolutions), or a number N as text (the first N).
+    """Exclude layers from learning.
 
-    Their parameters need no gradient any more, and what runs before the first layer that learns is in evaluation mode.
-    Raises ValueError when nothing would be left to learn.
+    how is "none", "features" (the convolutions), or a number N as text (the first N). Their
+    parameters need no gradient any more, and what runs before the first layer that learns is in
+    evaluation mode. Raises ValueError when nothing would be left to learn.
     """
     parametrised = with_parameters(network)
     count = _count(parametrised, how)
     if count >= len(parametrised):
-        raise ValueError(f"--freeze {how} leaves nothing to learn: the network has {len(parametrised)} layers with parameters")
+        raise ValueError(f"--freeze {how} leaves nothing to learn: "
+                         f"the network has {len(parametrised)} layers with parameters")
     for _, layer in parametrised[:count]:
         for parameter in layer.parameters():
             parameter.requires_grad = False
@@ -60,9 +67,15 @@ def _count(parametrised: Layers, how: str) -> int:
 
 
 def split(network: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
-    """(what gives the same output for the same picture throughout training: the frozen layers up to the first Dropout; the rest)."""
+    """(what gives the same output for the same image throughout training, the rest).
+
+    The former are the frozen layers up to the first Dropout.
+    """
     everything = [layer for _, layer in layers(network)]
-    first = next(i for i, layer in enumerate(everything) if any(p.requires_grad for p in layer.parameters()))
-    last = max((i for i in range(first) if everything[i].num_parameters()), default=-1)            # of the frozen ones
-    cut = next((i for i in range(last + 1, first) if isinstance(everything[i], nn.Dropout)), first) if last >= 0 else 0
+    first = next(i for i, layer in enumerate(everything)
+                 if any(p.requires_grad for p in layer.parameters()))
+    last = max((i for i in range(first) if everything[i].num_parameters()), default=-1)
+    if last < 0:            # none is frozen
+        return nn.Sequential(), nn.Sequential(*everything)
+    cut = next((i for i in range(last + 1, first) if isinstance(everything[i], nn.Dropout)), first)
     return nn.Sequential(*everything[:cut]), nn.Sequential(*everything[cut:])

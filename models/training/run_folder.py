@@ -2,22 +2,28 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from minitensor.files import written_whole
-
 from ..errors import UserError, writing
+from ..files import write_file, write_text
+
+LOSSES = 200            # of the latest steps, in memory; the log holds all
 
 
 class RunFolder:
-    """path/config.json, log.jsonl (one line per step and per epoch), latest.safetensors, best.safetensors, curves.png, filters.png;
-    samples/ of built-in pictures, features/ while cache.py needs it.
+    """path/config.json, log.jsonl (one line per step and per epoch), latest.safetensors,
+    best.safetensors, curves.png, filters.png; samples/ of built-in images, features/ while
+    feature_cache.py needs it.
 
-    records     the log's lines, as dicts
+    epochs      the log's lines about epochs, as dicts
+    losses      of the latest steps
+    warned      whether the log holds a warning
     """
 
     def __init__(self, path: Path):
@@ -26,14 +32,20 @@ class RunFolder:
         self.curves, self.filters = path / "curves.png", path / "filters.png"
         self.log = path / "log.jsonl"
         self.features, self.samples = path / "features", path / "samples"
-        self.records: list[dict[str, Any]] = []
+        self.epochs: list[dict[str, Any]] = []
+        self.losses: deque[float] = deque(maxlen=LOSSES)
+        self.warned = False
 
     @classmethod
     def create(cls, path: str | None, config: dict[str, Any]) -> RunFolder:
-        """A new folder with config.json, which also proves that it can be written to. Raises UserError."""
+        """A new folder with config.json, which also proves that it can be written to.
+
+        Raises UserError.
+        """
         folder = cls(Path(path) if path else _dated())
         if folder.log.exists() or folder.latest.exists():
-            go_on = f"go on with it by --resume {folder.path}" if folder.latest.exists() else "it left no checkpoint, so delete it"
+            go_on = (f"go on with it by --resume {folder.path}" if folder.latest.exists()
+                     else "it left no checkpoint, so delete it")
             raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another --out")
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -44,38 +56,76 @@ class RunFolder:
     def reopen(cls, path: str) -> RunFolder:
         folder = cls(Path(path))
         if not folder.latest.is_file():
-            raise UserError(f"{path} is not a run that can be resumed, a folder with {folder.latest.name} in it")
+            raise UserError(f"{path} is not a run that can be resumed, "
+                            f"a folder with {folder.latest.name} in it")
         return folder
 
+    # ---- the log -------------------------------------------------------------------------------
+
     def read(self) -> RunFolder:
-        """With the records that are in the log."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        self.records = [record for record in map(_parsed, lines) if record]
+        """With what is in the log."""
+        for record in self._lines():
+            self._remember(record)
         return self
 
     def rewind(self, step: int, epoch: int) -> None:
-        """Read the log and forget what came after the checkpoint: steps beyond step, summaries of epochs beyond epoch."""
-        records = self.read().records
-        self.records = [r for r in records if r["step"] <= step and (r["event"] != "epoch" or r["epoch"] <= epoch)]
-        write_text(self.log, "".join(json.dumps(r) + "\n" for r in self.records))
+        """Read the log and forget what came after a checkpoint.
+
+        That is what happened beyond step, and summaries of epochs beyond epoch.
+        """
+        def copy(partial: Path) -> None:
+            with open(partial, "w") as file:
+                for record in self._lines():
+                    if record["step"] <= step and (record["event"] != "epoch"
+                                                   or record["epoch"] <= epoch):
+                        self._remember(record)
+                        file.write(json.dumps(record) + "\n")
+        write_file(self.log, copy)
 
     def record(self, event: str, **values: Any) -> None:
         """Add a line to the log, and have it on disk at once."""
-        self.records.append({"event": event, **values})
+        record = {"event": event, **values}
+        self._remember(record)
         with writing(self.log), open(self.log, "a") as file:
-            file.write(json.dumps(self.records[-1]) + "\n")
+            file.write(json.dumps(record) + "\n")
 
-    def epochs(self) -> list[dict[str, Any]]:
-        return [r for r in self.records if r["event"] == "epoch"]
+    def _remember(self, record: dict[str, Any]) -> None:
+        if record["event"] == "epoch":
+            self.epochs.append(record)
+        elif record["event"] == "step":
+            self.losses.append(record["loss"])
+        elif record["event"] == "warning":
+            self.warned = True
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """The log's lines, but for the half one that a killed process leaves."""
+        if not self.log.exists():
+            return
+        with open(self.log) as file:
+            for line in file:
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError:
+                    continue
 
     def reached(self, target_error: float | None) -> bool:
-        """Whether the latest epoch's training error is target_error or less; never, if that is None."""
-        epochs = self.epochs()
-        return target_error is not None and bool(epochs) and 1 - epochs[-1]["train_top1"] <= target_error
+        """Whether the latest epoch's training error is target_error or less; never for None."""
+        error = 1 - self.epochs[-1]["train_top1"] if self.epochs else math.inf
+        return target_error is not None and error <= target_error
+
+    def error_curve(self, accuracy: str) -> list[float]:
+        """The error in % that goes with an accuracy of the log, epoch by epoch.
+
+        accuracy: "train_top1" (while learning) or "test_top1" (of the validation images).
+        """
+        return [100 * (1 - epoch[accuracy]) for epoch in self.epochs]
 
 
 def _dated() -> Path:
-    """A new folder runs/DATE-TIME, or runs/DATE-TIME-2 and so on where another run began in the same second."""
+    """A new folder runs/DATE-TIME.
+
+    Or runs/DATE-TIME-2 and so on where another run began in the same second.
+    """
     name, number = datetime.now().strftime("%Y-%m-%d-%H%M%S"), 1
     folder = Path("runs", name)
     with writing(folder):
@@ -95,22 +145,3 @@ def checkpoint_path(path: str) -> str:
         return path
     folder = RunFolder(Path(path))
     return str(folder.best if folder.best.exists() else folder.latest)
-
-
-def write_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """write(temporary path), which then becomes path. Raises UserError when the disk refuses."""
-    with writing(path), written_whole(path) as partial:
-        write(partial)
-
-
-def write_text(path: Path, text: str) -> None:
-    """In UTF-8; names of files that are no text keep their bytes."""
-    write_file(path, lambda partial: partial.write_text(text, encoding="utf-8", errors="surrogateescape"))
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    """None for the half line that a killed process leaves."""
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError:
-        return None

@@ -1,4 +1,4 @@
-"""A few held-out pictures as files, to classify for those who have none at hand."""
+"""A few validation images as files, to classify for those who have none at hand."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,15 +8,16 @@ import numpy as np
 from PIL import Image
 
 from ..errors import writing
-from .run_folder import write_file
+from ..files import write_file
 
-EACH = 2            # pictures of a class
+EACH = 2            # images of a class
 
 
-def write_samples(folder: Path, pictures: Any) -> None:
-    """folder/CLASS/1.png and 2.png, from the first pictures of each class."""
-    for label, name in enumerate(pictures.classes):
+def write_samples(folder: Path, images: Any) -> None:
+    """folder/CLASS/1.png and 2.png, from the first images of each class."""
+    for label, name in enumerate(images.classes):
         with writing(folder):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        for number, index in enumerate(np.flatnonzero(pictures.labels == label)[:EACH], 1):
-            write_file(folder / name / f"{number}.png", Image.fromarray(pictures[int(index)][0]).save)
+        for number, index in enumerate(np.flatnonzero(images.labels == label)[:EACH], 1):
+            image = Image.fromarray(images[int(index)][0])
+            write_file(folder / name / f"{number}.png", image.save)

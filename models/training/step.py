@@ -1,4 +1,4 @@
-"""A network in training: one step at a time, and everything a checkpoint needs to go on exactly where it stopped."""
+"""A network in training: one step at a time, and all that it takes to go on where it stopped."""
 from __future__ import annotations
 
 import math
@@ -10,13 +10,13 @@ import numpy as np
 from minitensor import Generator, Tensor, cross_entropy, optim
 from minitensor.backend import Array, to_numpy, xp_of
 
-from ..networks.initial import depart
-from ..errors import UsageError, UserError, told
+from ..errors import UsageError, UserError, as_user_error
 from ..networks.build import build
+from ..networks.initial import depart
 from ..networks.transfer import freeze
-from .parameter_groups import parameter_groups
-from .checkpoints import VELOCITY, header, in_json, picture_arrays
 from ..settings import Settings
+from .checkpoints import VELOCITY, arrays_of, metadata_of, without_arrays
+from .parameter_groups import parameter_groups
 
 
 class Diverged(UserError):
@@ -24,8 +24,8 @@ class Diverged(UserError):
 
 
 @dataclass
-class Progress:
-    """How far training has come. Sums are over the pictures of the current epoch."""
+class Counters:
+    """How far training has come. Sums are over the images of the current epoch."""
 
     epoch: int = 0          # epochs finished
     batch: int = 0          # batches done of the epoch after those
@@ -45,29 +45,39 @@ class Progress:
     def top1(self) -> float:
         return self.right / self.seen
 
+    def add(self, loss: float, right: int, images: int) -> None:
+        """A batch more."""
+        self.batch, self.step = self.batch + 1, self.step + 1
+        self.loss_sum += loss * images
+        self.right, self.seen = self.right + right, self.seen + images
+
     def next_epoch(self) -> None:
         self.epoch += 1
         self.batch, self.loss_sum, self.right, self.seen = 0, 0.0, 0, 0
 
 
 class Training:
-    """Network, optimiser, schedule and progress.
+    """Network, optimizer, schedule and counters.
 
     classes         names of the classes, in the order of their labels
-    preprocessing   what is done to a picture, for the checkpoint's header (see preprocessing.preprocessing)
-    header          of its checkpoints, but for what moves; "colours" is preprocessing.colour_noise, once it is known
-    learner         what steps run: the network, or only what follows its frozen layers, if their features are at hand (see cache.py)
+    preprocessing   what is done to an image (see preprocessing.preprocessing), for the metadata
+    metadata        of its checkpoints, but for what moves; "colours" is preprocessing.colour_noise,
+                    once it is known
+    learner         what steps run: the network, or only what follows its frozen layers, if their
+                    features are at hand (see feature_cache.py)
     """
 
     def __init__(self, settings: Settings, classes: list[str], preprocessing: dict[str, Any]):
-        self.settings, self.progress = settings, Progress()
+        self.settings, self.counters = settings, Counters()
         self.generator = Generator(settings.seed)
-        with told(ValueError):
-            self.network = build(settings.network, len(classes), **settings.network_config, generator=self.generator, init=settings.init)
+        with as_user_error(ValueError):
+            self.network = build(settings.network, len(classes), **settings.network_config,
+                                 generator=self.generator, init=settings.init)
         depart(self.network, settings.departures)
         self.network.to(settings.device)
-        self.header = {**header(self.network, classes, preprocessing), "settings": asdict(settings), "colours": {}}
-        with told(ValueError, error=UsageError):
+        self.metadata = {**metadata_of(self.network, classes, preprocessing),
+                         "settings": asdict(settings), "colours": {}}
+        with as_user_error(ValueError, error=UsageError):
             freeze(self.network, settings.freeze)
             self.names, groups = parameter_groups(self.network, settings)
         self.learner: Any = self.network
@@ -75,90 +85,111 @@ class Training:
         self.schedule = make_schedule(settings, self.optimizer)
 
     @property
-    def warmth(self) -> float:
-        """What the next step's learning rate is multiplied by: rises to 1 over the first steps, in which large ones would kill ReLUs."""
-        return min(1.0, (self.progress.step + 1) / max(1, self.settings.warmup))
+    def warmup_factor(self) -> float:
+        """What the next step's learning rate is multiplied by.
+
+        It rises to 1 over the first steps, in which large ones would kill ReLUs.
+        """
+        return min(1.0, (self.counters.step + 1) / max(1, self.settings.warmup))
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next step, of the weights; with weights to begin with, of the old ones that learn, else of the new."""
-        return self.optimizer.groups[0]["lr"] * self.warmth
+        """The learning rate of the next step, of the weights.
+
+        With weights to begin with, of the old ones that learn, else of the new.
+        """
+        return self.optimizer.groups[0]["lr"] * self.warmup_factor
 
     def step(self, images: Array, labels: np.ndarray) -> tuple[float, float]:
-        """Learn from what learner takes, images (N, 3, H, W) say, and labels (N,) -> the batch's loss and top-1 accuracy.
+        """Learn from a batch -> its loss and top-1 accuracy.
 
-        Raises Diverged before the update.
+        images: what learner takes, (N, 3, H, W) say; labels (N,). Raises Diverged before the
+        update.
         """
-        with np.errstate(over="ignore", invalid="ignore"):          # what overflows ends in the loss, which is checked
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the loss
             logits = self.learner(Tensor(images).to(self.settings.device))
             loss = cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
             value = loss.item()
             if not math.isfinite(value):
-                p = self.progress
-                raise Diverged(f"the loss became {value} in epoch {p.epoch + 1}, step {p.step + 1}; try a lower --lr")
+                c = self.counters
+                raise Diverged(f"the loss became {value} in epoch {c.epoch + 1}, step {c.step + 1};"
+                               " try a lower --lr")
             loss.backward()
             self._update()
         right = int((to_numpy(logits.data).argmax(axis=1) == labels).sum())
-        self._count(value, right, len(labels))
+        self.counters.add(value, right, len(labels))
         return value, right / len(labels)
 
     def _update(self) -> None:
         lrs = [group["lr"] for group in self.optimizer.groups]
         for group in self.optimizer.groups:
-            group["lr"] *= self.warmth
+            group["lr"] *= self.warmup_factor
         self.optimizer.step()
         self.optimizer.zero_grad()
         for group, lr in zip(self.optimizer.groups, lrs):
             group["lr"] = lr
 
-    def _count(self, loss: float, right: int, pictures: int) -> None:
-        p = self.progress
-        p.batch, p.step = p.batch + 1, p.step + 1
-        p.loss_sum, p.right, p.seen = p.loss_sum + loss * pictures, p.right + right, p.seen + pictures
-
     def end_epoch(self, error: float) -> None:
-        """error: of the held-out pictures, which the plateau schedule watches."""
+        """error: of the validation images, which the plateau schedule watches."""
         if isinstance(self.schedule, optim.ReduceLROnPlateau):
             self.schedule.step(error)
         else:
             self.schedule.step()
-        self.progress.next_epoch()
+        self.counters.next_epoch()
 
-    # ---- saving and going on ----------------------------------------------------------------------------------------------------
+    # ---- saving and going on -------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(arrays, header) for a checkpoint, not copies. Raises Diverged rather than let a broken network replace a good one."""
+        """(arrays, metadata) for a checkpoint, not copies.
+
+        Raises Diverged rather than let a broken network replace a good one.
+        """
         parameters = self.network.state_dict()
         if not all(xp_of(array).isfinite(array).all() for array in parameters.values()):
-            raise Diverged(f"a parameter became infinite or nan by step {self.progress.step}; try a lower --lr")
+            raise Diverged(f"a parameter became infinite or nan by step {self.counters.step}; "
+                           "try a lower --lr")
         optimizer = self.optimizer.state_dict()
         velocities = {VELOCITY + name: v for name, v in zip(self.names, optimizer["velocities"])}
-        info = {**in_json(self.header), "progress": asdict(self.progress), "generator_step": self.generator.step,
-                "optimizer": optimizer["groups"], "schedule": self.schedule.state_dict()}
-        return {**parameters, **velocities, **picture_arrays(self.header)}, info
+        metadata = {**without_arrays(self.metadata), "progress": asdict(self.counters),
+                    "generator_step": self.generator.step, "optimizer": optimizer["groups"],
+                    "schedule": self.schedule.state_dict()}
+        return {**parameters, **velocities, **arrays_of(self.metadata)}, metadata
 
-    def load_state(self, arrays: dict[str, np.ndarray], info: dict[str, Any]) -> None:
-        """Go on from `state()`. Raises ValueError or KeyError when it is that of another network or optimiser."""
-        self.network.load_state_dict({name: array for name, array in arrays.items() if not name.startswith(VELOCITY)})
-        self.optimizer.load_state_dict({"velocities": [arrays[VELOCITY + name] for name in self.names], "groups": info["optimizer"]})
-        moves = {name: info["schedule"][name] for name in vars(self.schedule) if name in SCHEDULE_STATE}
+    def load_state(self, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+        """Go on from `state()`.
+
+        Raises ValueError or KeyError when it is that of another network or optimizer.
+        """
+        self.network.load_state_dict({name: array for name, array in arrays.items()
+                                      if not name.startswith(VELOCITY)})
+        self.optimizer.load_state_dict({
+            "velocities": [arrays[VELOCITY + name] for name in self.names],
+            "groups": metadata["optimizer"]})
+        moves = {name: metadata["schedule"][name] for name in vars(self.schedule)
+                 if name in SCHEDULE_STATE}
         self.schedule.load_state_dict(moves)
-        self.progress = Progress(**info["progress"])
-        self.generator.step = info["generator_step"]
-        self.header["colours"] = info.get("colours", {})
+        self.counters = Counters(**metadata["progress"])
+        self.generator.step = metadata["generator_step"]
+        self.metadata["colours"] = metadata.get("colours", {})
 
 
-SCHEDULE_STATE = ("epoch", "best", "bad_epochs", "reductions")      # what moves; the rest follows from the settings
+# ---- schedules ---------------------------------------------------------------------------------
+
+# What moves in a schedule; the rest follows from the settings.
+SCHEDULE_STATE = ("epoch", "best", "bad_epochs", "reductions")
 
 
 def make_schedule(settings: Settings, optimizer: optim.SGD) -> optim.Schedule:
-    epochs = settings.epochs
+    """One of the command line's names, settings.schedule."""
+    epochs, gamma = settings.epochs, settings.gamma
     if settings.schedule == "step":
-        return optim.StepLR(optimizer, settings.step_size or math.ceil(epochs / 3), settings.gamma)
+        return optim.StepLR(optimizer, settings.step_size or math.ceil(epochs / 3), gamma)
     if settings.schedule == "multistep":
-        return optim.MultiStepLR(optimizer, settings.milestones or [math.ceil(epochs / 2), math.ceil(3 * epochs / 4)], settings.gamma)
+        usual = [math.ceil(epochs / 2), math.ceil(3 * epochs / 4)]
+        return optim.MultiStepLR(optimizer, settings.milestones or usual, gamma)
     if settings.schedule == "plateau":
-        return optim.ReduceLROnPlateau(optimizer, settings.gamma, settings.patience, max_reductions=settings.cuts)
+        return optim.ReduceLROnPlateau(optimizer, gamma, settings.patience,
+                                       max_reductions=settings.cuts)
     if settings.schedule == "cosine":
         return optim.CosineAnnealingLR(optimizer, epochs)
     return optim.Schedule(optimizer)

@@ -1,4 +1,4 @@
-"""Our networks for other programs: as ONNX graphs, and under torchvision's names."""
+"""Our networks as ONNX graphs, for other programs."""
 from __future__ import annotations
 
 import json
@@ -13,18 +13,9 @@ from minitensor.backend import to_numpy
 
 from ..networks.build import Network
 from ..networks.layers import Shape
-from .sources import TORCHVISION_NAMES, Arrays
 
 OPSET = 13          # read by runtimes since 2020; nothing here needs a newer one
 IR_VERSION = 8
-
-
-def torchvision_arrays(network: Network) -> Arrays:
-    """The parameters under torchvision's names. Raises ValueError for a network without AlexNet's five convolutions."""
-    state = network.state_dict()
-    if state.keys() != TORCHVISION_NAMES.keys():
-        raise ValueError(f"{network.name} has other layers than torchvision's AlexNet: no names there fit")
-    return {TORCHVISION_NAMES[name]: _dense(array) for name, array in state.items()}
 
 
 def write_onnx(path: Path, network: Network, header: dict[str, Any]) -> None:

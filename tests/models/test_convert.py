@@ -6,7 +6,7 @@ import pytest
 
 from minitensor import Generator, Tensor, checkpoint, no_grad
 from models.networks.build import FAMILY, build
-from models.training.checkpoints import header, load_network
+from models.training.checkpoints import load_network, metadata_of
 from models.weights.sources import TORCHVISION_NAMES
 from models_cli import complaint, models
 
@@ -23,7 +23,7 @@ def made(path, name, size=None, ablations=()):
     for parameter in network.parameters():
         if len(parameter.shape) == 1:
             parameter.data[...] = rng.standard_normal(parameter.shape)
-    checkpoint.save(path, network.state_dict(), header(network, list("abcde"), PICTURES))
+    checkpoint.save(path, network.state_dict(), metadata_of(network, list("abcde"), PICTURES))
     return network
 
 

@@ -7,7 +7,7 @@ import pytest
 from minitensor import Generator, Tensor, checkpoint, nn, no_grad
 from models.networks.build import ABLATIONS, FAMILY, build, table_of
 from models.training.checkpoints import load_network
-from models.networks.layers import shapes, smallest_image
+from models.networks.tables import shapes, smallest_image
 from models_cli import models
 
 CONVOLUTIONS_OF_THE_PAPER = [34_944, 307_456, 885_120, 663_936, 442_624]

@@ -172,7 +172,7 @@ def test_a_loss_of_nan_keeps_the_last_good_checkpoint(run, monkeypatch, capsys):
     step = Training.step
 
     def poisoned(self, images, labels):
-        return step(self, images * np.float32(np.nan if self.progress.step == 7 else 1), labels)
+        return step(self, images * np.float32(np.nan if self.counters.step == 7 else 1), labels)
     monkeypatch.setattr(Training, "step", poisoned)
     assert models("train", "--resume", run, "--epochs", 2) == 1
     line = complaint(capsys)
@@ -189,7 +189,7 @@ def test_a_learning_rate_that_is_far_too_high(tmp_path, capsys):
 
 def test_a_learning_rate_whose_first_step_shows_in_the_evaluation(tmp_path, capsys):
     assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--batch-size", 100, "--epochs", 2, "--out", tmp_path / "run") == 1
-    assert "the held-out loss became nan in epoch 1, step 1; try a lower --lr" in complaint(capsys)
+    assert "the validation loss became nan in epoch 1, step 1; try a lower --lr" in complaint(capsys)
 
 
 # ---- checkpoints -------------------------------------------------------------------------------------------------------------------

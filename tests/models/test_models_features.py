@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from minitensor import Tensor, no_grad
-from models.commands import features
-from models.inputs import files as pictures
-from models.inputs.preprocessing import test_transform as transform_of
+from models.evaluation.features import nearest
+from models.inputs import files
+from models.inputs.preprocessing import evaluation_transform
 from models.training.checkpoints import load_network
 from models_cli import BUILTIN, complaint, make_folder, models, picture_size
 
@@ -33,7 +33,7 @@ def layer_by_layer(run, paths, layer):
     network, info = load_network(str(run / "best.safetensors"))
     rows = []
     for path in paths:
-        x = Tensor(transform_of(info["preprocessing"])(pictures.load(str(path)), None)[None])
+        x = Tensor(evaluation_transform(info["preprocessing"])(files.load(str(path)), None)[None])
         with no_grad():
             for name, module in network.named_children():
                 x = module(x)
@@ -47,7 +47,7 @@ def test_features_are_the_layers_output(run, folder, tmp_path, capsys):
     assert models("features", run, folder, "--out", tmp_path / "f.npz") == 0
     with np.load(tmp_path / "f.npz") as file:
         names, values = file["names"].tolist(), file["features"]
-    assert names == pictures.expanded([str(folder)]) and values.shape == (18, 128) and values.dtype == np.float32
+    assert names == files.expanded([str(folder)]) and values.shape == (18, 128) and values.dtype == np.float32
     assert values.min() == 0                                        # after the ReLU
     np.testing.assert_allclose(values, layer_by_layer(run, names, "fc7"), rtol=1e-4, atol=1e-5)
     assert "fc7 of 18 pictures" in capsys.readouterr().out
@@ -93,7 +93,7 @@ def test_nearest_are_those_of_a_full_sort():
     wanted, all_features = rng.standard_normal((3, 5)), rng.standard_normal((40, 5))
     paths = [f"nowhere/{i:02}.png" for i in range(40)]
     batches = ((paths[i:i + 7], all_features[i:i + 7]) for i in range(0, 40, 7))
-    found = features.nearest([paths[4], "a", "b"], np.concatenate([all_features[4:5], wanted[1:]]), batches, 6)
+    found = nearest([paths[4], "a", "b"], np.concatenate([all_features[4:5], wanted[1:]]), batches, 6)
     for query, name, neighbours in zip([all_features[4], *wanted[1:]], [paths[4], "a", "b"], found):
         distances = [(np.linalg.norm(row - query), path) for row, path in zip(all_features, paths) if path != name]
         assert [path for _, path in neighbours] == [path for _, path in sorted(distances)[:6]]
@@ -124,7 +124,7 @@ def test_a_query_from_the_folder_is_not_its_own_neighbour(run, folder, capsys):
 # ---- pictures on the command line ----------------------------------------------------------------------------------------------------
 
 def test_patterns_name_pictures_and_folders(folder):
-    assert [name[-9:] for name in pictures.expanded([str(folder / "c*" / "[12].png"), str(folder / "d*")])] == [
+    assert [name[-9:] for name in files.expanded([str(folder / "c*" / "[12].png"), str(folder / "d*")])] == [
         "cat/1.png", "cat/2.png", *(f"dog/{i}.png" for i in range(9))]
 
 
@@ -165,5 +165,5 @@ def test_standard_input_is_drawn_too(run, folder, tmp_path, monkeypatch):
 def test_json_is_an_object_a_line(run, folder, tmp_path, capsys):
     assert models("classify", run, folder, "--json", "--figure", tmp_path / "f.png") == 0
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [guess["picture"] for guess in guesses] == pictures.expanded([str(folder)])
+    assert [guess["picture"] for guess in guesses] == files.expanded([str(folder)])
     assert all(guess["correct"] is None and 0 <= guess["best"][0]["probability"] <= 1 for guess in guesses)

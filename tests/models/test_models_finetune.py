@@ -4,10 +4,9 @@ import pytest
 
 from minitensor import Generator, checkpoint, nn
 from models import AlexNet
-from models.training import feature_cache as cache
-from models.networks import transfer as finetune
-from models.training import loop as trainer
+from models.networks.transfer import freeze as frozen_by, split
 from models.settings import Settings
+from models.training import feature_cache, loop
 from models.training.step import Training
 from models_cli import BUILTIN, StopAfter, TINY, complaint, log, make_folder, models
 
@@ -38,13 +37,13 @@ def parameters(run):
 
 
 def losses(run):
-    """Of every step, and of the held-out pictures after every epoch."""
+    """Of every step, and of the validation images after every epoch."""
     return [record["loss" if record["event"] == "step" else "test_loss"] for record in log(run)]
 
 
 def network(freeze):
     made = AlexNet(3, 67, 1 / 32, generator=Generator(0))
-    finetune.freeze(made, freeze)
+    frozen_by(made, freeze)
     return made
 
 
@@ -101,7 +100,7 @@ def test_dropout_is_off_in_the_frozen_part_and_evaluation_leaves_it_so(freeze, a
 
 @pytest.mark.parametrize("freeze, cut", [("none", 0), ("1", 2), ("features", 9), ("6", 11), ("7", 13)])
 def test_the_frozen_part_ends_before_what_learns_or_drops(freeze, cut):
-    before, after = finetune.split(network(freeze))
+    before, after = split(network(freeze))
     assert (len(list(before)), len(list(after))) == (cut, 14 - cut)
 
 
@@ -155,7 +154,7 @@ def test_the_frozen_layers_run_once_per_picture(base, pictures, tmp_path, monkey
     forward = nn.Conv2d.forward
     monkeypatch.setattr(nn.Conv2d, "forward", lambda self, x: (seen.append(len(x.data)), forward(self, x))[1])
     assert fine_tune(base, pictures, tmp_path / "run", *NO_CHANCE, "--freeze", "features", "--epochs", 3) == 0
-    assert sum(seen) == 5 * 30                          # five convolutions, 24 pictures to train on and 6 held out
+    assert sum(seen) == 5 * 30                          # five convolutions, 24 pictures to train on and 6 to validate on
 
 
 @pytest.mark.parametrize("more", [["--flip"], ["--pca-noise", "0.1"], ["--freeze", "none"]], ids=lambda more: more[0])
@@ -169,9 +168,9 @@ def test_a_stopped_run_finds_its_features_again(base, pictures, tmp_path, monkey
     more = (*NO_CHANCE, "--freeze", "features")
     assert fine_tune(base, pictures, whole, *more) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "Interruption", lambda: StopAfter(4))
+        patch.setattr(loop, "Interruption", lambda: StopAfter(4))
         assert fine_tune(base, pictures, stopped, *more) == 130
-    monkeypatch.setattr(cache.Cache, "_write", None)
+    monkeypatch.setattr(feature_cache.FeatureCache, "_write", None)
     assert models("train", "--resume", stopped) == 0
     assert log(stopped) == log(whole) and not (stopped / "features").exists()
 
@@ -187,7 +186,7 @@ def test_unreadable_pictures_have_no_features(base, tmp_path, capsys):
 
 
 def test_a_disk_too_small_for_the_features(base, pictures, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
     assert fine_tune(base, pictures, tmp_path / "run", *NO_CHANCE, "--freeze", "features") == 1
     assert "--no-cache-features does without them" in complaint(capsys)
     assert not list((tmp_path / "run" / "features").iterdir())

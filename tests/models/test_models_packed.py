@@ -8,7 +8,7 @@ from data import ImageFolder, PackedPictures
 from data.__main__ import main as data_command
 from data.vectorised import SquareBatchMaker
 from models.inputs.sources import make_loader, open_data
-from models.inputs.preprocessing import colour_noise, preprocessing, test_transform as held_out_transform, train_transform
+from models.inputs.preprocessing import colour_noise, evaluation_transform, preprocessing, train_transform
 from models.settings import Settings
 from models_cli import TINY, complaint, log, make_folder, models
 
@@ -51,7 +51,7 @@ def test_every_batch_is_made_at_once(packed):
     train, test = open_data(settings)
     p = preprocessing(settings, train)
     transforms = [(train, train_transform(settings, p, colour_noise(settings, train))),
-                  (test, held_out_transform(p)), (test, held_out_transform(p, ten_crop=True))]
+                  (test, evaluation_transform(p)), (test, evaluation_transform(p, ten_crop=True))]
     for pictures, transform in transforms:
         assert type(make_loader(pictures, transform, settings, shuffle=True)._maker) is SquareBatchMaker
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from data import ImageFolder
 from minitensor import checkpoint
-from models.inputs.preprocessing import preprocessing, test_transform as held_out_transform
+from models.inputs.preprocessing import evaluation_transform, preprocessing
 from models.settings import Settings
 from models_cli import complaint, log, make_folder, models, TINY
 
@@ -35,12 +35,12 @@ def test_the_mean_is_that_of_the_training_pictures(folder, workers):
     expected = np.mean([by_hand(path, 76) for path in pictures.paths], axis=0)
     assert p["mean_image"].shape == (76, 76, 3) and p["mean_image"].dtype == np.float32
     np.testing.assert_allclose(p["mean_image"], expected, atol=1e-3)
-    seen = held_out_transform(p)(pictures[0][0], None)
+    seen = evaluation_transform(p)(pictures[0][0], None)
     np.testing.assert_allclose(seen, (by_hand(pictures.paths[0], 76) - expected)[4:71, 4:71].transpose(2, 0, 1), atol=1e-3)
 
     p = preprocessing(Settings(data="a folder", image_size=67, normalize="mean-pixel", workers=0), pictures)
     np.testing.assert_allclose(np.multiply(p["mean"], 255), expected.mean(axis=(0, 1)), atol=1e-3)
-    seen = held_out_transform(p)(pictures[0][0], None)
+    seen = evaluation_transform(p)(pictures[0][0], None)
     expected = (by_hand(pictures.paths[0], 76) - expected.mean(axis=(0, 1)))[4:71, 4:71].transpose(2, 0, 1)
     np.testing.assert_allclose(seen, expected, atol=1e-3)
 

@@ -4,10 +4,10 @@ import pytest
 
 from data import CenterCrop, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean
 from minitensor import checkpoint, optim
-from minitensor.nn.init import PAPER_ONES
+from models.networks.initial import PAPER_ONES
 from models.networks.initial import DEPARTURES
 from models.inputs.preprocessing import colour_noise, train_transform
-from models.settings import new_settings
+from models.commands.train import new_settings
 from models.training.step import Training
 from models_cli import log, make_folder, models
 
@@ -24,7 +24,7 @@ def test_the_papers_settings():
     weights, biases = training.optimizer.groups
     assert (weights["lr"], weights["momentum"], weights["weight_decay"]) == (0.01, 0.9, 0.0005)
     assert (biases["lr"], biases["momentum"], biases["weight_decay"]) == (0.02, 0.9, 0)
-    assert training.warmth == 1 and (training.settings.epochs, training.settings.batch_size, training.settings.dropout) == (90, 128, 0.5)
+    assert training.warmup_factor == 1 and (training.settings.epochs, training.settings.batch_size, training.settings.dropout) == (90, 128, 0.5)
     schedule = training.schedule
     assert isinstance(schedule, optim.ReduceLROnPlateau) and (schedule.reduction, schedule.max_reductions) == (0.1, 3)
 

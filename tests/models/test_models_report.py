@@ -6,7 +6,7 @@ from PIL import Image
 from data import CenterCrop, Compose, DataLoader, ImageFolder, Normalize, Resize, TenCrop
 from minitensor import Generator, Tensor
 from models.networks.build import build
-from models.inputs.preprocessing import test_transform as held_out_transform
+from models.inputs.preprocessing import evaluation_transform
 from models.evaluation.confusion import Tally, by_class, totals, write_report
 from models.evaluation.scores import crop_log_probabilities, log_probabilities
 from models_cli import make_folder, picture_size, read_csv
@@ -83,7 +83,7 @@ def test_ten_crops_are_the_mean_of_ten_softmaxes(tmp_path):
     pictures = ImageFolder(make_folder(tmp_path, pictures=3, size=90))
     network = build("alexnet-paper", 3, 67, 1 / 16, generator=Generator(0)).eval()
     p = {"resize": 80, "crop": 67, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
-    images, _ = next(iter(DataLoader(pictures, 6, held_out_transform(p, ten_crop=True))))
+    images, _ = next(iter(DataLoader(pictures, 6, evaluation_transform(p, ten_crop=True))))
     ours = np.exp(log_probabilities(network, images))
     for i in range(6):
         whole = Image.open(pictures.paths[i])

@@ -11,13 +11,14 @@ import pytest
 
 from data import CIFAR10, BuiltinPictures, load_image
 from minitensor import checkpoint
+from models.commands.train import new_settings
 from models.evaluation import plots
-from models.training import loop as trainer
-from models.inputs.sources import TEST_SEED
+from models.training import loop, progress
+from models.inputs.sources import VALIDATION_SEED
 from models.training.parameter_groups import parameter_groups
-from models.inputs.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
+from models.inputs.preprocessing import evaluation_transform, preprocessing, train_transform
 from models.training.run_folder import RunFolder
-from models.settings import RECIPES, Settings, new_settings
+from models.settings import RECIPES, Settings
 from models.training.step import Training
 from models_cli import BUILTIN, StopAfter, complaint, log, make_folder, models, picture_size, start_models, TINY
 
@@ -54,7 +55,7 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, 
     assert [str(RunFolder.create(None, {}).path) for _ in range(3)] == [f"runs/2026-01-02-030405{number}" for number in ("", "-2", "-3")]
 
 
-def test_held_out_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsys):
+def test_validation_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsys):
     run = tmp_path / "a run"
     assert models(*BUILTIN, "--epochs", 1, "--out", run) == 0
     command = shlex.split(capsys.readouterr().out.splitlines()[-1].partition("python -m models ")[2])
@@ -62,8 +63,8 @@ def test_held_out_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsys)
     assert models(*command, "--json") == 0
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(guesses) == 20 and all(guess["correct"] == Path(guess["picture"]).parent.name for guess in guesses)
-    held_out = BuiltinPictures(25, 67, TEST_SEED)
-    assert np.array_equal(load_image(run / "samples" / held_out.classes[3] / "2.png"), held_out[13][0])
+    validation = BuiltinPictures(25, 67, VALIDATION_SEED)
+    assert np.array_equal(load_image(run / "samples" / validation.classes[3] / "2.png"), validation[13][0])
 
 
 def test_the_epochs_training_figures_are_the_means_of_its_steps(whole_run):
@@ -103,7 +104,7 @@ def test_the_learning_rate_warms_up(whole_run):
 def test_a_stopped_and_resumed_run_is_bit_identical(checks, whole_run, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "Interruption", lambda: StopAfter(checks))
+        patch.setattr(loop, "Interruption", lambda: StopAfter(checks))
         assert models(*THREE_EPOCHS, "--out", run) == 130
     assert f"--resume {run}" in capsys.readouterr().err
     assert len(log(run)) < len(log(whole_run))
@@ -117,7 +118,7 @@ def test_a_stopped_and_resumed_run_is_bit_identical(checks, whole_run, tmp_path,
 def test_a_killed_run_forgets_what_came_after_its_checkpoint(whole_run, tmp_path, monkeypatch):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "Interruption", lambda: StopAfter(8))
+        patch.setattr(loop, "Interruption", lambda: StopAfter(8))
         assert models(*THREE_EPOCHS, "--out", run) == 130
     with open(run / "log.jsonl", "a") as file:
         file.write('{"event": "step", "epoch": 2, "step": 99, "loss": 0}\n{"event": "st')
@@ -175,7 +176,7 @@ def test_a_top_5_error_is_shown_of_more_than_five_classes(tmp_path, monkeypatch,
     assert models("train", "--data", make_folder(tmp_path / "two"), *TINY, "--epochs", 1, "--out", tmp_path / "few") == 0
     assert "top-5" not in capsys.readouterr().out
     of_many, of_few = ([line.get_label() for line in figure.axes[1].lines] for figure in figures)
-    assert of_many == [*of_few, "held out, top-5"] and len(of_few) == 2
+    assert of_many == [*of_few, "validation, top-5"] and len(of_few) == 2
 
 
 def test_a_folder_of_pictures_is_learned(tmp_path):
@@ -210,7 +211,7 @@ def test_workers_change_nothing(whole_run, tmp_path):
 
 
 def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(trainer, "STUCK_STEPS", 7)
+    monkeypatch.setattr(progress, "STUCK_STEPS", 7)
     run = tmp_path / "run"
     assert models(*BUILTIN, "--lr", 0, "--dropout", 0, "--init", "paper", "--epochs", 4, "--out", run) == 0
     warnings = [r for r in log(run) if r["event"] == "warning"]
@@ -224,7 +225,7 @@ def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
     (dict(init="paper", departures=["sigma-0.03"]), "--departures biases-0.1 sigma-0.03", "--lr"),
     (dict(init="paper", departures=["biases-0.1", "sigma-0.03"]), "or --init he", "--departures")])
 def test_the_advice_names_what_is_not_in_use_already(settings, words, not_words):
-    assert words in trainer.advice(Settings(**settings)) and not_words not in trainer.advice(Settings(**settings))
+    assert words in progress.advice(Settings(**settings)) and not_words not in progress.advice(Settings(**settings))
 
 
 @pytest.mark.parametrize("name, lrs", [
@@ -244,4 +245,4 @@ def test_without_crop_and_flip_training_sees_what_evaluation_sees():
     p = preprocessing(settings, None)
     picture = np.random.default_rng(0).integers(0, 256, (90, 100, 3), np.uint8)
     seen = [train_transform(settings, p, {})(picture, np.random.default_rng(seed)) for seed in (1, 2)]
-    assert all(np.array_equal(image, held_out_transform(p)(picture, None)) for image in seen)
+    assert all(np.array_equal(image, evaluation_transform(p)(picture, None)) for image in seen)

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from minitensor import checkpoint
-from models.training import loop as trainer
-from models.reproduce import EXPERIMENTS
-from models.reproduce.errors_at_end import Gain
-from models.reproduce.filters import smoothness
+from models.progress import Progress
+from models.reproduce.experiments import EXPERIMENTS
+from models.reproduce.measures import Gain, Speedup, smoothness
 from models.reproduce.runner import reproduce
-from models.reproduce.speed import Sooner
 from models.reproduce.statistics import crossing, summarise
-from models.settings import new_settings
+from models.settings import Settings
+from models.training import loop
 from models.training.step import Training
 from models_cli import StopAfter, complaint, log, models, picture_size
 
@@ -90,7 +89,7 @@ def test_how_much_sooner_is_the_mean_of_the_ratios_seed_by_seed(tmp_path):
     curves = {"ReLU": [[40, 20], [50, 25]], "tanh": [[50, 45, 35, 30, 20], [60, 25]]}
     runs = {variant: [make_log(tmp_path / f"{variant}{seed}", errors, errors) for seed, errors in enumerate(pair)]
             for variant, pair in curves.items()}
-    finding = Sooner("ReLU", "tanh", target=25).finding(runs)
+    finding = Speedup("ReLU", "tanh", target=25).finding(runs)
     assert finding.numbers["epochs_to_target"] == {"ReLU": [1.75, 2], "tanh": [4.5, 2]}
     assert finding.numbers["factor"]["mean"] == pytest.approx((4.5 / 1.75 + 1) / 2)
     assert finding.text == "1.8 ± 1.1 times sooner over 2 seeds (ReLU after 1.88 ± 0.18 epochs, tanh after 3.2 ± 1.8)"
@@ -98,7 +97,7 @@ def test_how_much_sooner_is_the_mean_of_the_ratios_seed_by_seed(tmp_path):
 
 def test_what_was_not_reached_is_not_measured(tmp_path):
     runs = {"ReLU": [make_log(tmp_path / "a", [20], [20])], "tanh": [make_log(tmp_path / "b", [70, 60], [70, 60])]}
-    finding = Sooner("ReLU", "tanh", target=25).finding(runs)
+    finding = Speedup("ReLU", "tanh", target=25).finding(runs)
     assert finding.text == "not measured: tanh did not reach 25 % training error within 2 epochs" and "factor" not in finding.numbers
 
 
@@ -108,7 +107,7 @@ def test_what_was_not_reached_is_not_measured(tmp_path):
 @pytest.mark.parametrize("mode", ["full", "quick"])
 def test_every_training_can_begin(name, mode):
     for run in EXPERIMENTS[name].runs("builtin", mode == "quick", seeds=1):
-        Training(new_settings(run.settings, None), [str(n) for n in range(10)], preprocessing={})
+        Training(Settings(**run.settings), [str(n) for n in range(10)], preprocessing={})
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -126,7 +125,7 @@ def test_a_stopped_experiment_goes_on_to_the_same_measurements(tiny, tmp_path, m
     assert quick("lrn", tmp_path / "whole", "--seeds", 1) == 0
     stop = StopAfter(checks=5)                                                      # a training of two epochs checks four times
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "Interruption", lambda: stop)
+        patch.setattr(loop, "Interruption", lambda: stop)
         assert quick("lrn", tmp_path / "stopped", "--seeds", 1) == 130
     assert "goes on with the whole experiment" in capsys.readouterr().err
     assert quick("lrn", tmp_path / "stopped", "--seeds", 1) == 0
@@ -137,7 +136,7 @@ def test_a_stopped_experiment_goes_on_to_the_same_measurements(tiny, tmp_path, m
 def test_what_is_finished_is_not_trained_again(tiny, tmp_path, monkeypatch, capsys):
     assert quick("cifar10-18pct", tmp_path) == 0
     first = measurements("cifar10-18pct", tmp_path)
-    monkeypatch.setattr("models.reproduce.runner.train", lambda given: pytest.fail("trained again"))
+    monkeypatch.setattr("models.training.start.resume", lambda *given: pytest.fail("trained again"))
     assert quick("cifar10-18pct", tmp_path) == 0
     assert "already trained" in capsys.readouterr().out and measurements("cifar10-18pct", tmp_path) == first
 
@@ -192,5 +191,6 @@ def test_mistakes_are_told_in_a_sentence(arguments, words, tmp_path, capsys):
 
 
 def test_reproduce_as_a_function_leaves_its_arguments_alone(tiny, tmp_path, capsys):
-    given = {"workers": 0}
-    assert reproduce("filters", True, 1, str(tmp_path), given) == 0 and given == {"workers": 0}
+    given = {"data": "builtin", "workers": 0}
+    assert reproduce("filters", True, given, Progress(), 1, str(tmp_path)) == 0
+    assert given == {"data": "builtin", "workers": 0} and capsys.readouterr() == ("", "")

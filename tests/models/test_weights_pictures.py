@@ -6,7 +6,7 @@ from PIL import Image
 from data import BuiltinPictures, load_image
 from minitensor import Generator, Tensor, no_grad
 from models.networks.build import build
-from models.inputs.preprocessing import test_transform as held_out_transform
+from models.inputs.preprocessing import evaluation_transform
 from models.training.checkpoints import load_network
 from models.weights.sources import TORCHVISION_NAMES
 
@@ -48,7 +48,7 @@ def test_pictures_give_pytorchs_outputs(torch, paths, tmp_path):
         x = F.linear(x if number == 1 else F.relu(x), state[f"classifier.{number}.weight"], state[f"classifier.{number}.bias"])
 
     loaded, info = load_network(str(tmp_path / "alexnet.pth"))
-    transform = held_out_transform(info["preprocessing"])
+    transform = evaluation_transform(info["preprocessing"])
     with no_grad():
         ours = loaded(Tensor(np.stack([transform(load_image(path), None) for path in paths]))).data
     expected = x.numpy()
