@@ -47,7 +47,8 @@ def _read(path: str) -> Found:
     with open(path, "rb") as file:
         start = file.read(16)
     if path.endswith(".onnx"):
-        raise ValueError("ONNX is only written here; give the run or the file that it was converted from")
+        raise ValueError("ONNX is only written here; give the run or the file that it was "
+                         "converted from")
     if start.startswith(b"PK"):
         return from_state_dict(torch_files.read_zip(path))
     if start.startswith(torch_files.LEGACY_START):
@@ -64,7 +65,8 @@ def _read(path: str) -> Found:
         # Any bytes may be protocol buffers, so only the name tells what was meant.
         if path.endswith(".caffemodel"):
             raise
-        raise ValueError("it is damaged, or none of the kinds of files that hold weights") from error
+        raise ValueError("it is damaged, or none of the kinds of files that hold weights"
+                         ) from error
 
 
 def _safetensors(path: str) -> Arrays:

@@ -1,4 +1,7 @@
-"""The 1,000 classes of ImageNet's challenge, in the order of every published AlexNet: WordNet's identifiers and names for people."""
+"""The 1,000 classes of ImageNet's challenge, in the order of every published AlexNet.
+
+WordNet's identifiers, and names for people.
+"""
 from __future__ import annotations
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""Whose weights these are: from a source's own names and layouts to ours, and ours to torchvision's.
+"""Whose weights these are: from a source's names and layouts to ours, and ours to torchvision's.
 
 With the preprocessing that the source trained with. Our networks see red, green, blue; where a
 source's see blue, green, red, the channels of conv1 are turned round once, here.

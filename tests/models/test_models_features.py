@@ -54,9 +54,11 @@ def test_features_are_the_layers_output(run, folder, tmp_path, capsys):
 
 
 def test_another_layer_as_npy_with_the_names_beside(run, folder, tmp_path):
-    assert models("features", run, folder / "cat", "--layer", "conv5", "--out", tmp_path / "f.npy") == 0
+    assert models("features", run, folder / "cat", "--layer", "conv5", "--out",
+                  tmp_path / "f.npy") == 0
     names = (tmp_path / "f.txt").read_text().splitlines()
-    np.testing.assert_allclose(np.load(tmp_path / "f.npy"), layer_by_layer(run, names, "conv5"), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "f.npy"), layer_by_layer(run, names, "conv5"),
+                               rtol=1e-4, atol=1e-5)
 
 
 def test_names_of_files_that_are_no_text_keep_their_bytes(run, folder, tmp_path):
@@ -72,7 +74,8 @@ def test_names_of_files_that_are_no_text_keep_their_bytes(run, folder, tmp_path)
 
 
 @pytest.mark.parametrize("more, status, words", [
-    (["--layer", "fc9", "--out", "f.npz"], 2, "--layer fc9: the network has no such layer; its layers: conv1, pool1"),
+    (["--layer", "fc9", "--out", "f.npz"], 2, "--layer fc9: the network has no such layer; its "
+     "layers: conv1, pool1"),
     (["--out", "f.csv"], 2, "--out: must end in .npz or .npy, not 'f.csv'")])
 def test_mistakes(more, status, words, run, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -86,16 +89,18 @@ def test_nothing_readable(run, tmp_path, capsys):
     assert "none of the pictures can be read" in capsys.readouterr().err and not (tmp_path / "f.npz").exists()
 
 
-# ---- similar -------------------------------------------------------------------------------------------------------------------------
+# ---- similar -----------------------------------------------------------------------------------
 
 def test_nearest_are_those_of_a_full_sort():
     rng = np.random.default_rng(0)
     wanted, all_features = rng.standard_normal((3, 5)), rng.standard_normal((40, 5))
     paths = [f"nowhere/{i:02}.png" for i in range(40)]
     batches = ((paths[i:i + 7], all_features[i:i + 7]) for i in range(0, 40, 7))
-    found = nearest([paths[4], "a", "b"], np.concatenate([all_features[4:5], wanted[1:]]), batches, 6)
+    found = nearest([paths[4], "a", "b"], np.concatenate([all_features[4:5], wanted[1:]]), batches,
+                    6)
     for query, name, neighbours in zip([all_features[4], *wanted[1:]], [paths[4], "a", "b"], found):
-        distances = [(np.linalg.norm(row - query), path) for row, path in zip(all_features, paths) if path != name]
+        distances = [(np.linalg.norm(row - query), path) for row, path in zip(all_features, paths)
+                     if path != name]
         assert [path for _, path in neighbours] == [path for _, path in sorted(distances)[:6]]
         assert [d for d, _ in neighbours] == pytest.approx([d for d, _ in sorted(distances)[:6]])
 
@@ -104,7 +109,8 @@ def test_similar_finds_a_copy_first_and_draws_rows(run, folder, tmp_path, capsys
     copies = tmp_path / "copies"
     shutil.copytree(folder, copies)
     queries = folder / "cat" / "3.png", folder / "dog" / "5.png"
-    assert models("similar", run, *queries, copies, "-k", 4, "--figure", tmp_path / "similar.png") == 0
+    assert models("similar", run, *queries, copies, "-k", 4, "--figure",
+                  tmp_path / "similar.png") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == str(queries[0]) and lines[5] == str(queries[1])
     assert lines[1].split() == ["0.000", str(copies / "cat" / "3.png")] and lines[6].split()[1] == str(copies / "dog" / "5.png")
@@ -121,10 +127,11 @@ def test_a_query_from_the_folder_is_not_its_own_neighbour(run, folder, capsys):
     assert len(lines) == 18 and not any(line.endswith(str(query)) for line in lines[1:])
 
 
-# ---- pictures on the command line ----------------------------------------------------------------------------------------------------
+# ---- pictures on the command line --------------------------------------------------------------
 
 def test_patterns_name_pictures_and_folders(folder):
-    assert [name[-9:] for name in files.expanded([str(folder / "c*" / "[12].png"), str(folder / "d*")])] == [
+    assert [name[-9:]
+            for name in files.expanded([str(folder / "c*" / "[12].png"), str(folder / "d*")])] == [
         "cat/1.png", "cat/2.png", *(f"dog/{i}.png" for i in range(9))]
 
 
@@ -140,7 +147,8 @@ class StandardInput:
 
 def test_standard_input_holds_a_picture(run, folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "striped disc").mkdir()
-    monkeypatch.chdir(tmp_path / "striped disc")                    # a class's name, which is not where the picture comes from
+    # a class's name, which is not where the picture comes from
+    monkeypatch.chdir(tmp_path / "striped disc")
     monkeypatch.setattr("sys.stdin", StandardInput((folder / "cat" / "0.png").read_bytes()))
     assert models("classify", run, "-", "--json") == 0
     from_input = json.loads(capsys.readouterr().out)
@@ -166,4 +174,5 @@ def test_json_is_an_object_a_line(run, folder, tmp_path, capsys):
     assert models("classify", run, folder, "--json", "--figure", tmp_path / "f.png") == 0
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [guess["picture"] for guess in guesses] == files.expanded([str(folder)])
-    assert all(guess["correct"] is None and 0 <= guess["best"][0]["probability"] <= 1 for guess in guesses)
+    assert all(guess["correct"] is None and 0 <= guess["best"][0]["probability"] <= 1
+               for guess in guesses)

@@ -50,14 +50,15 @@ def test_the_report_in_words(predictions):
     header, line = totals({"centre crop": tally}).splitlines()
     assert header.split("  ")[-1] == "loss" and f"{1 - tally.scores.top1:.2%}" in line and f"{1 - tally.scores.top5:.2%}" in line
     table = by_class(tally).splitlines()
-    assert [row.split("  ")[0] for row in table[1:]] == CLASSES[:6]                # the last has no pictures
+    assert [row.split("  ")[0] for row in table[1:]] == CLASSES[:6]    # the last has no pictures
 
 
 def test_of_many_classes_the_worst_are_printed():
     names = [f"class {i}" for i in range(100)]
     tally = Tally(names)
     labels = np.repeat(np.arange(100), 2)
-    guessed = np.where(np.arange(200) < 60, (labels + 1) % 100, labels)             # the first 30 classes are all wrong
+    # the first 30 classes are all wrong
+    guessed = np.where(np.arange(200) < 60, (labels + 1) % 100, labels)
     tally.add(np.log(np.eye(100)[guessed] + 1e-3), labels)
     lines = by_class(tally).splitlines()
     assert len(lines) == 22 and lines[-1] == "... the 20 classes with the highest error of 100"
@@ -68,14 +69,16 @@ def test_of_many_classes_the_worst_are_printed():
 def test_the_reports_files(count, predictions, tmp_path):
     tally = Tally((CLASSES + [f"class {i}" for i in range(60)])[:count])
     labels = predictions[1] % count
-    tally.add(np.pad(predictions[0], ((0, 0), (0, max(0, count - 7))), constant_values=-20)[:, :count], labels)
+    tally.add(np.pad(predictions[0], ((0, 0), (0, max(0, count - 7))),
+                     constant_values=-20)[:, :count], labels)
     write_report(tmp_path, tally, "title with $ and _ and 猫, which the font has not")
     rows = read_csv(tmp_path / "confusion.csv")
     assert rows[0][1:] == tally.classes == [row[0] for row in rows[1:]]
     np.testing.assert_array_equal(np.array([row[1:] for row in rows[1:]], int), tally.confusion)
     rows = read_csv(tmp_path / "classes.csv")
     assert [int(row[1]) for row in rows[1:]] == np.bincount(labels, minlength=count).tolist()
-    assert picture_size(tmp_path / "confusion.png") == (400 + 50 * min(count, 30), 300 + 50 * min(count, 30))
+    assert picture_size(tmp_path / "confusion.png") == (400 + 50 * min(count, 30),
+                                                        300 + 50 * min(count, 30))
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -104,6 +107,8 @@ def test_the_centre_is_one_of_the_ten_crops(tmp_path):
     pictures = ImageFolder(make_folder(tmp_path, pictures=3))
     network = build("alexnet", 3, 67, 1 / 16, generator=Generator(0)).eval()
     steps = [Resize(76), CenterCrop(76)], Normalize((0.5,) * 3, (0.2,) * 3)
-    centre, ten = (next(iter(DataLoader(pictures, 6, Compose([*steps[0], crop, steps[1]]))))[0] for crop in (CenterCrop(67), TenCrop(67)))
+    centre, ten = (next(iter(DataLoader(pictures, 6, Compose([*steps[0], crop, steps[1]]))))[0]
+                   for crop in (CenterCrop(67), TenCrop(67)))
     np.testing.assert_array_equal(centre, ten[:, 4])
-    np.testing.assert_allclose(crop_log_probabilities(network, ten)[:, 4], log_probabilities(network, centre), atol=1e-5)
+    np.testing.assert_allclose(crop_log_probabilities(network, ten)[:, 4],
+                               log_probabilities(network, centre), atol=1e-5)

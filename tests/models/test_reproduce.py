@@ -1,4 +1,5 @@
-"""`reproduce`: the statistics against an oracle, every experiment's settings, and that a stopped experiment goes on where it was."""
+"""`reproduce`: the statistics against an oracle, every experiment's settings, and that a stopped
+experiment goes on where it was."""
 import json
 import statistics
 from dataclasses import replace
@@ -35,7 +36,7 @@ def measurements(name, folder):
     return json.loads((folder / f"{name}.json").read_text())
 
 
-# ---- statistics --------------------------------------------------------------------------------------------------------------------
+# ---- statistics --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("values", [(18.0, 19.5), (3.0, 3.25, 2.5, 9.0), (1e6, 1e6 + 1, 1e6 + 2)])
 def test_a_summary_is_the_mean_and_the_samples_deviation(values):
@@ -44,13 +45,17 @@ def test_a_summary_is_the_mean_and_the_samples_deviation(values):
     assert summary.deviation == pytest.approx(statistics.stdev(values))
 
 
-@pytest.mark.parametrize("values, text", [((18.31,), "18.3"), ((18, 19), "18.50 ± 0.71"), ((10, 30), "20 ± 14"),
-                                          ((2.0, 2.0), "2.00 ± 0.00"), ((0.31, 0.33), "0.320 ± 0.014"), ((1000, 3000), "2000 ± 1414")])
+@pytest.mark.parametrize("values, text", [((18.31,), "18.3"), ((18, 19), "18.50 ± 0.71"),
+                                          ((10, 30), "20 ± 14"),
+                                          ((2.0, 2.0), "2.00 ± 0.00"),
+                                          ((0.31, 0.33), "0.320 ± 0.014"),
+                                          ((1000, 3000), "2000 ± 1414")])
 def test_a_summary_shows_two_digits_of_its_deviation(values, text):
     assert str(summarise(values)) == text
 
 
-@pytest.mark.parametrize("curve, epochs", [([50, 30, 20], 2.5), ([50, 25], 2), ([20, 10], 1), ([60, 40, 30], None), ([], None),
+@pytest.mark.parametrize("curve, epochs", [([50, 30, 20], 2.5), ([50, 25], 2), ([20, 10], 1),
+                                           ([60, 40, 30], None), ([], None),
                                            ([60, 40, 24, 30], 2 + 15 / 16)])
 def test_a_curve_reaches_its_target_between_epochs(curve, epochs):
     assert crossing(curve, 25) == epochs
@@ -63,11 +68,12 @@ def test_smoothness_is_the_correlation_of_neighbours():
     assert smoothness(np.stack([np.ones((3, 5, 5)), -np.ones((3, 5, 5))])) == pytest.approx(1)
 
 
-# ---- measures, on logs written here --------------------------------------------------------------------------------------------------
+# ---- measures, on logs written here ------------------------------------------------------------
 
 def make_log(folder, train_errors, test_errors):
     folder.mkdir(parents=True)
-    lines = [{"event": "epoch", "epoch": n, "step": n, "train_top1": 1 - train / 100, "test_top1": 1 - test / 100}
+    lines = [{"event": "epoch", "epoch": n, "step": n, "train_top1": 1 - train / 100,
+              "test_top1": 1 - test / 100}
              for n, (train, test) in enumerate(zip(train_errors, test_errors), 1)]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
@@ -75,19 +81,22 @@ def make_log(folder, train_errors, test_errors):
 
 def test_a_gain_is_the_mean_of_the_differences_seed_by_seed(tmp_path):
     errors = {"without": [20, 24], "with": [19, 21]}
-    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", [error - 10], [error]) for seed, error in enumerate(pair)]
+    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", [error - 10], [error])
+                      for seed, error in enumerate(pair)]
             for variant, pair in errors.items()}
     finding = Gain("without", "with").finding(runs)
     assert finding.numbers["gain"]["mean"] == pytest.approx(2) and finding.numbers["gain"]["deviation"] == pytest.approx(2**0.5)
     assert finding.text == ("2.0 ± 1.4 points of test error less over 2 seeds "
-                            "(without 22.0 ± 2.8 %, in training 12.0 ± 2.8 %; with 20.0 ± 1.4 %, in training 10.0 ± 1.4 %)")
+                            "(without 22.0 ± 2.8 %, in training 12.0 ± 2.8 %; with 20.0 ± 1.4 %, "
+                            "in training 10.0 ± 1.4 %)")
     loss = Gain("with", "without").finding(runs)
     assert loss.numbers["gain"]["mean"] == pytest.approx(-2) and loss.text.startswith("2.0 ± 1.4 points of test error more over 2 seeds")
 
 
 def test_how_much_sooner_is_the_mean_of_the_ratios_seed_by_seed(tmp_path):
     curves = {"ReLU": [[40, 20], [50, 25]], "tanh": [[50, 45, 35, 30, 20], [60, 25]]}
-    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", errors, errors) for seed, errors in enumerate(pair)]
+    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", errors, errors)
+                      for seed, errors in enumerate(pair)]
             for variant, pair in curves.items()}
     finding = Speedup("ReLU", "tanh", target=25).finding(runs)
     assert finding.numbers["epochs_to_target"] == {"ReLU": [1.75, 2], "tanh": [4.5, 2]}
@@ -96,12 +105,13 @@ def test_how_much_sooner_is_the_mean_of_the_ratios_seed_by_seed(tmp_path):
 
 
 def test_what_was_not_reached_is_not_measured(tmp_path):
-    runs = {"ReLU": [make_log(tmp_path / "a", [20], [20])], "tanh": [make_log(tmp_path / "b", [70, 60], [70, 60])]}
+    runs = {"ReLU": [make_log(tmp_path / "a", [20], [20])],
+            "tanh": [make_log(tmp_path / "b", [70, 60], [70, 60])]}
     finding = Speedup("ReLU", "tanh", target=25).finding(runs)
     assert finding.text == "not measured: tanh did not reach 25 % training error within 2 epochs" and "factor" not in finding.numbers
 
 
-# ---- experiments ---------------------------------------------------------------------------------------------------------------------
+# ---- experiments -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 @pytest.mark.parametrize("mode", ["full", "quick"])
@@ -123,7 +133,7 @@ def test_a_quick_mode_leaves_a_plot_and_measurements(name, tiny, tmp_path, capsy
 
 def test_a_stopped_experiment_goes_on_to_the_same_measurements(tiny, tmp_path, monkeypatch, capsys):
     assert quick("lrn", tmp_path / "whole", "--seeds", 1) == 0
-    stop = StopAfter(checks=5)                                                      # a training of two epochs checks four times
+    stop = StopAfter(checks=5)    # a training of two epochs checks four times
     with monkeypatch.context() as patch:
         patch.setattr(loop, "Interruption", lambda: stop)
         assert quick("lrn", tmp_path / "stopped", "--seeds", 1) == 130
@@ -156,15 +166,18 @@ def test_a_training_killed_before_its_first_checkpoint_begins_again(tiny, tmp_pa
 
 def test_training_stops_at_the_target_error(tiny, tmp_path, monkeypatch):
     experiment = EXPERIMENTS["cifar10-18pct"]
-    monkeypatch.setitem(EXPERIMENTS, "cifar10-18pct", replace(experiment, settings={**experiment.settings, "target_error": 1.0}))
-    for _ in range(2):                                                              # the second time it is finished
+    monkeypatch.setitem(EXPERIMENTS, "cifar10-18pct",
+                        replace(experiment, settings={**experiment.settings, "target_error": 1.0}))
+    for _ in range(2):    # the second time it is finished
         assert quick("cifar10-18pct", tmp_path) == 0
-        assert [r["epoch"] for r in log(tmp_path / "cifar10-18pct-seed0") if r["event"] == "epoch"] == [1]
+        assert [r["epoch"] for r in log(tmp_path / "cifar10-18pct-seed0")
+                if r["event"] == "epoch"] == [1]
 
 
 def test_a_folder_with_other_settings_is_refused(tiny, tmp_path, monkeypatch, capsys):
     assert quick("cifar10-18pct", tmp_path) == 0
-    monkeypatch.setitem(EXPERIMENTS, "cifar10-18pct", replace(EXPERIMENTS["cifar10-18pct"], quick={**TINY, "lr": 0.5}))
+    monkeypatch.setitem(EXPERIMENTS, "cifar10-18pct",
+                        replace(EXPERIMENTS["cifar10-18pct"], quick={**TINY, "lr": 0.5}))
     capsys.readouterr()
     assert quick("cifar10-18pct", tmp_path) == 2
     assert "--lr cannot change in a resumed run" in complaint(capsys)
@@ -175,7 +188,8 @@ def test_filters_can_be_drawn_from_the_training_of_cifar10_18pct(tiny, tmp_path,
     assert quick("filters", tmp_path) == 0
     assert "already trained" in capsys.readouterr().out
     weights = checkpoint.load(tmp_path / "cifar10-18pct-seed0" / "latest.safetensors")[0]["conv1.weight"]
-    assert measurements("filters", tmp_path)["measured"]["after"]["mean"] == pytest.approx(smoothness(weights))
+    assert measurements("filters",
+                        tmp_path)["measured"]["after"]["mean"] == pytest.approx(smoothness(weights))
 
 
 @pytest.mark.parametrize("arguments, words", [
@@ -186,7 +200,8 @@ def test_filters_can_be_drawn_from_the_training_of_cifar10_18pct(tiny, tmp_path,
     (["lrn", "--quick", "--seeds", "0"], "--seeds: must be a whole number at least 1"),
 ])
 def test_mistakes_are_told_in_a_sentence(arguments, words, tmp_path, capsys):
-    assert models("reproduce", *arguments, *(["--out", tmp_path / "out"] if len(arguments) > 1 else [])) != 0
+    assert models("reproduce", *arguments, *(["--out", tmp_path / "out"] if len(arguments) > 1
+                                             else [])) != 0
     assert words in capsys.readouterr().err
 
 
