@@ -99,7 +99,8 @@ def test_published_weights_become_a_checkpoint(torch, tmp_path):
     back, info = load_network(str(tmp_path / "back.safetensors"))
     x = pictures(network)
     np.testing.assert_array_equal(logits(back, x), logits(network, x))
-    assert info["preprocessing"]["resize"] == 256 and checkpoint.is_checkpoint(tmp_path / "back.safetensors")
+    assert info["preprocessing"]["resize"] == 256
+    assert checkpoint.is_checkpoint(tmp_path / "back.safetensors")
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -126,7 +126,8 @@ def test_ablations_change_what_they_say():
 @pytest.mark.parametrize("width", [1 / 64, 0.3, 1.7])
 def test_any_width_can_be_shared_out_to_the_groups(width):
     network = build("alexnet-paper", 3, 67, width, generator=Generator(0))
-    assert network.conv2.weight.shape[1] * 2 == network.conv1.weight.shape[0] and network.fc8.weight.shape[0] == 3
+    assert network.conv2.weight.shape[1] * 2 == network.conv1.weight.shape[0]
+    assert network.fc8.weight.shape[0] == 3
 
 
 def test_cuda_convnets_initial_values():

@@ -68,4 +68,5 @@ def test_out_of_memory_is_a_sentence_with_sizes(gpu, monkeypatch, capsys):
                           "bytes)")
     monkeypatch.setattr(cupy, "asarray", refuse)
     assert models(*BUILTIN, *CUDA) == 1
-    assert "not enough memory (Out of memory allocating 400,000,000,512 bytes (allocated so far: 1,024 bytes));" in complaint(capsys)
+    assert ("not enough memory (Out of memory allocating 400,000,000,512 bytes "
+            "(allocated so far: 1,024 bytes));") in complaint(capsys)

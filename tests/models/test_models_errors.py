@@ -137,7 +137,8 @@ def folder_with_text(tmp_path):
 
 def test_an_unreadable_picture_stops(folder_with_text, tmp_path, capsys):
     assert train_on(folder_with_text, tmp_path / "run") == 1
-    assert f"{folder_with_text / 'cat' / 'notes.jpg'} cannot be read as a picture" in complaint(capsys)
+    notes = folder_with_text / "cat" / "notes.jpg"
+    assert f"{notes} cannot be read as a picture" in complaint(capsys)
 
 
 def test_an_unreadable_picture_is_skipped_on_request(folder_with_text, tmp_path, capsys):
@@ -190,7 +191,8 @@ def test_a_loss_of_nan_keeps_the_last_good_checkpoint(run, monkeypatch, capsys):
     monkeypatch.setattr(Training, "step", poisoned)
     assert models("train", "--resume", run, "--epochs", 2) == 1
     line = complaint(capsys)
-    assert "the loss became nan in epoch 2, step 8; try a lower --lr" in line and "still holds step 5" in line
+    assert "the loss became nan in epoch 2, step 8; try a lower --lr" in line
+    assert "still holds step 5" in line
     assert (run / "latest.safetensors").read_bytes() == before
 
 
@@ -199,13 +201,15 @@ def test_a_learning_rate_that_is_far_too_high(tmp_path, capsys):
                   tmp_path / "run") == 1
     line = complaint(capsys)
     assert "epoch 1, step 2" in line and line.endswith("no checkpoint was written yet")
-    assert [r["step"] for r in log(tmp_path / "run")] == [1] and not (tmp_path / "run" / "latest.safetensors").exists()
+    assert [r["step"] for r in log(tmp_path / "run")] == [1]
+    assert not (tmp_path / "run" / "latest.safetensors").exists()
 
 
 def test_a_learning_rate_whose_first_step_shows_in_the_evaluation(tmp_path, capsys):
     assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--batch-size", 100, "--epochs", 2,
                   "--out", tmp_path / "run") == 1
-    assert "the validation loss became nan in epoch 1, step 1; try a lower --lr" in complaint(capsys)
+    said = complaint(capsys)
+    assert "the validation loss became nan in epoch 1, step 1; try a lower --lr" in said
 
 
 # ---- checkpoints -------------------------------------------------------------------------------

@@ -47,7 +47,9 @@ def test_features_are_the_layers_output(run, folder, tmp_path, capsys):
     assert models("features", run, folder, "--out", tmp_path / "f.npz") == 0
     with np.load(tmp_path / "f.npz") as file:
         names, values = file["names"].tolist(), file["features"]
-    assert names == files.expanded([str(folder)]) and values.shape == (18, 128) and values.dtype == np.float32
+    assert names == files.expanded([str(folder)])
+    assert values.shape == (18, 128)
+    assert values.dtype == np.float32
     assert values.min() == 0                                        # after the ReLU
     np.testing.assert_allclose(values, layer_by_layer(run, names, "fc7"), rtol=1e-4, atol=1e-5)
     assert "fc7 of 18 pictures" in capsys.readouterr().out
@@ -86,7 +88,8 @@ def test_mistakes(more, status, words, run, folder, tmp_path, capsys, monkeypatc
 def test_nothing_readable(run, tmp_path, capsys):
     (tmp_path / "broken.jpg").write_text("text")
     assert models("features", run, tmp_path, "--out", tmp_path / "f.npz") == 1
-    assert "none of the pictures can be read" in capsys.readouterr().err and not (tmp_path / "f.npz").exists()
+    assert "none of the pictures can be read" in capsys.readouterr().err
+    assert not (tmp_path / "f.npz").exists()
 
 
 # ---- similar -----------------------------------------------------------------------------------
@@ -113,7 +116,8 @@ def test_similar_finds_a_copy_first_and_draws_rows(run, folder, tmp_path, capsys
                   tmp_path / "similar.png") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == str(queries[0]) and lines[5] == str(queries[1])
-    assert lines[1].split() == ["0.000", str(copies / "cat" / "3.png")] and lines[6].split()[1] == str(copies / "dog" / "5.png")
+    assert lines[1].split() == ["0.000", str(copies / "cat" / "3.png")]
+    assert lines[6].split()[1] == str(copies / "dog" / "5.png")
     distances = [float(line.split()[0]) for line in lines[1:5]]
     assert distances == sorted(distances) and distances[1] > 0
     width, height = picture_size(tmp_path / "similar.png")
@@ -155,13 +159,16 @@ def test_standard_input_holds_a_picture(run, folder, tmp_path, monkeypatch, caps
     assert from_input["correct"] is None
     assert models("classify", run, folder / "cat" / "0.png", "--json") == 0
     from_file = json.loads(capsys.readouterr().out)
-    assert from_input["picture"] == "-" and from_input["best"] == from_file["best"] and len(from_file["best"]) == 5
+    assert from_input["picture"] == "-"
+    assert from_input["best"] == from_file["best"]
+    assert len(from_file["best"]) == 5
 
 
 def test_standard_input_without_a_picture(run, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", StandardInput(b""))
     assert models("classify", run, "-") == 1
-    assert complaint(capsys) == "standard input cannot be read as a picture: no picture format that Pillow knows"
+    assert complaint(capsys) == ("standard input cannot be read as a picture: "
+                                 "no picture format that Pillow knows")
 
 
 def test_standard_input_is_drawn_too(run, folder, tmp_path, monkeypatch):

@@ -78,7 +78,8 @@ def test_preprocessing_and_size_are_those_of_the_weights(base, pictures, tmp_pat
     run = tmp_path / "run"
     assert fine_tune(base, pictures, run) == 0
     before, after = (checkpoint.load(folder / "latest.safetensors")[1] for folder in (base, run))
-    assert after["preprocessing"] == before["preprocessing"] and after["preprocessing"]["resize"] == 67
+    assert after["preprocessing"] == before["preprocessing"]
+    assert after["preprocessing"]["resize"] == 67
     assert after["config"] == {**before["config"],
                                "num_classes": 3} and after["classes"] == ["cat", "cow", "dog"]
     assert after["settings"]["weights"] == str(base)
@@ -161,7 +162,8 @@ def test_cached_features_give_the_same_losses(freeze, base, pictures, tmp_path, 
                      "--no-cache-features") == 0
     assert "frozen layers" not in capsys.readouterr().out
     assert fine_tune(base, pictures, cached, *NO_CHANCE, "--freeze", freeze) == 0
-    assert f"of 24 pictures, once, into {cached / 'features' / 'train.npy'}" in capsys.readouterr().out
+    file = cached / "features" / "train.npy"
+    assert f"of 24 pictures, once, into {file}" in capsys.readouterr().out
     assert losses(cached) == pytest.approx(losses(plain), rel=1e-4)
     assert not (cached / "features").exists()
 

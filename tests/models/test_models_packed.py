@@ -8,7 +8,8 @@ from data import ImageFolder, PackedPictures
 from data.__main__ import main as data_command
 from data.vectorised import SquareBatchMaker
 from models.inputs.sources import make_loader, open_data
-from models.inputs.preprocessing import colour_noise, evaluation_transform, preprocessing, train_transform
+from models.inputs.preprocessing import (colour_noise, evaluation_transform, preprocessing,
+                                         train_transform)
 from models.settings import Settings
 from models_cli import TINY, complaint, log, make_folder, models
 

@@ -2,7 +2,8 @@
 import numpy as np
 import pytest
 
-from data import CenterCrop, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean
+from data import (CenterCrop, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize,
+                  SubtractMean)
 from minitensor import checkpoint, optim
 from models.networks.initial import PAPER_ONES
 from models.networks.initial import DEPARTURES
@@ -18,7 +19,8 @@ def paper(**given):
 
 def test_the_papers_settings():
     training = Training(paper(), [str(i) for i in range(1000)], {})
-    assert training.network.num_parameters() == 60_965_224 and training.network.input_shape == (3, 227, 227)
+    assert training.network.num_parameters() == 60_965_224
+    assert training.network.input_shape == (3, 227, 227)
     norm = training.network.norm1
     assert (norm.size, norm.alpha, norm.beta, norm.k) == (5, 1e-4, 0.75, 2)
     weights, biases = training.optimizer.groups
@@ -37,8 +39,10 @@ def test_the_papers_initial_values_and_the_departures_from_them(departures):
                        {}).network
     for name, layer in network.named_children():
         if hasattr(layer, "bias"):
-            assert (layer.bias.data == np.float32(name in PAPER_ONES) * np.float32(0.1 if "biases-0.1" in departures else 1)).all()
-            sigma = 0.03 if "sigma-0.03" in departures and name in ("conv3", "conv4", "conv5") else 0.01
+            one = np.float32(0.1 if "biases-0.1" in departures else 1)
+            assert (layer.bias.data == np.float32(name in PAPER_ONES) * one).all()
+            is_wide = "sigma-0.03" in departures and name in ("conv3", "conv4", "conv5")
+            sigma = 0.03 if is_wide else 0.01
             assert layer.weight.data.std() == pytest.approx(sigma, rel=0.1)
 
 
@@ -64,7 +68,8 @@ def test_the_recipe_runs_small(tmp_path, monkeypatch):
                   "--image-size", 67, "--epochs", 2, "--batch-size", 8,
                   "--workers", 0, "--out", run) == 0
     arrays, info = checkpoint.load(run / "latest.safetensors")
-    assert arrays["preprocessing.mean_image"].shape == (76, 76, 3) and info["settings"]["departures"] == list(DEPARTURES)
+    assert arrays["preprocessing.mean_image"].shape == (76, 76, 3)
+    assert info["settings"]["departures"] == list(DEPARTURES)
     assert models("evaluate", run, "--ten-crop") == 0
     monkeypatch.setattr(PCANoise, "fit", lambda *arguments: pytest.fail("the checkpoint knows the "
                                                                         "colours"))

@@ -41,14 +41,17 @@ def test_a_tally_counts_as_by_hand(predictions):
         name, count = tally.most_taken_for(label)
         assert count == max(wrong.values()) and (not count or wrong[CLASSES.index(name)] == count)
     assert np.isnan([errors[6] for errors in tally.errors()]).all()
-    assert tally.scores.top1 == pytest.approx(np.trace(confusion) / 60) and tally.scores.top5 == pytest.approx(sum(top5) / 60)
+    assert tally.scores.top1 == pytest.approx(np.trace(confusion) / 60)
+    assert tally.scores.top5 == pytest.approx(sum(top5) / 60)
 
 
 def test_the_report_in_words(predictions):
     tally = Tally(CLASSES)
     tally.add(*predictions)
     header, line = totals({"centre crop": tally}).splitlines()
-    assert header.split("  ")[-1] == "loss" and f"{1 - tally.scores.top1:.2%}" in line and f"{1 - tally.scores.top5:.2%}" in line
+    assert header.split("  ")[-1] == "loss"
+    assert f"{1 - tally.scores.top1:.2%}" in line
+    assert f"{1 - tally.scores.top5:.2%}" in line
     table = by_class(tally).splitlines()
     assert [row.split("  ")[0] for row in table[1:]] == CLASSES[:6]    # the last has no pictures
 
@@ -98,7 +101,8 @@ def test_ten_crops_are_the_mean_of_ten_softmaxes(tmp_path):
                 crop = square.crop((x, y, x + 67, y + 67))
                 crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else crop
                 x_ = (np.asarray(crop) / 255 - p["mean"]) / p["std"]
-                logits = network(Tensor(x_.transpose(2, 0, 1)[None].astype(np.float32))).data[0].astype(float)
+                crop = Tensor(x_.transpose(2, 0, 1)[None].astype(np.float32))
+                logits = network(crop).data[0].astype(float)
                 total += np.exp(logits) / np.exp(logits).sum()
         np.testing.assert_allclose(ours[i], total / 10, atol=1e-5)
 

@@ -21,7 +21,8 @@ from models.inputs.preprocessing import evaluation_transform, preprocessing, tra
 from models.training.run_folder import RunFolder
 from models.settings import RECIPES, Settings
 from models.training.step import Training
-from models_cli import BUILTIN, StopAfter, complaint, log, make_folder, models, picture_size, start_models, TINY
+from models_cli import (BUILTIN, TINY, StopAfter, complaint, log, make_folder, models,
+                        picture_size, start_models)
 
 
 THREE_EPOCHS = (*BUILTIN, "--epochs", 3, "--warmup", 8)
@@ -62,7 +63,8 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, 
 def test_validation_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsys):
     run = tmp_path / "a run"
     assert models(*BUILTIN, "--epochs", 1, "--out", run) == 0
-    command = shlex.split(capsys.readouterr().out.splitlines()[-1].partition("python -m models ")[2])
+    last = capsys.readouterr().out.splitlines()[-1]
+    command = shlex.split(last.partition("python -m models ")[2])
     assert command == ["classify", str(run), str(run / "samples")]
     assert models(*command, "--json") == 0
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -165,7 +167,8 @@ def test_a_finished_run_says_that_it_is(whole_run, capsys):
     before = log(whole_run)
     for epochs in ((), ("--epochs", 3)):
         assert models("train", "--resume", whole_run, *epochs) == 0
-        said = f"nothing is left to do: this run has trained for 3 epochs; --resume {whole_run} --epochs N goes on, with N above 3\n"
+        said = ("nothing is left to do: this run has trained for 3 epochs; "
+                f"--resume {whole_run} --epochs N goes on, with N above 3\n")
         assert said in capsys.readouterr().out
     assert models("train", "--resume", whole_run, "--epochs", 2) == 2
     assert complaint(capsys) == (f"python -m models train: --epochs 2 cannot be: {whole_run} has "
@@ -179,7 +182,8 @@ def test_a_run_that_reached_its_target_says_so(tmp_path, capsys):
     assert models(*BUILTIN, "--epochs", 5, "--target-error", 1, "--out", run) == 0
     assert "nothing is left" not in capsys.readouterr().out
     assert models("train", "--resume", run) == 0
-    assert "nothing is left to do: in epoch 1 the training error reached the --target-error of 1\n" in capsys.readouterr().out
+    assert ("nothing is left to do: in epoch 1 the training error reached the --target-error of 1\n"
+            in capsys.readouterr().out)
 
 
 def test_a_top_5_error_is_shown_of_more_than_five_classes(tmp_path, monkeypatch, capsys):
@@ -245,7 +249,8 @@ def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
     (dict(init="paper", departures=["sigma-0.03"]), "--departures biases-0.1 sigma-0.03", "--lr"),
     (dict(init="paper", departures=["biases-0.1", "sigma-0.03"]), "or --init he", "--departures")])
 def test_the_advice_names_what_is_not_in_use_already(settings, words, not_words):
-    assert words in progress.advice(Settings(**settings)) and not_words not in progress.advice(Settings(**settings))
+    assert words in progress.advice(Settings(**settings))
+    assert not_words not in progress.advice(Settings(**settings))
 
 
 @pytest.mark.parametrize("name, lrs", [

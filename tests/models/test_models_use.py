@@ -8,7 +8,8 @@ from data import BuiltinPictures
 from models.inputs.sources import open_test_data
 from models.evaluation.scores import Scores, best_classes
 from models.settings import Settings
-from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, picture_size, read_csv, start_models
+from models_cli import (BUILTIN, TINY, complaint, log, make_folder, models, picture_size, read_csv,
+                        start_models)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,8 @@ def test_classify_an_empty_folder(run, tmp_path, capsys):
 def test_a_figure_that_cannot_be_written(run, tmp_path, capsys):
     assert models("classify", run, run.parent / "pictures" / "val" / "cat" / "0.png", "--figure",
                   tmp_path / "none" / "f.png") == 2
-    assert "argument --figure: must be a file in a folder that can be written to" in complaint(capsys)
+    assert ("argument --figure: must be a file in a folder that can be written to"
+            in complaint(capsys))
     assert models("classify", run, run.parent / "pictures" / "val" / "cat" / "0.png", "--figure",
                   tmp_path / "f.jpg") == 2
     assert "argument --figure: must end in .png, not" in complaint(capsys)

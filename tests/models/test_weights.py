@@ -59,8 +59,10 @@ def written_by_pytorch(torch, model, path, how):
         from safetensors.torch import save_file
         save_file(state, path)
     else:
-        state = {"epoch": 3, "state_dict": state} if how == "training script" else dict(model.named_parameters()) \
-            if how == "parameters" else state
+        if how == "training script":
+            state = {"epoch": 3, "state_dict": state}
+        elif how == "parameters":
+            state = dict(model.named_parameters())
         torch.save(state, path, _use_new_zipfile_serialization=how != "legacy")
     return path
 
@@ -106,7 +108,9 @@ def test_a_state_dict_saved_from_data_parallel(tmp_path):
 
 def test_the_classes_of_imagenet():
     assert len(names()) == 1000 and list(names()) == sorted(names()) == classes(1000)
-    assert readable("n01440764") == "tench" and list(names().values())[-1] == "toilet tissue" and readable("cat") == "cat"
+    assert readable("n01440764") == "tench"
+    assert list(names().values())[-1] == "toilet tissue"
+    assert readable("cat") == "cat"
 
 
 def test_classify_prints_names(torch, torchvision, tmp_path, capsys):

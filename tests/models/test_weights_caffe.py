@@ -29,7 +29,8 @@ def caffe_layers(width=1 / 8, groups=2, size=67, seed=0):
               "conv5": (c5, c4 // groups, 3, 3), "fc6": (f6, c5 * side * side), "fc7": (f7, f6),
               "fc8": (1000, f7)}
     return {name: ((rng.standard_normal(shape) * (2 / np.prod(shape[1:]))**0.5).astype(np.float32),
-                   rng.standard_normal(shape[0]).astype(np.float32) / 10) for name, shape in shapes.items()}
+                   rng.standard_normal(shape[0]).astype(np.float32) / 10)
+            for name, shape in shapes.items()}
 
 
 def by_pytorch(torch, layers, x, pool_first):
@@ -84,7 +85,8 @@ def numpy_2_pickle(layers):
     Python 3 writes."""
     header = b"{'descr': 'O', 'fortran_order': False, 'shape': (), }".ljust(117) + b"\n"
     out = [b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header,
-           b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87R(K\x01)",
+           b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01"
+           b"cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87R(K\x01)",
            b"cnumpy\ndtype\nq\x03U\x02O8K\x00K\x01\x87R(K\x03U\x01|NNN" + NO_SIZE + b"K?tb\x89]}("]
 
     def array(a):

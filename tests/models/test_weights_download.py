@@ -21,7 +21,9 @@ class Server(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         wanted = self.headers.get("Range")
         Server.asked.append(wanted)
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and Server.ranges else 0
+        start = 0
+        if wanted and Server.ranges:
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
         if start >= len(CONTENT):
             self.send_error(416)
             return

@@ -101,7 +101,8 @@ def test_damaged_files_are_refused_in_one_sentence(container, files, tmp_path):
                 load(str(path))
             except WeightsError as error:
                 refused += 1
-                assert str(error).startswith(f"{path} cannot be used as weights: ") and len(str(error)) < 600
+                assert str(error).startswith(f"{path} cannot be used as weights: ")
+                assert len(str(error)) < 600
     assert refused > VARIANTS / 4, "most damage is noticed"
 
 
@@ -127,8 +128,8 @@ def tensor_pickle(offset=0, shape=(2,), strides=(1,), count=2, kind="FloatStorag
     """{"features.0.weight": a tensor of these numbers}, as PyTorch pickles it."""
     def dumped(value):
         return pickle.dumps(value, 2)[2:-1]
-    return (b"\x80\x02}X\x11\x00\x00\x00features.0.weightctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n"
-            + kind.encode() + b"\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + dumped(count) + b"tQ"
+    return (b"\x80\x02}X\x11\x00\x00\x00features.0.weightctorch._utils\n_rebuild_tensor_v2\n"
+            b"((X\x07\x00\x00\x00storagectorch\n" + kind.encode() + b"\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + dumped(count) + b"tQ"
             + dumped(offset) + dumped(shape)
             + dumped(strides) + b"\x89}tRs.")
 
@@ -209,5 +210,6 @@ def test_the_command_line_says_it_in_one_line(tmp_path, capsys):
     (tmp_path / "weights.pth").write_bytes(as_zip(pickle.dumps(Touch(tmp_path / "marker"))))
     assert models("summary", tmp_path / "weights.pth") == 1
     said = complaint(capsys)
-    assert "weights.pth cannot be used as weights: its pickle asks for 'posix.system', which weights do not need" in said
+    assert ("weights.pth cannot be used as weights: its pickle asks for 'posix.system', "
+            "which weights do not need") in said
     assert "save the model's state_dict(), not the model" in said
