@@ -79,7 +79,7 @@ def _decode(path: str, side: int) -> Image.Image:
 def _reading(files: ImageFolder, size: Size, temporary: Path, batch: int, seconds: float,
              rounds: tuple[int, int]) -> Iterator[dict[str, Any]]:
     repeated = Subset(files, np.arange(size.read) % len(files))
-    pack(repeated, str(temporary / "packed" / "train"), size.side, workers=os.cpu_count() or 1, shard_pictures=-(-size.read // size.shards))
+    pack(repeated, str(temporary / "packed" / "train"), size.side, workers=os.cpu_count() or 1, shard_images=-(-size.read // size.shards))
     packed = PackedPictures(temporary / "packed")
     crop, normalize = round(CROP_SHARE * size.side), Normalize(MEAN, STD)
     training = Compose([Resize(size.side), RandomCrop(crop), RandomHorizontalFlip(), normalize])

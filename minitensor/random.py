@@ -20,8 +20,8 @@ class Generator:
         for name, value in (("seed", seed), ("step", step)):
             if not isinstance(value, Integral) or not 0 <= value < 2**64:
                 raise ValueError(f"Generator: {name} must be an integer in [0, 2^64), not {value!r}")
-        self.seed = seed
-        self._step: Any = step              # a number, or after `to("cuda")` an array () of it on the GPU
+        self.seed = int(seed)
+        self._step: Any = int(step)              # a number, or after `to("cuda")` an array () of it on the GPU
 
     @property
     def step(self) -> int:

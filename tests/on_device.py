@@ -7,14 +7,15 @@ import numpy as np
 
 import minitensor
 from minitensor import kernels
-from minitensor.backend import device_of, memory_order, to_device, to_numpy
+from minitensor.backend import DEVICES, device_of, memory_order, to_device, to_numpy
 
 
 @contextmanager
 def plugged_in(name="cuda"):
     """Inside the with-block `use_kernels(name)`, which it does, runs that set's kernels on the GPU, on arrays of either device."""
     there = kernels.kernel_set(name)
-    wrapped = SimpleNamespace(name=name, **{kernel: _moving(getattr(there, kernel)) for kernel in kernels.KERNELS})
+    moving = {kernel: _moving(getattr(there, kernel)) for kernel in kernels.KERNELS}
+    wrapped = SimpleNamespace(**{**vars(there), **moving, "devices": DEVICES})
     with mock.patch.dict(kernels._sets, {name: wrapped}), minitensor.use_kernels(name):
         yield
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import ops
 from ..random import Generator
-from ..tensor import Tensor, cat
+from ..tensor import Tensor
 
 
 class Case(NamedTuple):
@@ -59,7 +59,7 @@ def _shapes(rng) -> Iterator[Case]:
     yield Case("flatten", "", lambda x: ops.flatten(x, 1), (x,))
     yield Case("getitem", "slices", lambda x: x[1, ::2, None], (x,))
     yield Case("getitem", "rows picked twice", lambda x: x[[0, 1, 1, 0]], (x,))
-    yield Case("cat", "three", lambda a, b, c: cat([a, b, c], 1), (x, x[:, :1], x[:, 1:]))
+    yield Case("cat", "three", lambda a, b, c: ops.cat([a, b, c], 1), (x, x[:, :1], x[:, 1:]))
 
 
 def _activations(rng) -> Iterator[Case]:
@@ -140,7 +140,12 @@ def _convolutions(rng) -> Iterator[Case]:
     yield Case("conv2d", "without bias", lambda x, w: ops.conv2d(x, w, padding=1), arrays((2, 3, 6, 6), (4, 3, 3, 3))[:2])
     # Whole numbers plus a bias of one half: no sum is nearer to the kink of the relu than 0.5.
     x, w, b = (np.round(2 * a) for a in arrays((2, 3, 6, 6), (4, 3, 3, 3)))
-    yield Case("conv2d", "with relu", lambda x, w, b: ops.conv2d(x, w, b, padding=1, relu=True), (x, w, b + 0.5))
+    residual = np.round(rng.standard_normal((2, 4, 6, 6)))
+    for activation in ("relu", "tanh"):
+        yield Case("conv2d", f"with residual and {activation}",
+                   lambda x, w, b, r, a=activation: ops.conv2d(x / 8, w, b, padding=1, residual=r,
+                                                               activation=a),
+                   (8 * x, w, b + 0.5, residual))
     window = dict(stride=(2, 1), padding=(1, 0), dilation=(1, 2))
     yield Case("im2col", "oblong", lambda x: ops.im2col(x, (3, 2), **window), (rng.standard_normal((2, 2, 7, 6)),))
     yield Case("col2im", "oblong", lambda c: ops.col2im(c, (7, 6), **window), (rng.standard_normal((2, 2, 3, 2, 4, 4)),))

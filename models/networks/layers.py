@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minitensor import Generator, nn
-from minitensor.kernels.reference import output_size
+from minitensor.kernels.geometry import output_size
 
 Shape = tuple[int, ...]         # of one image: (C, H, W), or (features,) once flattened
 Table = dict[str, Any]          # Layers by name, in the order of computation
@@ -40,7 +40,7 @@ def windows(shape: Shape, channels: int, kernel: int, stride: int, padding: int 
             ceil: bool = False) -> Shape:
     """(channels, OH, OW) of square windows over an image of shape (C, H, W)."""
     sides = (output_size(side, kernel, stride, padding, ceil_mode=ceil) for side in shape[1:])
-    return (channels, *(max(0, side) for side in sides))
+    return (channels, *sides)
 
 
 @dataclass(frozen=True)

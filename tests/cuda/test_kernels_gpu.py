@@ -6,7 +6,7 @@ import pytest
 
 import minitensor as mt
 from comparing import LAYOUTS, TOLERANCE, assert_close, laid_out
-from data.transforms import Normalize
+from data import Normalize
 from minitensor import Generator, Tensor
 from minitensor.backend import capture_mode
 from minitensor.kernels import PRECISIONS, kernel_set, kernels_for, reference, use_kernels, use_precision

@@ -63,7 +63,7 @@ def test_image_folder_names_the_file_it_cannot_read(tmp_path):
 
 @pytest.fixture
 def small_files(monkeypatch):
-    monkeypatch.setattr(CIFAR10, "pictures_per_file", 20)
+    monkeypatch.setattr(CIFAR10, "images_per_file", 20)
 
 
 def cifar_batches():

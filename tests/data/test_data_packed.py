@@ -9,8 +9,8 @@ from data import (CIFAR10, CenterCrop, Compose, DataLoader, Normalize, PackedPic
                   Subset, SubtractMean, TenCrop)
 from data.batches import BatchMaker
 from data.packing import pack
-from data.transforms import add_colour
-from data.vectorised import SquareBatchMaker, steps_at_once
+from data.colours import add_colour
+from data.batch_at_once import SquareBatchMaker, steps_at_once
 
 NORMALIZE = Normalize((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 SIDE, SIZE = 20, 13
@@ -36,7 +36,7 @@ class Noise:
 @pytest.fixture(scope="module", params=[7, 100], ids=["in shards of 7", "in one shard"])
 def packed(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("packed")
-    pack(Noise(), folder / "train", SIDE, shard_pictures=request.param)
+    pack(Noise(), folder / "train", SIDE, shard_images=request.param)
     return PackedPictures(folder)
 
 
@@ -171,7 +171,7 @@ def test_other_datasets_are_not_made_at_once():
 def test_cifar10_is_made_at_once():
     pictures = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
     cifar = CIFAR10.__new__(CIFAR10)
-    cifar.pictures, cifar.labels = pictures, np.arange(5)
+    cifar.images, cifar.labels = pictures, np.arange(5)
     images, _ = next(iter(DataLoader(cifar, 5, Compose([CenterCrop(24), NORMALIZE]))))
     np.testing.assert_array_equal(images, [NORMALIZE(picture[4:28, 4:28], None) for picture in pictures])
 

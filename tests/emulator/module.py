@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 
+from minitensor.kernels import kernel_set
 from minitensor.kernels.cuda import launcher
 
 from .build import build, runtime
@@ -115,8 +116,9 @@ def _addresses(values):
 def plugged_in() -> Iterator[None]:
     """The launcher compiles for the emulator; memory that numpy.empty hands out is NaN, so an output that nobody writes shows."""
     launcher.forget_modules()
-    with mock.patch.object(launcher, "compile_module", _module), mock.patch.multiple(np, empty=_poisoned(np.empty),
-                                                                                     empty_like=_poisoned(np.empty_like)):
+    with mock.patch.object(launcher, "compile_module", _module), \
+            mock.patch.object(kernel_set("cuda"), "devices", ("cpu",)), \
+            mock.patch.multiple(np, empty=_poisoned(np.empty), empty_like=_poisoned(np.empty_like)):
         yield
     launcher.forget_modules()
 

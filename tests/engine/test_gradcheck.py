@@ -95,7 +95,7 @@ def test_a_gradient_that_forgets_a_use_is_rejected():
 
 
 def test_a_gradient_of_another_shape_is_rejected():
-    with pytest.raises(GradientError, match=r"input 0 \(3, 1\) got a gradient of shape \(3, 3\)"):
+    with pytest.raises(RuntimeError, match=r"Made returned .* \(3, 3\) .* input 0, .* \(3, 1\)"):
         gradcheck(with_backward(lambda x: x * np.ones(3), lambda x, dy: dy), [normal(3, 1)])
 
 
@@ -160,21 +160,23 @@ def test_every_differentiable_kernel_is_checked(monkeypatch):
             y = case.function(*(Tensor(a, requires_grad=True) for a in case.arrays))
             y.backward(np.ones(y.shape))
     with mt.use_kernels("reference"):
-        assert used_kernels(monkeypatch, run) == set(KERNELS) - {"sgd", "pictures"}
+        assert used_kernels(monkeypatch, run) == set(KERNELS) - {"sgd"}
 
 
 def test_every_public_op_and_every_op_of_tensor_has_a_case():
-    from minitensor import ops, tensor
+    from minitensor import ops
     named = {case.op for case in op_cases()}
     assert set(ops.__all__) <= named
-    in_tensor = {cls.__name__.lower() for cls in vars(tensor).values() if isinstance(cls, type) and issubclass(cls, Op)} - {"op", "to"}
-    assert in_tensor <= named
+    of_tensor = {name.lower() for module in (ops.arithmetic, ops.reduction, ops.shape)
+                 for name, cls in vars(module).items() if isinstance(cls, type) and issubclass(cls, Op)}
+    assert {"add", "sum", "getitem"} <= of_tensor and of_tensor - {"op", "to"} <= named
 
 
 def test_the_miniature_has_every_layer_type():
     from minitensor import nn
-    layers = {cls for cls in vars(nn).values() if isinstance(cls, type) and issubclass(cls, nn.Module)} - {nn.Module, nn.Sequential}
-    assert {type(m) for _, m in miniature().module.named_modules()} - {nn.Sequential} == layers
+    layers = {cls for cls in vars(nn).values() if isinstance(cls, type) and issubclass(cls, nn.Module)}
+    without_forward = {nn.Module, nn.ModuleList}
+    assert {type(m) for _, m in miniature().module.named_modules()} == layers - without_forward
 
 
 @pytest.mark.parametrize("case", list(op_cases()), ids=lambda case: f"{case.op} {case.name}")

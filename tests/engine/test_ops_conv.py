@@ -7,6 +7,7 @@ import minitensor as mt
 import reference
 from comparing import TOLERANCE, assert_close, assert_equals_torch, laid_out, run
 from minitensor import Tensor
+from minitensor.kernels import ACTIVATIONS
 from strategies import convolutions
 
 
@@ -31,16 +32,28 @@ def test_conv2d_equals_the_loops(kernels, convolution):
         assert_close(actual, value, TOLERANCE[x.dtype.name])
 
 
-@given(convolutions(), st.booleans(), st.booleans())
+@given(convolutions(), st.booleans(), st.booleans(), st.sampled_from(ACTIVATIONS))
 @settings(max_examples=300)
-def test_conv2d_equals_pytorch(kernels, torch, convolution, bias, relu):
-    def torch_conv(*tensors):
-        y = torch.nn.functional.conv2d(*tensors, **dict(zip(("stride", "padding", "dilation", "groups"), arguments(convolution))))
-        return y.relu() if relu else y
+def test_conv2d_equals_pytorch(kernels, torch, convolution, bias, residual, activation):
+    """Bias, residual and activation included: all that the epilogue does."""
+    x, w, *b = operands(convolution)[:2 + bias]
+    geometry = arguments(convolution)
+    out = mt.conv2d(Tensor(x), Tensor(w), None, *geometry).shape
+    r = [np.random.default_rng(7).standard_normal(out).astype(x.dtype)] if residual else []
 
-    def conv(x, w, b=None):
-        return mt.conv2d(x, w, b, *arguments(convolution), relu=relu)
-    assert_equals_torch(torch, conv, torch_conv, *operands(convolution)[:2 + bias])
+    def split(rest):
+        return (rest[0] if bias else None), (rest[-1] if residual else None)
+
+    def torch_conv(x, w, *rest):
+        b, r = split(rest)
+        y = torch.nn.functional.conv2d(x, w, b, *geometry)
+        y = y if r is None else y + r
+        return getattr(torch, activation)(y) if activation else y
+
+    def conv(x, w, *rest):
+        b, r = split(rest)
+        return mt.conv2d(x, w, b, *geometry, residual=r, activation=activation)
+    assert_equals_torch(torch, conv, torch_conv, x, w, *b, *r)
 
 
 @pytest.mark.parametrize("x_shape, w_shape, stride, padding, groups", [
@@ -56,7 +69,8 @@ def test_conv2d_of_networks_equals_pytorch(kernels, torch, x_shape, w_shape, str
     rng = np.random.default_rng(0)
     x, w = (laid_out(rng.standard_normal(shape).astype(dtype), layout) for shape in (x_shape, w_shape))
     b = rng.standard_normal(len(w)).astype(dtype)
-    assert_equals_torch(torch, lambda *t: mt.conv2d(*t, stride, padding, 1, groups, relu=True),
+    assert_equals_torch(torch, lambda *t: mt.conv2d(*t, stride, padding, 1, groups,
+                                                    activation="relu"),
                         lambda *t: torch.nn.functional.conv2d(*t, stride=stride, padding=padding, groups=groups).relu(), x, w, b)
 
 

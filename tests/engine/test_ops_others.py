@@ -9,6 +9,7 @@ import minitensor as mt
 import reference
 from comparing import LAYOUTS, TOLERANCE, assert_close, assert_equals_torch, laid_out, run
 from minitensor import Generator, Tensor
+from minitensor.kernels import ACTIVATIONS
 from strategies import dtypes, images
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
@@ -63,6 +64,20 @@ def test_the_gradient_of_relu_at_zero_is_zero(kernels):
 def test_linear_equals_pytorch(kernels, torch, leading, inputs, outputs, bias, dtype):
     arrays = normal((*leading, inputs), dtype), normal((outputs, inputs), dtype, 1), normal(outputs, dtype, 2)
     assert_equals_torch(torch, mt.linear, torch.nn.functional.linear, *arrays[:2 + bias])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("leading", [(4,), (2, 3)])
+def test_the_epilogue_of_linear_equals_pytorch(kernels, torch, activation, leading):
+    x, w, b = (normal(shape, np.float64, i) for i, shape in enumerate(((*leading, 5), (6, 5), (6,))))
+    residual = normal((*leading, 6), np.float64, 3)
+
+    def torch_linear(x, w, b, r):
+        y = torch.nn.functional.linear(x, w, b) + r
+        return getattr(torch, activation)(y) if activation else y
+    assert_equals_torch(torch, lambda x, w, b, r: mt.linear(x, w, b, residual=r,
+                                                            activation=activation),
+                        torch_linear, x, w, b, residual)
 
 
 @pytest.mark.parametrize("transposed", [False, True])

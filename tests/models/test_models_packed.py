@@ -6,7 +6,7 @@ import pytest
 
 from data import ImageFolder, PackedPictures
 from data.__main__ import main as data_command
-from data.vectorised import SquareBatchMaker
+from data.batch_at_once import SquareBatchMaker
 from models.inputs.sources import make_loader, open_data
 from models.inputs.preprocessing import (colour_noise, evaluation_transform, preprocessing,
                                          train_transform)

@@ -10,3 +10,6 @@ from .norm import local_response_norm as local_response_norm, local_response_nor
 from .update import sgd as sgd
 from .pool import max_pool2d as max_pool2d, max_pool2d_backward as max_pool2d_backward
 from .pool import avg_pool2d as avg_pool2d, avg_pool2d_backward as avg_pool2d_backward
+
+DEVICES = ("cpu",)
+PRECISIONS = ("fp32",)

@@ -1,7 +1,7 @@
 """The fast convolution: which algorithm takes which shape, and the gradients in terms of them."""
 import numpy as np
 
-from ..reference import output_size
+from ..geometry import output_size
 from . import im2col_conv, winograd
 from .blocks import Source, channels_last, empty_channels_last, select, split
 from .memory import scratch

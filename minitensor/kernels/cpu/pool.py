@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .. import reference
-from ..reference import Pair
+from ..geometry import output_sizes
+from ..geometry import Pair
 from .blocks import channels_last, empty_channels_last, split
 from .memory import scratch
 from .threads import parallel_for
@@ -64,7 +65,7 @@ def _reduce_windows(ufunc: np.ufunc, neutral: float, images: np.ndarray, kernel_
 def max_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
                with_winner: bool) -> tuple[np.ndarray, np.ndarray | None]:
     (N, C, H, W), cells = x.shape, kernel_size[0] * kernel_size[1]
-    y = empty_channels_last((N, C, *reference._pool_output((H, W), kernel_size, stride, padding, ceil_mode)), x.dtype)
+    y = empty_channels_last((N, C, *output_sizes((H, W), kernel_size, stride, padding, ceil_mode=ceil_mode)), x.dtype)
     winner = empty_channels_last(y.shape, np.uint8 if cells <= 256 else np.int32) if with_winner else None
 
     def piece(n: slice) -> None:
@@ -120,8 +121,8 @@ def _first_row(rows: list[np.ndarray], step: int, out: np.ndarray, numbers: np.n
 
 def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool, count_include_pad: bool) -> np.ndarray:
     N, C, H, W = x.shape
-    out = reference._pool_output((H, W), kernel_size, stride, padding, ceil_mode)
-    cells = reference._pool_divisor(x, (H, W), kernel_size, stride, padding, out, count_include_pad)[:, :, None]
+    out = output_sizes((H, W), kernel_size, stride, padding, ceil_mode=ceil_mode)
+    cells = reference.pool.divisors(x, (H, W), kernel_size, stride, padding, out, count_include_pad)[:, :, None]
     y = empty_channels_last((N, C, *out), x.dtype)
 
     def piece(n: slice) -> None:
@@ -230,7 +231,7 @@ def max_pool2d_backward(dy: np.ndarray, winner: np.ndarray, image_size: Pair, ke
 
 def avg_pool2d_backward(dy: np.ndarray, image_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair,
                         count_include_pad: bool) -> np.ndarray:
-    cells = reference._pool_divisor(dy, image_size, kernel_size, stride, padding, dy.shape[2:], count_include_pad)[:, :, None]
+    cells = reference.pool.divisors(dy, image_size, kernel_size, stride, padding, dy.shape[2:], count_include_pad)[:, :, None]
 
     def share_of(n: slice, grid: _Grid) -> Callable:
         gradient = grid.place("pool dy", channels_last(dy)[n] / cells)

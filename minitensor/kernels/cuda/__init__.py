@@ -16,3 +16,6 @@ from .pictures import pictures as pictures
 from .pool import max_pool2d as max_pool2d, max_pool2d_backward as max_pool2d_backward
 from .pool import avg_pool2d as avg_pool2d, avg_pool2d_backward as avg_pool2d_backward
 from .pool import adaptive_avg_pool2d as adaptive_avg_pool2d, adaptive_avg_pool2d_backward as adaptive_avg_pool2d_backward
+
+DEVICES = ("cuda",)
+PRECISIONS = ("fp32", "tf32", "bf16")

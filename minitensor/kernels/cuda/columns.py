@@ -1,7 +1,7 @@
 """im2col and col2im. In memory columns are one matrix (pixels, KH·KW·C) per group: the rows a matrix product wants."""
 from ...backend import Array, xp_of
 from .launcher import launch
-from ..reference import output_size
+from ..geometry import output_size
 from .layout import Pair, channels_first, channels_last, contiguous
 
 FILE = "im2col.cu"

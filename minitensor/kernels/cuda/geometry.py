@@ -1,7 +1,7 @@
 """Where the windows of a convolution lie."""
 from typing import NamedTuple
 
-from ..reference import output_size
+from ..geometry import output_size
 from .layout import Pair
 
 

@@ -1,7 +1,7 @@
 """Pooling: a thread per output forward, a thread per input backward, which gathers from the windows over it."""
 from ...backend import Array, xp_of
 from .launcher import launch
-from ..reference import output_size
+from ..geometry import output_size
 from .layout import Pair, channels_first, channels_last
 
 FILE = "pool.cu"

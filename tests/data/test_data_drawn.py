@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from data import BuiltinPictures
-from data.pictures import draw_picture
+from data.drawn import draw_image
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def digest(pictures):
 
 
 def test_another_process_draws_the_same():
-    code = "from test_data_pictures import *; print(digest(BuiltinPictures(20, 64, seed=5)))"
+    code = "from test_data_drawn import *; print(digest(BuiltinPictures(20, 64, seed=5)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env={"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "PYTHONHASHSEED": "1"})
     assert done.stdout.strip() == digest(BuiltinPictures(20, 64, seed=5))
@@ -53,7 +53,7 @@ def test_size_only_scales():
 
 def test_textures_differ_within_the_shape_alone():
     """From one generator a striped and a dotted square differ; where neither differs from a disc, there is ground, the same in all."""
-    stripes, dots, disc = (draw_picture(label, 64, np.random.default_rng(3)) for label in (2, 3, 0))
+    stripes, dots, disc = (draw_image(label, 64, np.random.default_rng(3)) for label in (2, 3, 0))
     textured = (stripes != dots).any(axis=2)
     outside = np.ones((64, 64), bool)
     rows, columns = np.nonzero(textured)
