@@ -1,6 +1,7 @@
-"""Every differentiable op, once: its forward next to its backward, on raw arrays, for any kernel set.
+"""Every differentiable op, once: its forward beside its backward, on raw arrays.
 
-From easy to hard: activation, dropout, loss, linear, pool, norm, conv. Functions check their arguments, ops call kernels.
+From easy to hard: activation, dropout, loss, linear, pool, norm, conv. Functions check their
+arguments, ops call the kernels of whichever set is in use.
 """
 from .activation import log_softmax, relu, sigmoid, softmax, tanh
 from .conv import col2im, conv2d, im2col
@@ -12,6 +13,7 @@ from .pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from .shape import flatten
 
 __all__ = [
-    "adaptive_avg_pool2d", "avg_pool2d", "col2im", "conv2d", "cross_entropy", "dropout", "flatten", "im2col", "linear",
-    "local_response_norm", "log_softmax", "max_pool2d", "mse_loss", "nll_loss", "relu", "sigmoid", "softmax", "tanh",
+    "adaptive_avg_pool2d", "avg_pool2d", "col2im", "conv2d", "cross_entropy", "dropout", "flatten",
+    "im2col", "linear", "local_response_norm", "log_softmax", "max_pool2d", "mse_loss", "nll_loss",
+    "relu", "sigmoid", "softmax", "tanh",
 ]
