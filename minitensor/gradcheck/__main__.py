@@ -15,10 +15,10 @@ from .cases import Case, op_cases
 from .networks import Network, alexnet, miniature
 
 EXAMPLES = """examples:
-  python -m minitensor.gradcheck                 everything, on every kernel set of the CPU
-  python -m minitensor.gradcheck --op conv2d     one op
-  python -m minitensor.gradcheck --op alexnet    the full network: 62,378,344 parameters at 227 x 227
-  python -m minitensor.gradcheck --quick         all but the full network"""
+  python -m minitensor.gradcheck                everything, on every kernel set of the CPU
+  python -m minitensor.gradcheck --op conv2d    one op
+  python -m minitensor.gradcheck --op alexnet   the full network: 62,378,344 parameters at 227 x 227
+  python -m minitensor.gradcheck --quick        all but the full network"""
 
 NETWORKS: dict[str, Callable[[], Network]] = {"miniature": miniature, "alexnet": alexnet}
 
@@ -95,6 +95,7 @@ class Table:
         self._print("op", "case", "kernels", "worst error", "")
 
     def add(self, op: str, kernels: str, check: Callable[[Report], None]) -> None:
+        """Runs check; a GradientError, or any other exception, is a row that fails."""
         def report(case: str, error: float) -> None:
             self._print(op, case, kernels, f"{error:.1e}", "pass")
             self.passed += 1

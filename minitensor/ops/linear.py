@@ -5,6 +5,7 @@ from .checks import floating, known_activation
 
 
 class Linear(Op):
+    """activation(x · wᵀ + b + residual) in one kernel; keeps y for the activation's gradient."""
     takes_none = True                   # b and residual may be None
 
     def __init__(self, activation: str | None):

@@ -7,6 +7,8 @@ REGIONS = {"across_channels": (1,), "within_channel": (2, 3)}   # Caffe's names:
 
 
 class LocalResponseNorm(Op):
+    """x / scale^beta; keeps x and the scale."""
+
     def __init__(self, size: int, alpha: float, beta: float, k: float, axes: tuple[int, ...]):
         self.size, self.alpha, self.beta, self.k, self.axes = size, alpha, beta, k, axes
 
