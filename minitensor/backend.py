@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,33 @@ _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 def xp_of(array: Array) -> ModuleType:
     """The library, numpy or cupy, that array belongs to."""
     return np if isinstance(array, (np.ndarray, np.generic)) else cupy()
+
+
+def is_array(value: Any) -> bool:
+    """Whether value is a NumPy or a CuPy array."""
+    return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+
+
+def as_array(value: Any) -> Array:
+    """value itself when it is an array of either library, else a NumPy array of it."""
+    return value if is_array(value) else np.asarray(value)
+
+
+class Kind(NamedTuple):
+    """What two arrays have in common that can be added in place."""
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape} on {self.device!r}"
+
+
+def kind_of(value: Any) -> Kind | str:
+    """The Kind of an array, the name of the type of anything else."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return Kind(value.shape, value.dtype, "cpu")
+    return Kind(value.shape, value.dtype, "cuda") if is_array(value) else type(value).__name__
 
 
 def cupy() -> ModuleType:

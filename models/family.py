@@ -106,13 +106,21 @@ def he(network: nn.Module, generator: Generator) -> None:
 
 def cuda_convnet(network: nn.Module, generator: Generator) -> None:
     """layers-18pct.cfg: weights N(0, 0.01²), in conv1 N(0, 0.0001²); biases 0."""
-    initial.paper(network, generator, ones=())
+    initial.paper(network, generator)
     for name, parameter in network.named_parameters():
         if name == "conv1.weight":
             parameter.data[...] *= 0.01
 
 
-INITS: dict[str, Callable[[nn.Module, Generator], None]] = {"he": he, "paper": initial.paper, "cuda-convnet": cuda_convnet}
+PAPER_ONES = ("conv2", "conv4", "conv5", "fc6", "fc7")
+
+
+def paper(network: nn.Module, generator: Generator) -> None:
+    """The paper's: biases 1 in the layers where it says so."""
+    initial.paper(network, generator, PAPER_ONES)
+
+
+INITS: dict[str, Callable[[nn.Module, Generator], None]] = {"he": he, "paper": paper, "cuda-convnet": cuda_convnet}
 
 
 # ---- from a name to a network ------------------------------------------------------------------------------------------------------

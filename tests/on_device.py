@@ -27,18 +27,20 @@ def _moving(kernel):
     def call(*arguments, **keywords):
         moved = _each(_up, arguments)
         results = kernel(*moved, **keywords)
-        if kernel.__name__ == "sgd":                    # the one that works in place, on lists
-            for here, there in zip((*arguments[0], *arguments[1]), (*moved[0], *moved[1])):
+        lists = [i for i, argument in enumerate(arguments) if isinstance(argument, list)]
+        for i in lists[:-1]:                            # an update works in place on all but dws
+            for here, there in zip(arguments[i], moved[i]):
                 here[...] = to_numpy(there)
-        on_cpu = any(isinstance(a, np.ndarray) for a in arguments)
-        return _each(_down, results) if on_cpu else results
+        from_here = any(isinstance(a, np.ndarray) for a in arguments)
+        return _each(_down, results) if from_here else results
     return call
 
 
 def _each(move, value):
-    if isinstance(value, (tuple, list)):
-        return type(value)(_each(move, v) for v in value)
-    return move(value)
+    if not isinstance(value, (tuple, list)):
+        return move(value)
+    moved = (_each(move, v) for v in value)
+    return value._make(moved) if hasattr(value, "_make") else type(value)(moved)
 
 
 def _up(value):

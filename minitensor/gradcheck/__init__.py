@@ -64,10 +64,6 @@ def _backward_along_random_dy(function, inputs: Sequence[Tensor], names: Sequenc
     y = function(*inputs)
     dy = xp_of(y.data).asarray(rng.standard_normal(y.shape))
     y.backward(dy)
-    for name, x in zip(names, inputs):
-        if x.grad is not None and x.grad.shape != x.shape:
-            raise GradientError(f"gradcheck: {name} {x.shape} "
-                                f"got a gradient of shape {x.grad.shape}")
     return dy
 
 

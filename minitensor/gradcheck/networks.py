@@ -29,12 +29,12 @@ class Network(NamedTuple):
         """The input and every parameter, in float64 on device, and their names."""
         rng = np.random.default_rng(0)
         self.module.to(device, np.float64)
-        for name, parameter in self.module.named_parameters():
-            if name.endswith("bias"):  # 0 would put a unit whose inputs are all 0 on its kink
+        parameters = dict(self.module.named_parameters())
+        for parameter in parameters.values():
+            if parameter.kind == "bias":    # 0 would put a unit whose inputs are all 0 on its kink
                 parameter.data[...] = to_device(rng.normal(0, 0.1, parameter.shape), device)
         x = Tensor(to_device(rng.standard_normal(self.input_shape), device), requires_grad=True)
-        names = ["input", *(name for name, _ in self.module.named_parameters())]
-        return [x, *self.module.parameters()], names
+        return [x, *parameters.values()], ["input", *parameters]
 
     def forward(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """module(x) in training mode, with the same dropout masks on every call."""
@@ -58,7 +58,9 @@ def miniature() -> Network:
         relu3=nn.ReLU(),
         conv4=nn.Conv2d(12, 12, 3, padding=2, dilation=2, bias=False, **draw),      # 12 x 3 x 3
         tanh4=nn.Tanh(),
-        conv5=nn.Conv2d(12, 8, 3, padding=1, groups=2, activation="relu", **draw),  # 8 x 3 x 3
+        block4=nn.Residual(nn.Conv2d(12, 12, 3, padding=1, **draw)),                # 12 x 3 x 3
+        mixed4=nn.Concat(a=nn.Conv2d(12, 4, 1, **draw), b=nn.Tanh()),               # 16 x 3 x 3
+        conv5=nn.Conv2d(16, 8, 3, padding=1, groups=2, activation="relu", **draw),  # 8 x 3 x 3
         pool5=nn.AdaptiveAvgPool2d(2),                                              # 8 x 2 x 2
         flatten=nn.Flatten(),                                                       # 32
         drop6=nn.Dropout(0.5, **draw),

@@ -1,9 +1,7 @@
 """Losses. reduction is "mean" (default), "sum" or "none" (one loss per row), as in PyTorch."""
 from typing import Any
 
-import numpy as np
-
-from ..backend import Array, capturing, to_device, xp_of
+from ..backend import Array, as_array, capturing, to_device, xp_of
 from ..kernels import kernels_for
 from ..tensor import Op, Tensor
 from .checks import floating
@@ -82,8 +80,7 @@ def _class_indices(op: str, labels: Any, **scored: Tensor) -> Array:
     """
     floating(op, **scored)
     (name, scores), = scored.items()
-    labels = labels.data if isinstance(labels, Tensor) else labels
-    labels = labels if hasattr(labels, "__cuda_array_interface__") else np.asarray(labels)
+    labels = as_array(labels.data if isinstance(labels, Tensor) else labels)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{op}: labels must be integers, not {labels.dtype}")
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or not len(labels):

@@ -99,7 +99,7 @@ def test_loading_keeps_the_dtype_and_the_order_in_memory():
 
 @pytest.mark.parametrize("change, message", [
     (lambda s: s.pop("fc.bias"), "fc.bias is missing"),
-    (lambda s: s.update(fc9=np.zeros(2)), "fc9 is not a parameter of Sequential"),
+    (lambda s: s.update(fc9=np.zeros(2)), "fc9 is not a parameter or buffer of Sequential"),
     (lambda s: s.update({"fc.bias": np.zeros(7)}), r"fc.bias is \(7,\) but must be \(5,\)"),
     (lambda s: s.update({f"x{i}": np.zeros(1) for i in range(9)}), "and 5 more"),
 ])
@@ -195,15 +195,15 @@ def test_he():
 
 def test_the_papers():
     network = nn.Sequential(conv1=nn.Conv2d(3, 64, 11, generator=generator()), conv2=nn.Conv2d(64, 64, 5, generator=generator()))
-    paper(network, generator())
+    paper(network, generator(), ones=["conv2"])
     assert all(layer.weight.data.std() == pytest.approx(0.01, rel=0.02) for layer in network)
     assert not network.conv1.bias.data.any() and (network.conv2.bias.data == 1).all()
-    paper(network.conv2, generator())  # a layer on its own has no name
+    paper(network.conv2, generator(), ["conv2"])  # a layer on its own has no name
     assert not network.conv2.bias.data.any()
 
 
 def test_initial_values_do_not_depend_on_the_order_in_memory():
-    a, b = np.zeros((4, 3, 5, 5), np.float32), nn.init.channels_last((4, 3, 5, 5), np.float32)
+    a, b = np.zeros((4, 3, 5, 5), np.float32), nn.init.zeros_nhwc((4, 3, 5, 5), np.float32)
     nn.init.normal_(a, 1.0, generator())
     nn.init.normal_(b, 1.0, generator())
     np.testing.assert_array_equal(a, b)

@@ -88,7 +88,7 @@ def test_parameters_without_a_gradient_stay():
 
 
 def test_gradients_and_weights_may_differ_in_memory_order(kernels):
-    w = nn.Parameter(nn.init.channels_last((4, 3, 5, 5), np.float32))
+    w = nn.Parameter(nn.init.zeros_nhwc((4, 3, 5, 5), np.float32))
     w.grad = np.random.default_rng(0).standard_normal(w.shape).astype(np.float32)
     optim.SGD([w], 0.5, momentum=0.9).step()
     assert_close(w.data, -0.5 * w.grad, 1e-6)

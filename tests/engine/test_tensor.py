@@ -299,16 +299,93 @@ def test_recording_resumes_after_an_error():
     assert (leaf(1.0) * 2).requires_grad
 
 
-def test_an_op_that_returns_too_few_gradients_is_refused():
-    class Forgetful(Op):
+def op_whose_backward_returns(value):
+    class Wrong(Op):
         def forward(self, a, b):
             return a + b
 
         def backward(self, dy):
-            return dy
+            return value
+    return Wrong()(leaf([1, 2]), leaf([3, 4]))
 
-    with pytest.raises(RuntimeError, match="Forgetful returned 1 gradients for 2 inputs"):
-        Forgetful()(leaf(1.0), leaf(2.0)).backward()
+
+RIGHT = np.ones(2)
+
+
+@pytest.mark.parametrize("value, message", [
+    (RIGHT, "Wrong returned 1 gradients for 2 inputs"),
+    ([RIGHT, RIGHT], "Wrong returned 1 gradients for 2 inputs"),
+    ((RIGHT, RIGHT, None), "Wrong returned 3 gradients for 2 inputs"),
+    ((RIGHT, None), r"Wrong returned NoneType as .* input 1, which is float64 \(2,\) on 'cpu'"),
+    ((RIGHT, [1.0, 1.0]), r"Wrong returned list as .* input 1, which is float64 \(2,\) on 'cpu'"),
+    ((np.ones((1, 2)), RIGHT), r"returned float64 \(1, 2\) on 'cpu' as .* input 0, which is float64"),
+    ((RIGHT, np.ones(2, np.float32)), r"returned float32 \(2,\) on 'cpu' as .* input 1, which is"),
+    ((RIGHT, 1.0), "returned float as the gradient of input 1"),
+])
+def test_what_backward_returns_is_checked(value, message):
+    with pytest.raises(RuntimeError, match=message):
+        op_whose_backward_returns(value).backward([1, 1])
+
+
+def test_backward_may_return_none_where_no_gradient_is_needed():
+    class First(Op):
+        def forward(self, a, b):
+            return a + b
+
+        def backward(self, dy):
+            return dy, None
+    x = leaf([1, 2])
+    First()(x, Tensor(np.ones(2))).backward([1, 1])
+    assert x.grad.tolist() == [1, 1]
+
+
+def test_an_op_without_backward_says_so():
+    class Half(Op):
+        def forward(self, x):
+            return x / 2
+    y = Half()(leaf([1, 2]))
+    assert y.data.tolist() == [0.5, 1]
+    with pytest.raises(NotImplementedError, match="Half defines no backward"):
+        y.backward([1, 1])
+    with pytest.raises(NotImplementedError, match="Op defines no forward"):
+        Op()(leaf([1, 2]))
+
+
+@pytest.mark.parametrize("used", ["waiting", "freed", "under no_grad"])
+def test_an_op_is_called_once(used):
+    op, a = type((leaf(1.0) * 2).creator)(), leaf(3.0)
+    if used == "under no_grad":
+        with no_grad():
+            y = op(a, leaf(2.0))
+    else:
+        y = op(a, leaf(2.0))
+    if used == "freed":
+        y.backward()
+    with pytest.raises(RuntimeError, match="Mul: this instance was called before"):
+        op(leaf(4.0), leaf(5.0))
+    if used == "waiting":
+        y.backward()
+        assert a.grad == 2
+
+
+def test_one_array_returned_for_two_leaves_is_shared_by_none():
+    class Twice(Op):
+        def forward(self, a, b, c):
+            return a + b + c
+
+        def backward(self, dy):
+            both = dy * 2
+            return both, both, both[:]
+    leaves = [leaf([1, 2]) for _ in range(3)]
+    Twice()(*leaves).backward([1, 1])
+    leaves[0].grad[...] = 7
+    assert leaves[1].grad.tolist() == leaves[2].grad.tolist() == [2, 2]
+
+
+def test_every_public_name_of_tensor_is_documented():
+    missing = [name for name in dir(Tensor) if not name.startswith("_")
+               and name not in Tensor.__slots__ and not getattr(Tensor, name).__doc__]
+    assert not missing
 
 
 # ---- in-place changes ----------------------------------------------------------------------------------------------------------------
@@ -428,7 +505,7 @@ def test_an_array_that_was_read_only_stays_so():
     (lambda: cat([leaf([[1, 2]]), leaf([1])], 1), ValueError, r"along dim 1, not \(1, 2\), \(1,\)"),
     (lambda: cat([leaf([[1, 2]]), leaf([[1]])], -2), ValueError, r"along dim -2, not \(1, 2\), \(1, 1\)"),
     (lambda: leaf([1, 2]).backward(), ValueError, r"a tensor of shape \(2,\) needs grad"),
-    (lambda: leaf([1, 2]).backward([1, 2, 3]), ValueError, r"grad has shape \(3,\) but the tensor has \(2,\)"),
+    (lambda: leaf([1, 2]).backward([1, 2, 3]), ValueError, r"grad has shape \(3,\) but the tensor \(2,\)"),
     (lambda: Tensor([1.0]).backward(), RuntimeError, "does not require a gradient"),
     (lambda: leaf([1, 2]).to("tpu"), ValueError, "'tpu'"),
     (lambda: leaf([1, 2]).to(dtype="int32"), TypeError, "not int32"),

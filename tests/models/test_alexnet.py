@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from minitensor import Generator, Tensor, cross_entropy, nn, no_grad, optim
-from minitensor.nn.init import PAPER_ONES
+from models.family import PAPER_ONES
 from models import AlexNet
 
 # name: output at 227 pixels, parameters, multiplications per image

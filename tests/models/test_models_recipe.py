@@ -4,7 +4,7 @@ import pytest
 
 from data import CenterCrop, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, SubtractMean
 from minitensor import checkpoint, optim
-from minitensor.nn.init import PAPER_ONES
+from models.family import PAPER_ONES
 from models.departures import DEPARTURES
 from models.preprocessing import colour_noise, train_transform
 from models.settings import new_settings
