@@ -1,4 +1,5 @@
-"""What the engine does with arrays on "cuda": on a stand-in for CuPy that obeys CuPy's rules (see fake_cupy.py), and on a GPU."""
+"""The engine with arrays on "cuda": on a stand-in that obeys CuPy's rules (see fake_cupy.py), and
+on a GPU."""
 import numpy as np
 import pytest
 
@@ -13,22 +14,24 @@ from minitensor.kernels import kernel_set
 
 @pytest.fixture(autouse=True, params=("stand-in", pytest.param("gpu", marks=pytest.mark.gpu)))
 def close(request, monkeypatch):
-    """Asserts that two arrays are equal: the stand-in computes as NumPy does, a GPU rounds in another order."""
+    """Asserts that arrays are equal on the stand-in, close on a GPU, which rounds differently."""
     if request.param == "gpu":
         if problem := gpu_problem():
             pytest.skip(problem)
-        yield lambda actual, expected: np.testing.assert_allclose(to_numpy(actual), to_numpy(expected), rtol=1e-4, atol=1e-5)
+        yield lambda actual, expected: np.testing.assert_allclose(
+            to_numpy(actual), to_numpy(expected), rtol=1e-4, atol=1e-5)
     else:
         fake_cupy.install(monkeypatch)
         with mt.use_kernels("reference"):
-            yield lambda actual, expected: np.testing.assert_array_equal(to_numpy(actual), to_numpy(expected))
+            yield lambda actual, expected: np.testing.assert_array_equal(
+                to_numpy(actual), to_numpy(expected))
 
 
 def cuda(array, **options):
     return Tensor(to_device(np.asarray(array), "cuda"), **options)
 
 
-# ---- from here to there -------------------------------------------------------------------------------------------------------------
+# ---- from here to there --------------------------------------------------------------------------
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 1, 2, 2), (4,), (), (0, 3, 2, 2)])
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -53,14 +56,18 @@ def test_a_tensor_is_on_one_device():
 
 def small_network(dropout=0.5):
     generator = Generator(0)
-    return nn.Sequential(conv=nn.Conv2d(3, 4, 3, padding=1, activation="relu", generator=generator), pool=nn.MaxPool2d(3, 2),
-                         norm=nn.LocalResponseNorm(3), flatten=nn.Flatten(), drop=nn.Dropout(dropout, generator=generator),
-                         fc=nn.Linear(36, 5, generator=generator))
+    return nn.Sequential(
+        conv=nn.Conv2d(3, 4, 3, padding=1, activation="relu", generator=generator),
+        pool=nn.MaxPool2d(3, 2), norm=nn.LocalResponseNorm(3), flatten=nn.Flatten(),
+        drop=nn.Dropout(dropout, generator=generator), fc=nn.Linear(36, 5, generator=generator))
 
 
 def batches(count, seed=0):
     rng = np.random.default_rng(seed)
-    return [(laid_out(rng.standard_normal((4, 3, 7, 7)).astype(np.float32), "channels last"), rng.integers(0, 5, 4)) for _ in range(count)]
+
+    def images():
+        return laid_out(rng.standard_normal((4, 3, 7, 7)).astype(np.float32), "channels last")
+    return [(images(), rng.integers(0, 5, 4)) for _ in range(count)]
 
 
 def learn(network, optimizer, images, labels):
@@ -74,7 +81,8 @@ def learn(network, optimizer, images, labels):
 def trained(device, steps=3):
     network = small_network().to(device)
     optimizer = optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
-    losses = [learn(network, optimizer, Tensor(images).to(device), labels).item() for images, labels in batches(steps)]
+    losses = [learn(network, optimizer, Tensor(images).to(device), labels).item()
+              for images, labels in batches(steps)]
     return losses, network, optimizer
 
 
@@ -105,8 +113,10 @@ def test_states_are_loaded_across_devices(there, back):
     _, other, its_optimizer = trained(back, 1)
     other.load_state_dict(network.state_dict())
     its_optimizer.load_state_dict(optimizer.state_dict())
-    for a, b in zip([*network.parameters(), *optimizer.velocities], [*other.parameters(), *its_optimizer.velocities]):
-        np.testing.assert_array_equal(*(to_numpy(x.data if isinstance(x, Tensor) else x) for x in (a, b)))
+    for w, its_w in zip(network.parameters(), other.parameters()):
+        np.testing.assert_array_equal(to_numpy(w.data), to_numpy(its_w.data))
+    for v, its_v in zip(optimizer.velocities, its_optimizer.velocities):
+        np.testing.assert_array_equal(to_numpy(v), to_numpy(its_v))
 
 
 def test_labels_are_checked_on_either_device():
@@ -135,7 +145,7 @@ def sequential(w):
     return module
 
 
-# ---- uploads ----------------------------------------------------------------------------------------------------------------------
+# ---- uploads -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
@@ -161,7 +171,7 @@ def test_an_error_of_the_loader_reaches_the_loop():
     assert len(seen) == 2       # every batch before it was used
 
 
-# ---- graphs -----------------------------------------------------------------------------------------------------------------------
+# ---- graphs --------------------------------------------------------------------------------------
 
 def test_captured_inference_answers_for_new_inputs(close):
     network = small_network().eval().to("cuda")
@@ -201,7 +211,8 @@ def test_captured_training_is_training():
 @pytest.mark.parametrize("function, reason", [
     (lambda x: x * x.sum().item(), "cannot be recorded as a CUDA graph"),
     (lambda x: mt.dropout(x, generator=Generator(0)), r"call generator.to\('cuda'\) first"),
-    (lambda x: optim.SGD([nn.Parameter(x.data)], lr=0.1).step(), r"call send_lrs\(\) before capturing")])
+    (lambda x: optim.SGD([nn.Parameter(x.data)], lr=0.1).step(),
+     r"call send_lrs\(\) before capturing")])
 def test_what_cannot_be_captured_is_refused_and_leaves_the_stream_usable(function, reason):
     with pytest.raises(RuntimeError, match=reason):
         mt.capture(function, cuda([1.0]))
@@ -217,10 +228,11 @@ def test_a_graph_is_for_one_shape_on_the_gpu():
 
 
 def test_the_tests_of_kernels_reach_a_device(close, monkeypatch):
-    """The fixture `kernels` on a GPU (see on_device.py), with gaps between the elements of its arrays and updates in place."""
+    """The fixture `kernels` on a GPU (see on_device.py): arrays with gaps, and updates in place."""
     rng = np.random.default_rng(0)
     for layout in LAYOUTS:
-        x, w = (laid_out(rng.standard_normal(shape), layout) for shape in ((2, 3, 6, 5), (4, 3, 3, 3)))
+        x, w = (laid_out(rng.standard_normal(shape), layout)
+                for shape in ((2, 3, 6, 5), (4, 3, 3, 3)))
         expected = run(lambda x, w: mt.max_pool2d(mt.conv2d(x, w), 2), x, w)
         calls = count_calls(monkeypatch, "conv2d")
         with on_device.plugged_in("reference"):
@@ -231,15 +243,20 @@ def test_the_tests_of_kernels_reach_a_device(close, monkeypatch):
     parameters = [nn.Parameter(np.ones(3)) for _ in range(2)]
     for device, parameter in zip(("cpu", "cuda"), parameters):
         parameter.grad = np.arange(3.0)
-        with on_device.plugged_in("reference") if device == "cuda" else mt.use_kernels("reference"):
+        kernels = on_device.plugged_in if device == "cuda" else mt.use_kernels
+        with kernels("reference"):
             optim.SGD([parameter], lr=0.1, momentum=0.9).step()
     close(parameters[1].data, parameters[0].data)
 
 
 def count_calls(monkeypatch, name):
-    """The devices on which the reference kernel of that name was called, from now on."""
+    """The devices of every later call of the reference kernel called name."""
     calls, kernel = [], getattr(kernel_set("reference"), name)
-    monkeypatch.setattr(kernel_set("reference"), name, lambda x, *rest: calls.append(device_of(x)) or kernel(x, *rest))
+
+    def counted(x, *rest):
+        calls.append(device_of(x))
+        return kernel(x, *rest)
+    monkeypatch.setattr(kernel_set("reference"), name, counted)
     return calls
 
 
