@@ -7,7 +7,7 @@ from .activation import relu as relu, relu_backward as relu_backward, tanh as ta
 from .activation import sigmoid as sigmoid, sigmoid_backward as sigmoid_backward, dropout as dropout
 from .loss import cross_entropy as cross_entropy, cross_entropy_backward as cross_entropy_backward
 from .norm import local_response_norm as local_response_norm, local_response_norm_backward as local_response_norm_backward
-from .update import sgd as sgd
+from .update import adam as adam, sgd as sgd
 from .pool import max_pool2d as max_pool2d, max_pool2d_backward as max_pool2d_backward
 from .pool import avg_pool2d as avg_pool2d, avg_pool2d_backward as avg_pool2d_backward
 
