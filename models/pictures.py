@@ -12,8 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from data import UnreadableImage, load_image
-from data.datasets import picture_files
+from data import UnreadableImage, image_files, load_image
 
 from .errors import UserError
 
@@ -39,7 +38,7 @@ def _matches(path: str) -> list[str]:
 def _files(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [path]
-    found = picture_files(path)
+    found = image_files(path)
     if not found:
         raise UserError(f"the folder {path} holds no pictures")
     return found

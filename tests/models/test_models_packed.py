@@ -6,7 +6,7 @@ import pytest
 
 from data import ImageFolder, PackedPictures
 from data.__main__ import main as data_command
-from data.vectorised import SquareBatchMaker
+from data.batch_at_once import SquareBatchMaker
 from models.datasets import make_loader, open_data
 from models.preprocessing import colour_noise, preprocessing, test_transform as held_out_transform, train_transform
 from models.settings import Settings

@@ -186,7 +186,7 @@ def test_a_folder_of_pictures_is_learned(tmp_path):
 
 
 def test_cifar10s_official_files_are_recognised(tmp_path, monkeypatch):
-    monkeypatch.setattr(CIFAR10, "pictures_per_file", 10)
+    monkeypatch.setattr(CIFAR10, "images_per_file", 10)
     records = np.random.default_rng(0).integers(0, 256, (10, 3073), np.uint8)
     records[:, 0] = np.arange(10)
     for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):

@@ -30,8 +30,8 @@ def adam(ws: Sequence[Array], ms: Sequence[Array], vs: Sequence[Array], dws: Seq
         v = beta2·v + (1 - beta2)·dw²
         w -= lr / (1 - beta1^step) · m / (sqrt(v) / sqrt(1 - beta2^step) + eps)
 
-    Decoupled is AdamW (Loshchilov and Hutter 2019). lr and step are numbers, or arrays () of float64 on w's device, where a CUDA graph can change
-    them between replays.
+    Decoupled is AdamW (Loshchilov and Hutter 2019). lr and step are numbers, or arrays () of
+    float64 on w's device, where a CUDA graph can change them between replays.
     """
     for w, m, v, dw in zip(ws, ms, vs, dws):
         xp = xp_of(w)
