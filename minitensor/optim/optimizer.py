@@ -67,7 +67,7 @@ class Optimizer:
                 arrays = [(p.data, *kept, p.grad) for p, *kept in members
                           if p.grad is not None and p.device == device]
                 if arrays:
-                    ws, *kept, dws = zip(*arrays)
+                    ws, *kept, dws = map(list, zip(*arrays))
                     self._update(group, lr, ws, kept, dws)
 
     def _update(self, group: dict[str, Any], lr: Any, ws: Sequence[Array],

@@ -94,7 +94,7 @@ def test_velocities_follow_their_parameters(close, there, back):
     network.to(back)
     for n, o, device in ((network, optimizer, back), (reference, its_optimizer, "cpu")):
         learn(n, o, Tensor(batches(1, seed=1)[0][0]).to(device), [0, 1, 2, 3])
-    for w, v, other in zip(network.parameters(), optimizer.velocities, its_optimizer.velocities):
+    for w, v, other in zip(network.parameters(), optimizer.state["velocity"], its_optimizer.state["velocity"]):
         assert type(v) is type(w.data) and v.strides == w.data.strides
         close(v, other)
 
@@ -105,7 +105,7 @@ def test_states_are_loaded_across_devices(there, back):
     _, other, its_optimizer = trained(back, 1)
     other.load_state_dict(network.state_dict())
     its_optimizer.load_state_dict(optimizer.state_dict())
-    for a, b in zip([*network.parameters(), *optimizer.velocities], [*other.parameters(), *its_optimizer.velocities]):
+    for a, b in zip([*network.parameters(), *optimizer.state["velocity"]], [*other.parameters(), *its_optimizer.state["velocity"]]):
         np.testing.assert_array_equal(*(to_numpy(x.data if isinstance(x, Tensor) else x) for x in (a, b)))
 
 
