@@ -70,10 +70,12 @@ def batches(count, seed=0):
     return [(images(), rng.integers(0, 5, 4)) for _ in range(count)]
 
 
-def learn(network, optimizer, images, labels):
+def learn(network, optimizer, images, labels, max_norm=None):
     optimizer.zero_grad()
     loss = mt.cross_entropy(network(images), labels)
     loss.backward()
+    if max_norm:
+        optim.clip_grad_norm_(network.parameters(), max_norm)
     optimizer.step()
     return loss
 
@@ -102,7 +104,8 @@ def test_velocities_follow_their_parameters(close, there, back):
     network.to(back)
     for n, o, device in ((network, optimizer, back), (reference, its_optimizer, "cpu")):
         learn(n, o, Tensor(batches(1, seed=1)[0][0]).to(device), [0, 1, 2, 3])
-    for w, v, other in zip(network.parameters(), optimizer.velocities, its_optimizer.velocities):
+    velocities, its_velocities = optimizer.state["velocity"], its_optimizer.state["velocity"]
+    for w, v, other in zip(network.parameters(), velocities, its_velocities):
         assert type(v) is type(w.data) and v.strides == w.data.strides
         close(v, other)
 
@@ -115,8 +118,30 @@ def test_states_are_loaded_across_devices(there, back):
     its_optimizer.load_state_dict(optimizer.state_dict())
     for w, its_w in zip(network.parameters(), other.parameters()):
         np.testing.assert_array_equal(to_numpy(w.data), to_numpy(its_w.data))
-    for v, its_v in zip(optimizer.velocities, its_optimizer.velocities):
+    for v, its_v in zip(optimizer.state["velocity"], its_optimizer.state["velocity"]):
         np.testing.assert_array_equal(to_numpy(v), to_numpy(its_v))
+
+
+OPTIMIZERS = {
+    "sgd": lambda parameters: optim.SGD(parameters, 0.1, momentum=0.9, weight_decay=1e-3),
+    "adam": lambda parameters: optim.Adam(parameters, 0.1, weight_decay=1e-3),
+    "adamw": lambda parameters: optim.AdamW(parameters, 0.1),
+}
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_group_may_be_on_two_devices(close, make):
+    def run(devices):
+        parameters = [nn.Parameter(to_device(np.arange(1.0, 4.0), device)) for device in devices]
+        optimizer = make(parameters)
+        for _ in range(3):
+            for parameter in parameters:
+                parameter.grad = parameter.data * 2
+            optim.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+        return parameters
+    for mixed, alone in zip(run(["cpu", "cuda", "cpu"]), run(["cpu"] * 3)):
+        close(mixed.data, alone.data)
 
 
 def test_labels_are_checked_on_either_device():
@@ -181,12 +206,14 @@ def test_captured_inference_answers_for_new_inputs(close):
             close(graph(cuda(images)).data, network(cuda(images)).data)
 
 
-def test_captured_training_is_training():
-    """The learning rate falls and every replay draws another mask."""
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_captured_training_is_training(make):
+    """The learning rate warms up and falls, Adam counts, every replay draws another mask."""
     def run(captured):
         network = small_network().to("cuda")
         generator = network.drop.generator.to("cuda")
-        optimizer = optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+        optimizer = make(network.parameters())
+        warmup = optim.LinearWarmup(optimizer, 3)
         graph, losses = None, []
         for step, (images, labels) in enumerate(batches(5)):
             optimizer.groups[0]["lr"] = 0.1 / (1 + step)
@@ -194,16 +221,18 @@ def test_captured_training_is_training():
             if captured and step:
                 optimizer.send_lrs()
                 if graph is None:
-                    graph = mt.capture(lambda x, y: learn(network, optimizer, x, y), *inputs)
+                    graph = mt.capture(lambda x, y: learn(network, optimizer, x, y, 0.5), *inputs)
                     losses.append(graph.first.item())
                 else:
                     losses.append(graph(*inputs).item())
             else:
-                losses.append(learn(network, optimizer, *inputs).item())
-        return losses, generator.step, [p.numpy() for p in network.parameters()]
+                losses.append(learn(network, optimizer, *inputs, 0.5).item())
+            warmup.step()
+        steps = generator.step, optimizer.state_dict().get("step", 5)
+        return losses, steps, [p.numpy() for p in network.parameters()]
 
-    (losses, step, weights), (expected, its_step, its_weights) = run(True), run(False)
-    assert losses == pytest.approx(expected, rel=1e-6) and step == its_step
+    (losses, steps, weights), (expected, its_steps, its_weights) = run(True), run(False)
+    assert losses == pytest.approx(expected, rel=1e-6) and steps == its_steps and steps[1] == 5
     for a, b in zip(weights, its_weights):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 

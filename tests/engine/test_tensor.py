@@ -382,6 +382,17 @@ def test_one_array_returned_for_two_leaves_is_shared_by_none():
     assert leaves[1].grad.tolist() == leaves[2].grad.tolist() == [2, 2]
 
 
+def test_gradients_are_arrays_that_may_be_changed():
+    """NumPy turns arrays of no dimension into numbers, of which views are read-only."""
+    x, y = leaf([1, 2, 3]), leaf(2.0)
+    (x.sum() * y * 3.0).backward()
+    x.grad *= 2
+    y.grad[...] += 1
+    assert x.grad.tolist() == [12, 12, 12] and y.grad == 19
+    (y * 1.0).backward()
+    y.grad[...] = 0
+
+
 def test_every_public_name_of_tensor_is_documented():
     missing = [name for name in dir(Tensor) if not name.startswith("_")
                and name not in Tensor.__slots__ and not getattr(Tensor, name).__doc__]
