@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-import emulator
 from minitensor.kernels.cuda import launcher
 
 SCALE = """// variant: float32
@@ -20,9 +19,7 @@ scale(const REAL* __restrict__ x, REAL* __restrict__ y, float factor, index n) {
 extern "C" __global__ void count(unsigned char* seen, long long n, half_bits key) {}
 struct Mixed { bool flag; double wide; index a, b; REAL real; };    // with gaps, as C++ aligns
 struct Opaque { Mixed* pointer; };
-extern "C" __global__ void taking(double* y, Mixed m) {
-    y[0] = m.flag, y[1] = m.wide, y[2] = m.a, y[3] = m.b, y[4] = m.real;
-}
+extern "C" __global__ void taking(double* y, Mixed m) {}
 extern "C" __global__ void hopeless(Opaque o) {}
 """
 COMMON = """#pragma once
@@ -106,16 +103,6 @@ def test_a_struct_is_one_value_laid_out_as_in_cpp(noted):
     (_, _, _, (_, struct)), = noted.calls
     assert struct.shape == () and struct.item() == (True, 0.1, -2, 3, 0.5)
     assert struct.dtype.fields["real"] == (np.dtype(np.float32), 24) and struct.itemsize == 32
-
-
-@pytest.mark.skipif(bool(emulator.problem()), reason=str(emulator.problem()))
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_struct_arrives_as_it_was_sent(noted, dtype):
-    """Laid out by a C++ compiler, under the emulator."""
-    y = np.zeros(5)
-    with emulator.plugged_in():
-        launch(y, Mixed(True, 0.1, -2, 3, 0.5), kernel="taking", dtype=dtype, grid=1, threads=1)
-    np.testing.assert_array_equal(y, [1, 0.1, -2, 3, 0.5])
 
 
 def test_a_variant_compiles_once_and_with_its_options(noted):
