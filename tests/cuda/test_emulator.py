@@ -1,4 +1,6 @@
 """The emulator tested: each planted bug is caught, and its correct twin passes."""
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -306,4 +308,34 @@ def test_the_launcher_runs_a_file_on_numpy_arrays(tmp_path, monkeypatch):
         assert np.isnan(y).all()
         launcher.launch("transpose.cu", "transpose", (x, y, 3, 5), dtype="float32", items=15)
     np.testing.assert_array_equal(y, x.T)
+    launcher.variants.cache_clear(), launcher.source_of.cache_clear()
+
+
+STRUCT = """// variant: float32
+// variant: float64
+struct Mixed { bool flag; double wide; int a, b; REAL real; };
+extern "C" __global__ void taking(double* y, Mixed m)
+{
+    y[0] = m.flag, y[1] = m.wide, y[2] = m.a, y[3] = m.b, y[4] = m.real;
+}
+"""
+
+
+class Mixed(NamedTuple):
+    flag: bool
+    wide: float
+    a: int
+    b: int
+    real: float
+
+
+def test_a_struct_arrives_as_it_was_sent(tmp_path, monkeypatch, dtype):
+    """The launcher lays it out as a C++ compiler does."""
+    (tmp_path / "struct.cu").write_text(STRUCT)
+    monkeypatch.setattr(launcher, "FOLDER", tmp_path)
+    y = np.zeros(5)
+    with emulator.plugged_in():
+        launcher.launch("struct.cu", "taking", (y, Mixed(True, 0.1, -2, 3, 0.5)), dtype=dtype,
+                        grid=1, threads=1)
+    np.testing.assert_array_equal(y, [1, 0.1, -2, 3, 0.5])
     launcher.variants.cache_clear(), launcher.source_of.cache_clear()
