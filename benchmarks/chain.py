@@ -11,7 +11,7 @@ import numpy as np
 
 from .job import Network
 
-PRODUCTS = ("Conv", "Full")
+PRODUCTS = ("Conv", "Linear")
 
 
 class Layer(NamedTuple):
@@ -23,7 +23,7 @@ class Layer(NamedTuple):
     @property
     def weight(self) -> tuple[int, ...]:
         """The shape of the weights of a layer that is a product; its bias is weight[:1]."""
-        if self.kind == "Full":
+        if self.kind == "Linear":
             return self.output[0], self.shape[0]
         return (self.output[0], self.shape[0] // self.spec.groups, self.spec.kernel,
                 self.spec.kernel)
@@ -35,7 +35,7 @@ class Layer(NamedTuple):
 
 
 def layers(network: Network) -> Iterator[Layer]:
-    from models.family import table_of
+    from models.networks.build import table_of
     shape: tuple[int, ...] = (3, network.image_size, network.image_size)
     table = table_of(network.name, network.num_classes, network.image_size, network.width)
     for spec in table.values():

@@ -15,11 +15,11 @@ def contestant(job: Job) -> tuple[Logits, Work]:
 
     functions: functional.Functions = {
         "Conv": lambda x, w, b, spec: F.conv2d(x, w, b, spec.stride, spec.padding),
-        "Full": lambda x, w, b, spec: F.linear(x, w, b),
+        "Linear": lambda x, w, b, spec: F.linear(x, w, b),
         "relu": F.relu,
         "MaxPool": lambda x, spec: F.pooling(x, spec.kernel, spec.stride),
         "Flatten": lambda x, spec: F.reshape(x, (len(x), -1)),
-        "Drop": lambda x, spec: F.dropout(x, spec.p),
+        "Dropout": lambda x, spec: F.dropout(x, spec.p),
     }
     parameters = [dezero.Parameter(array) for array in functional.parameters(job.network)]
     x, labels = images(job)

@@ -19,7 +19,7 @@ def parameters(network: Network) -> Iterator[np.ndarray]:
     products = (layer for layer in layers(network) if layer.kind in PRODUCTS)
     for number, layer in enumerate(products):
         w = weights(layer.weight, 2 * number)
-        yield np.ascontiguousarray(w.T) if layer.kind == "Full" else w
+        yield np.ascontiguousarray(w.T) if layer.kind == "Linear" else w
         yield weights(layer.weight[:1], 2 * number + 1)
 
 
@@ -30,6 +30,6 @@ def logits(network: Network, functions: Functions, parameters: list, x: Any, tra
         if layer.kind in PRODUCTS:
             x = functions[layer.kind](x, next(remaining), next(remaining), layer.spec)
             x = functions["relu"](x) if layer.spec.activation else x
-        elif layer.kind != "Drop" or train:
+        elif layer.kind != "Dropout" or train:
             x = functions[layer.kind](x, layer.spec)
     return x

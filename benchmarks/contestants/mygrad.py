@@ -26,11 +26,11 @@ def contestant(job: Job) -> tuple[Logits, Work]:
 
     functions: functional.Functions = {
         "Conv": conv,
-        "Full": lambda x, w, b, spec: mygrad.matmul(x, w) + b,
+        "Linear": lambda x, w, b, spec: mygrad.matmul(x, w) + b,
         "relu": activations.relu,
         "MaxPool": lambda x, spec: layers.max_pool(x, (spec.kernel, spec.kernel), spec.stride),
         "Flatten": lambda x, spec: x.reshape(len(x), -1),
-        "Drop": dropout,
+        "Dropout": dropout,
     }
     parameters = [mygrad.tensor(array) for array in functional.parameters(job.network)]
     velocities = [np.zeros_like(p.data) for p in parameters]

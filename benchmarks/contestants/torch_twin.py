@@ -51,8 +51,8 @@ LAYERS: dict[str, Callable[[Any, Layer], Any]] = {
     "Conv": _conv,
     "MaxPool": lambda nn, a: nn.MaxPool2d(a.spec.kernel, a.spec.stride, ceil_mode=a.spec.ceil),
     "AvgPool": lambda nn, a: nn.AvgPool2d(a.spec.kernel, a.spec.stride, ceil_mode=a.spec.ceil),
-    "Norm": _normalisation,
+    "LRN": _normalisation,
     "Flatten": lambda nn, layer: nn.Flatten(),
-    "Drop": lambda nn, layer: nn.Dropout(layer.spec.p),
-    "Full": lambda nn, layer: nn.Linear(layer.shape[0], layer.spec.features),
+    "Dropout": lambda nn, layer: nn.Dropout(layer.spec.p),
+    "Linear": lambda nn, layer: nn.Linear(layer.shape[0], layer.spec.features),
 }
