@@ -1,4 +1,7 @@
-"""minitensor: a deep learning engine written from scratch on NumPy, with kernels in CUDA C++ for GPUs, through CuPy."""
+"""minitensor: a deep learning engine written from scratch on NumPy.
+
+Its kernels for GPUs are written in CUDA C++ and run through CuPy.
+"""
 from . import nn as nn
 from . import optim as optim
 from .backend import gpu_available as gpu_available
@@ -12,6 +15,7 @@ from .kernels.cpu.threads import get_num_threads as get_num_threads
 from .kernels.cpu.threads import set_num_threads as set_num_threads
 from .ops import adaptive_avg_pool2d as adaptive_avg_pool2d
 from .ops import avg_pool2d as avg_pool2d
+from .ops import cat as cat
 from .ops import col2im as col2im
 from .ops import conv2d as conv2d
 from .ops import cross_entropy as cross_entropy
@@ -31,6 +35,5 @@ from .ops import tanh as tanh
 from .random import Generator as Generator
 from .tensor import Op as Op
 from .tensor import Tensor as Tensor
-from .tensor import cat as cat
 from .tensor import no_grad as no_grad
 from .upload import uploaded as uploaded

@@ -1,17 +1,20 @@
-"""What the ops check before a kernel runs, each failure one sentence that names the argument and its value."""
+"""What the ops check before a kernel runs, each failure one sentence that names the argument and
+its value."""
 from collections.abc import Sequence
 from numbers import Integral
 
+from ..kernels import ACTIVATIONS
+from ..kernels.geometry import Pair, output_size
 from ..tensor import FLOATS, Tensor
-
-Pair = tuple[int, int]
 
 
 def pair(op: str, name: str, value: int | Sequence[int], minimum: int) -> Pair:
-    """3 -> (3, 3); (2, 4) as it is. Raises ValueError unless both are integers of at least minimum."""
+    """3 -> (3, 3); (2, 4) as it is. Raises ValueError unless both are integers of at least minimum.
+    """
     values = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(values) != 2 or not all(isinstance(v, Integral) and v >= minimum for v in values):
-        raise ValueError(f"{op}: {name} must be an integer >= {minimum} or a pair of them, not {value!r}")
+        raise ValueError(f"{op}: {name} must be an integer >= {minimum} or a pair of them, "
+                         f"not {value!r}")
     return int(values[0]), int(values[1])
 
 
@@ -26,6 +29,11 @@ def probability(op: str, p: float) -> None:
         raise ValueError(f"{op}: p must be in [0, 1), not {p}")
 
 
+def known_activation(op: str, activation: str | None) -> None:
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"{op}: activation must be one of {ACTIVATIONS}, not {activation!r}")
+
+
 def floating(op: str, **tensors: Tensor | None) -> None:
     """All are Tensors (or None) of one dtype, float32 or float64."""
     given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
@@ -37,7 +45,8 @@ def floating(op: str, **tensors: Tensor | None) -> None:
     (first, like), *others = given.items()
     for name, tensor in others:
         if tensor.dtype != like.dtype:
-            raise TypeError(f"{op}: {first} is {like.dtype} but {name} is {tensor.dtype}; convert one with .to(dtype=...)")
+            raise TypeError(f"{op}: {first} is {like.dtype} but {name} is {tensor.dtype}; "
+                            "convert one with .to(dtype=...)")
 
 
 def images(op: str, x: Tensor) -> None:
@@ -47,9 +56,10 @@ def images(op: str, x: Tensor) -> None:
         raise ValueError(f"{op}: x must be (N, C, H, W) with C, H and W at least 1, not {x.shape}")
 
 
-def windows_fit(op: str, x: Tensor, kernel_size: Pair, padding: Pair, dilation: Pair = (1, 1), hang: Pair = (0, 0)) -> None:
-    """hang: by how many pixels a window may be larger than the padded image."""
-    for axis, image, k, p, d, more in zip(("height", "width"), x.shape[2:], kernel_size, padding, dilation, hang):
-        span, room = d * (k - 1) + 1, image + 2 * p
-        if span > room + more:
-            raise ValueError(f"{op}: a window of {axis} {span} does not fit x {x.shape}, whose {axis} with padding is {room}")
+def windows_fit(op: str, x: Tensor, kernel_size: Pair, stride: Pair, padding: Pair,
+                dilation: Pair = (1, 1), ceil_mode: bool = False) -> None:
+    sides = zip(("height", "width"), x.shape[2:], kernel_size, stride, padding, dilation)
+    for axis, image, k, s, p, d in sides:
+        if not output_size(image, k, s, p, d, ceil_mode):
+            raise ValueError(f"{op}: a window of {axis} {d * (k - 1) + 1} does not fit "
+                             f"x {x.shape}, whose {axis} with padding is {image + 2 * p}")

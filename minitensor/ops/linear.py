@@ -1,27 +1,44 @@
 """The fully connected layer's product."""
-from ..kernels import kernels_for
+from ..kernels import Epilogue, kernels_for
 from ..tensor import Op, Tensor
-from .checks import floating
+from .checks import floating, known_activation
 
 
 class Linear(Op):
-    def forward(self, x, w, b=None):                                   # x (N, C), w (F, C), b (F,) -> y (N, F)
-        self.x, self.w = x, w
-        return kernels_for(x).linear(x, w, b)
+    """activation(x · wᵀ + b + residual) in one kernel; keeps y for the activation's gradient."""
+    takes_none = True                   # b and residual may be None
 
-    def backward(self, dy):                                            # dy (N, F) -> dx (N, C), dw (F, C), db (F,)
-        needs = (*self.needs, False)[:3]
-        return kernels_for(dy).linear_backward(dy, self.x, self.w, needs)[:len(self.needs)]
+    def __init__(self, activation: str | None):
+        self.activation = activation
+
+    def forward(self, x, w, b, residual):   # (N, C), (F, C), (F,), (N, F) -> y (N, F)
+        y = kernels_for(x).linear(x, w, Epilogue(b, residual, self.activation))
+        self.x, self.w, self.y = x, w, y if self.activation else None
+        return y
+
+    def backward(self, dy):                 # dy (N, F) -> dx, dw, db, dresidual
+        return kernels_for(dy).linear_backward(dy, self.x, self.w, self.y, self.activation,
+                                               self.needs)
 
 
-def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """x · wᵀ + b: x (..., C), w (F, C), b (F,) -> (..., F). Raises ValueError for sizes that do not fit."""
-    floating("linear", x=x, w=w, b=b)
+def linear(x: Tensor, w: Tensor, b: Tensor | None = None, *, residual: Tensor | None = None,
+           activation: str | None = None) -> Tensor:
+    """activation(x · wᵀ + b + residual), y (..., F), of x (..., C), w (F, C), b (F,).
+
+    residual is of y's shape; activation is None, "relu", "tanh" or "sigmoid". Raises ValueError for
+    sizes that do not fit, TypeError unless all are float32 or all are float64.
+    """
+    floating("linear", x=x, w=w, b=b, residual=residual)
+    known_activation("linear", activation)
     if x.ndim < 1 or w.ndim != 2 or x.shape[-1] != w.shape[1]:
-        raise ValueError(f"linear: x must be (..., C) and w (F, C) with the same C (x {x.shape}, w {w.shape})")
+        raise ValueError(f"linear: x must be (..., C) and w (F, C) with the same C "
+                         f"(x {x.shape}, w {w.shape})")
     if b is not None and b.shape != (len(w),):
         raise ValueError(f"linear: b must be ({len(w)},) for w {w.shape}, not {b.shape}")
-    operands = (w,) if b is None else (w, b)
+    out = (*x.shape[:-1], len(w))
+    if residual is not None and residual.shape != out:
+        raise ValueError(f"linear: residual must be {out}, like the output, not {residual.shape}")
     if x.ndim == 2:
-        return Linear()(x, *operands)
-    return Linear()(x.reshape(-1, x.shape[-1]), *operands).reshape(*x.shape[:-1], len(w))
+        return Linear(activation)(x, w, b, residual)
+    rows = None if residual is None else residual.reshape(-1, len(w))
+    return Linear(activation)(x.reshape(-1, x.shape[-1]), w, b, rows).reshape(*out)

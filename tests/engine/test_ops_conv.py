@@ -7,6 +7,7 @@ import minitensor as mt
 import reference
 from comparing import TOLERANCE, assert_close, assert_equals_torch, laid_out, run
 from minitensor import Tensor
+from minitensor.kernels import ACTIVATIONS
 from strategies import convolutions
 
 
@@ -31,16 +32,28 @@ def test_conv2d_equals_the_loops(kernels, convolution):
         assert_close(actual, value, TOLERANCE[x.dtype.name])
 
 
-@given(convolutions(), st.booleans(), st.booleans())
+@given(convolutions(), st.booleans(), st.booleans(), st.sampled_from(ACTIVATIONS))
 @settings(max_examples=300)
-def test_conv2d_equals_pytorch(kernels, torch, convolution, bias, relu):
-    def torch_conv(*tensors):
-        y = torch.nn.functional.conv2d(*tensors, **dict(zip(("stride", "padding", "dilation", "groups"), arguments(convolution))))
-        return y.relu() if relu else y
+def test_conv2d_equals_pytorch(kernels, torch, convolution, bias, residual, activation):
+    """Bias, residual and activation included: all that the epilogue does."""
+    x, w, *b = operands(convolution)[:2 + bias]
+    geometry = arguments(convolution)
+    out = mt.conv2d(Tensor(x), Tensor(w), None, *geometry).shape
+    r = [np.random.default_rng(7).standard_normal(out).astype(x.dtype)] if residual else []
 
-    def conv(x, w, b=None):
-        return mt.conv2d(x, w, b, *arguments(convolution), relu=relu)
-    assert_equals_torch(torch, conv, torch_conv, *operands(convolution)[:2 + bias])
+    def split(rest):
+        return (rest[0] if bias else None), (rest[-1] if residual else None)
+
+    def torch_conv(x, w, *rest):
+        b, r = split(rest)
+        y = torch.nn.functional.conv2d(x, w, b, *geometry)
+        y = y if r is None else y + r
+        return getattr(torch, activation)(y) if activation else y
+
+    def conv(x, w, *rest):
+        b, r = split(rest)
+        return mt.conv2d(x, w, b, *geometry, residual=r, activation=activation)
+    assert_equals_torch(torch, conv, torch_conv, x, w, *b, *r)
 
 
 @pytest.mark.parametrize("x_shape, w_shape, stride, padding, groups", [
@@ -52,12 +65,15 @@ def test_conv2d_equals_pytorch(kernels, torch, convolution, bias, relu):
 ])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("layout", ["contiguous", "channels last"])
-def test_conv2d_of_networks_equals_pytorch(kernels, torch, x_shape, w_shape, stride, padding, groups, dtype, layout):
+def test_conv2d_of_networks_equals_pytorch(kernels, torch, x_shape, w_shape, stride, padding,
+                                           groups, dtype, layout):
     rng = np.random.default_rng(0)
-    x, w = (laid_out(rng.standard_normal(shape).astype(dtype), layout) for shape in (x_shape, w_shape))
+    x, w = (laid_out(rng.standard_normal(shape).astype(dtype), layout)
+            for shape in (x_shape, w_shape))
     b = rng.standard_normal(len(w)).astype(dtype)
-    assert_equals_torch(torch, lambda *t: mt.conv2d(*t, stride, padding, 1, groups, relu=True),
-                        lambda *t: torch.nn.functional.conv2d(*t, stride=stride, padding=padding, groups=groups).relu(), x, w, b)
+    geometry = stride, padding, 1, groups
+    assert_equals_torch(torch, lambda *t: mt.conv2d(*t, *geometry, activation="relu"),
+                        lambda *t: torch.nn.functional.conv2d(*t, *geometry).relu(), x, w, b)
 
 
 @given(convolutions(batch=st.integers(1, 2), sides=st.integers(1, 6)))
@@ -78,12 +94,15 @@ def test_col2im_is_the_adjoint_of_im2col(kernels, convolution):
     x = convolution.x.new().astype(np.float64)
     pixels = mt.im2col(Tensor(x), *window).data
     columns = np.random.default_rng(1).standard_normal(pixels.shape)
-    image, (dcolumns,), dimage = run(lambda c: mt.col2im(c, x.shape[2:], window.stride, window.padding, window.dilation), columns)
+    image, (dcolumns,), dimage = run(
+        lambda c: mt.col2im(c, x.shape[2:], window.stride, window.padding, window.dilation),
+        columns)
     assert_close((x * image).sum(), (pixels * columns).sum(), 1e-9)
     np.testing.assert_array_equal(dcolumns, reference.im2col(dimage, *window))
 
 
-@given(convolutions(), st.sampled_from([(True, False, False), (False, True, False), (False, False, True), (False, True, True)]))
+@given(convolutions(), st.sampled_from([(True, False, False), (False, True, False),
+                                        (False, False, True), (False, True, True)]))
 @settings(max_examples=40)
 def test_only_the_gradients_asked_for_are_computed(kernels, convolution, wanted):
     arrays = operands(convolution)
