@@ -1,22 +1,28 @@
-"""Pictures in: datasets, transforms and a loader, on NumPy and Pillow alone."""
+"""Images in: datasets, transforms and a loader, on NumPy and Pillow alone."""
 import signal
 import sys
 
 if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-    # This is the start of `python -m data`: until its main begins, Ctrl-C ends it without a traceback of half-imported modules.
+    # This is the start of `python -m data`: until its main begins, Ctrl-C ends it without a
+    # traceback of half-imported modules.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from data.datasets import CIFAR10, ImageFolder, Subset, split
-from data.ilsvrc import ILSVRCValidation
-from data.images import UnreadableImage, load_image
-from data.loader import DataLoader
-from data.packed import PackedPictures
-from data.pictures import BuiltinPictures
-from data.sources import find_splits
-from data.transforms import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, Squash,
-                             SubtractMean, TenCrop)
-from data.workers import DeadWorker
+from .cifar10 import CIFAR10
+from .colours import Normalize, PCANoise, SubtractMean
+from .datasets import ImageFolder, Subset, image_files, split
+from .drawn import BuiltinPictures
+from .files import sha256
+from .ilsvrc import ILSVRCValidation
+from .images import UnreadableImage, load_image
+from .loader import DataLoader
+from .packed import PackedPictures
+from .sources import find_splits
+from .transforms import (CenterCrop, Compose, RandomCrop, RandomHorizontalFlip, Resize, Squash,
+                         TenCrop)
+from .workers import DeadWorker
 
-__all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker", "ILSVRCValidation", "ImageFolder",
-           "Normalize", "PCANoise", "PackedPictures", "RandomCrop", "RandomHorizontalFlip", "Resize", "Squash", "Subset", "SubtractMean",
-           "TenCrop", "UnreadableImage", "find_splits", "load_image", "split"]
+__all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker",
+           "ILSVRCValidation", "ImageFolder", "Normalize", "PCANoise", "PackedPictures",
+           "RandomCrop", "RandomHorizontalFlip", "Resize", "Squash", "Subset", "SubtractMean",
+           "TenCrop", "UnreadableImage", "find_splits", "image_files", "load_image", "sha256",
+           "split"]

@@ -1,18 +1,21 @@
 """The command line: `python -m data pack | verify`."""
+from __future__ import annotations
+
 import argparse
 import os
 import signal
 import sys
+from typing import Any, NoReturn
 
-from data.checks import whole
-from data.images import UnreadableImage
-from data.packed import PackedPictures, damaged, files_of, is_packed, read_manifest
-from data.packing import pack
-from data.sources import SPLITS, find_splits
-from data.workers import DeadWorker
+from .checks import whole
+from .images import UnreadableImage
+from .packed import Manifest, PackedPictures, damaged, files_of, is_packed, read_manifest
+from .packing import pack
+from .sources import SPLITS, find_splits
+from .workers import DeadWorker
 
 PROG = "python -m data"
-LARGEST = 4096              # side of packed pictures, as of those that models trains on
+LARGEST = 4096              # side of packed images, as of those that models trains on
 EXAMPLES = """examples:
   python -m data pack photos/ packed/
   python -m data pack cifar10/ packed-cifar10/ --size 32
@@ -20,10 +23,13 @@ EXAMPLES = """examples:
   python -m models train --data packed/"""
 
 
-def main(argv=None):
-    """Run one command; returns the exit status. A mistake in argv ends in SystemExit(2), after one line on standard error."""
-    for stream in (sys.stdout, sys.stderr):
-        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")       # names of files may hold anything
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status.
+
+    A mistake in argv ends in SystemExit(2), after one line on standard error.
+    """
+    for stream in (sys.stdout, sys.stderr):     # names of files may hold anything
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     options = _parser().parse_args(argv)
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:               # see __init__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,7 +37,8 @@ def main(argv=None):
         return options.run(options)
     except (ValueError, OSError, ImportError, DeadWorker, UnreadableImage) as error:
         where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-        print(f"{PROG} {options.command}: {where}{getattr(error, 'strerror', None) or error}", file=sys.stderr)
+        what = getattr(error, "strerror", None) or error
+        print(f"{PROG} {options.command}: {where}{what}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
@@ -41,93 +48,112 @@ def main(argv=None):
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def _parser():
-    parser = _Parser(prog=PROG, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-                     description="Prepare pictures for training.")
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=PROG, epilog=EXAMPLES, description="Prepare pictures for training.",
+                     formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    packing = commands.add_parser("pack", help="make a folder of pictures into a few large files, which train faster",
-                                  description="Make pictures into shards of equal square ones. After a kill the same command goes on.")
+    packing = commands.add_parser(
+        "pack", help="make a folder of pictures into a few large files, which train faster",
+        description="Make pictures into shards of equal square ones. After a kill the same "
+        "command goes on.")
     packing.set_defaults(run=_pack)
-    packing.add_argument("folder", metavar="FOLDER",
-                         help="train/CLASS/PICTURE and val/ (or test/) likewise; CLASS/PICTURE; CIFAR-10's official files; or ILSVRC-2012, "
-                         "where the flat val/ needs the devkit's ILSVRC2012_validation_ground_truth.txt with meta.mat beside it, or "
-                         "Kaggle's LOC_val_solution.csv, in FOLDER")
-    packing.add_argument("out", metavar="OUT", help="a new folder, or one whose packing was interrupted")
+    packing.add_argument(
+        "folder", metavar="FOLDER",
+        help="train/CLASS/PICTURE and val/ (or test/) likewise; CLASS/PICTURE; CIFAR-10's official "
+        "files; or ILSVRC-2012, where the flat val/ needs the devkit's "
+        "ILSVRC2012_validation_ground_truth.txt with meta.mat beside it, or Kaggle's "
+        "LOC_val_solution.csv, in FOLDER")
+    packing.add_argument("out", metavar="OUT",
+                         help="a new folder, or one whose packing was interrupted")
     packing.add_argument("--size", type=_side, default=256, metavar="N",
-                         help="the shorter side becomes N pixels, of which the middle N x N are kept (default %(default)s)")
-    packing.add_argument("--workers", type=_count, default=os.cpu_count(), metavar="N", help="processes (default %(default)s)")
-    packing.add_argument("--shard-pictures", type=_count, metavar="N", help="pictures a file (default: a gibibyte of them)")
-    verify = commands.add_parser("verify", help="compare the checksums of packed pictures",
-                                 description="Compare the SHA-256 of every file of packed pictures with the manifest.")
+                         help="the shorter side becomes N pixels, of which the middle N x N are "
+                         "kept (default %(default)s)")
+    packing.add_argument("--workers", type=_count, default=os.cpu_count(), metavar="N",
+                         help="processes (default %(default)s)")
+    packing.add_argument("--shard-pictures", type=_count, metavar="N",
+                         help="pictures a file (default: a gibibyte of them)")
+    verify = commands.add_parser(
+        "verify", help="compare the checksums of packed pictures",
+        description="Compare the SHA-256 of every file of packed pictures with the manifest.")
     verify.set_defaults(run=_verify)
     verify.add_argument("out", metavar="OUT", help="a folder of packed pictures")
     return parser
 
 
-def _count(text):
+def _count(text: str) -> int:
     try:
         return whole("it", int(text), 1)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number at least 1, not {text!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number at least 1, not {text!r}") from None
 
 
-def _side(text):
+def _side(text: str) -> int:
     side = _count(text)
     if side > LARGEST:
         raise argparse.ArgumentTypeError(f"must be at most {LARGEST}, not {text!r}")
     return side
 
 
-def _pack(options):
+def _pack(options: argparse.Namespace) -> int:
     folder, out = os.path.realpath(options.folder), os.path.realpath(options.out)
     if os.path.commonpath([folder, out]) == folder:
-        raise ValueError(f"{options.out} lies in {options.folder}, whose pictures would then include it; choose another folder")
-    splits = {split: open_split() for split, open_split in find_splits(options.folder).items()}
+        raise ValueError(f"{options.out} lies in {options.folder}, whose pictures would then "
+                         "include it; choose another folder")
+    splits = {name: open_split() for name, open_split in find_splits(options.folder).items()}
     first, *others = splits.values()
     for other in others:
         if list(other.classes) != list(first.classes):
             raise ValueError(f"{first!r} and {other!r} have different classes")
     with _progress(sum(map(len, splits.values())), " pictures") as bar:
-        manifests = {split: pack(pictures, os.path.join(out, split), options.size, workers=options.workers, root=options.folder,
-                                 shard_pictures=options.shard_pictures, report=bar.update) for split, pictures in splits.items()}
-    for split, manifest in manifests.items():
-        print(f"{os.path.join(options.out, split)}: {_summary(manifest)}")
+        manifests = {
+            name: pack(dataset, os.path.join(out, name), options.size, workers=options.workers,
+                       root=options.folder, shard_images=options.shard_pictures, report=bar.update)
+            for name, dataset in splits.items()}
+    for name, manifest in manifests.items():
+        split = os.path.join(options.out, name)
+        print(f"{split}: {_summary(manifest)}")
         if manifest["unreadable"]:
-            listed = os.path.join(options.out, split, "unreadable.txt")
-            print(f"{manifest['unreadable']:,} could not be read and were left out: {listed} says why")
+            print(f"{manifest['unreadable']:,} could not be read and were left out: "
+                  f"{os.path.join(split, 'unreadable.txt')} says why")
     return 0
 
 
-def _summary(manifest):
-    shards = len(manifest["shards"])
-    return (f"{manifest['pictures']:,} pictures of {len(manifest['classes'])} classes, {manifest['side']} x {manifest['side']} pixels, "
-            f"in {shards} shard{'s' * (shards > 1)}")
+def _summary(manifest: Manifest) -> str:
+    side, shards = manifest["side"], len(manifest["shards"])
+    return (f"{manifest['pictures']:,} pictures of {len(manifest['classes'])} classes, "
+            f"{side} x {side} pixels, in {shards} shard{'s' * (shards > 1)}")
 
 
-def _verify(options):
-    folders = [os.path.join(options.out, split) for split in SPLITS if is_packed(options.out, split)]
+def _verify(options: argparse.Namespace) -> int:
+    folders = [os.path.join(options.out, split)
+               for split in SPLITS if is_packed(options.out, split)]
     if not folders:
         raise FileNotFoundError(f"{options.out} holds no packed pictures")
-    status = 0
-    for folder in folders:
-        manifest = read_manifest(folder)
-        paths = [os.path.join(folder, file) for file in files_of(manifest)]
-        with _progress(sum(os.path.getsize(path) for path in paths if os.path.exists(path)), "B") as bar:
-            broken = damaged(folder, bar.update)
-        for file in broken:
-            print(f"{PROG} verify: {os.path.join(folder, file)} is missing, or not as it was written", file=sys.stderr)
-            status = 1
-        if not broken:
-            PackedPictures(*os.path.split(folder))      # and the files agree with one another
-            print(f"{folder}: {_summary(manifest)}: every checksum is right")
-    return status
+    return max(map(_verify_split, folders))
 
 
-def _progress(total, unit):
+def _verify_split(folder: str) -> int:
+    """The exit status."""
+    manifest = read_manifest(folder)
+    paths = [os.path.join(folder, file) for file in files_of(manifest)]
+    with _progress(sum(map(os.path.getsize, filter(os.path.exists, paths))), "B") as bar:
+        broken = damaged(folder, bar.update)
+    for file in broken:
+        print(f"{PROG} verify: {os.path.join(folder, file)} is missing, or not as it was written",
+              file=sys.stderr)
+    if broken:
+        return 1
+    PackedPictures(*os.path.split(folder))          # the files agree with one another, too
+    print(f"{folder}: {_summary(manifest)}: every checksum is right")
+    return 0
+
+
+def _progress(total: int, unit: str) -> Any:
     """A progress bar, on a terminal only."""
     try:
         from tqdm import tqdm

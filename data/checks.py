@@ -1,8 +1,9 @@
 """Checks of arguments, each with its one sentence."""
 import operator
+from typing import Any
 
 
-def whole(name, value, lowest):
+def whole(name: str, value: Any, lowest: int) -> int:
     """`value` as an int that is at least `lowest`; `name` says whose argument it is."""
     try:
         number = operator.index(value)

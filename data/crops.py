@@ -1,16 +1,36 @@
-"""Crops from many pictures at once."""
+"""Cropping and mirroring arrays of images (..., H, W, 3)."""
+from __future__ import annotations
+
 import numpy as np
 
 
-def crops_of(pictures, indices, top, left, size):
-    """size x size pixels of pictures[index] from row top and column left on, for each of indices, top and left, which broadcast.
+def crops_of(images: np.ndarray, indices: np.ndarray, top: np.ndarray, left: np.ndarray,
+             size: int) -> np.ndarray:
+    """The size x size pixels of images[index] from row top and column left on.
 
-    pictures (N, H, W, 3), C-contiguous -> (..., size, size, 3). A view of every crop there is, of which the wanted are copied: NumPy then
-    moves whole rows of size * 3 values.
+    images (N, H, W, 3), C-contiguous; indices, top and left broadcast -> (..., size, size, 3).
+    Of a view of every crop there is, the wanted ones are copied: NumPy then moves whole rows of
+    size * 3 values.
     """
-    count, height, width, _ = pictures.shape
-    picture, row, pixel, value = pictures.strides
-    windows = np.lib.stride_tricks.as_strided(pictures, (count, height - size + 1, width - size + 1, size, size * 3),
-                                              (picture, row, pixel, row, value), writeable=False)
-    cut = windows[indices, top, left]
-    return cut.reshape(*cut.shape[:-1], size, 3)
+    count, height, width, _ = images.shape
+    image, row, pixel, value = images.strides
+    windows = np.lib.stride_tricks.as_strided(
+        images, (count, height - size + 1, width - size + 1, size, size * 3),
+        (image, row, pixel, row, value), writeable=False)
+    crops = windows[indices, top, left]
+    return crops.reshape(*crops.shape[:-1], size, 3)
+
+
+def middle(margin: int) -> int:
+    """Where a crop begins that leaves `margin` pixels over: half of them.
+
+    A half pixel is rounded to the even number beside it, as in torchvision.
+    """
+    return round(margin / 2)
+
+
+def mirror(image: np.ndarray) -> np.ndarray:
+    """Left and right exchanged in (..., H, W, 3), as a copy."""
+    # A pixel moves faster as one item than as its three values.
+    pixels = np.ascontiguousarray(image).view(f"V{3 * image.itemsize}")
+    return np.ascontiguousarray(pixels[..., ::-1, :]).view(image.dtype)

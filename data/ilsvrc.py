@@ -1,98 +1,120 @@
-"""ILSVRC-2012 as it is handed out: train/WNID/*.JPEG, and val/ILSVRC2012_val_00000001.JPEG ..., 50,000 files in one folder.
+"""ILSVRC-2012 as it is handed out: train/WNID/*.JPEG, and 50,000 files in one folder,
+val/ILSVRC2012_val_00000001.JPEG ...
 
-What the latter show stands in one of these files, in the folder itself, in val/ or in the unpacked devkit (ILSVRC2012_devkit_t12/data):
-    ILSVRC2012_validation_ground_truth.txt      line k is for picture k: a WordNet ID such as n01440764, or the devkit's number of the
-                                                class, ILSVRC2012_ID, which the devkit's meta.mat beside it translates
-    LOC_val_solution.csv                        Kaggle's: picture, WordNet ID and boxes, in any order
+What the latter show stands in one of two files, in the folder itself, in val/ or in the unpacked
+devkit (ILSVRC2012_devkit_t12/data):
+
+ILSVRC2012_validation_ground_truth.txt
+    Line k is for image k: a WordNet ID such as n01440764, or ILSVRC2012_ID, the devkit's number of
+    the class, which the devkit's meta.mat beside it translates.
+LOC_val_solution.csv
+    Kaggle's: image, WordNet ID and boxes, in any order.
 """
+from __future__ import annotations
+
 import csv
 import os
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
-from data.datasets import PictureFiles, class_folders
-from data.matlab import read_structs
+from .datasets import ImageFiles, class_folders
+from .matlab import read_structs
 
-KAGGLE = os.path.join("ILSVRC", "Data", "CLS-LOC")                  # where in Kaggle's archive train/ and val/ are
+KAGGLE = os.path.join("ILSVRC", "Data", "CLS-LOC")      # where Kaggle's archive has train/ and val/
 TRUTH_FOLDERS = ("", "val", os.path.join("ILSVRC2012_devkit_t12", "data"), "data")
-GROUND_TRUTH, KAGGLE_TRUTH = "ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv"
-PICTURE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.IGNORECASE)
+GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+KAGGLE_TRUTH = "LOC_val_solution.csv"
+IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.IGNORECASE)
 WNID = re.compile(r"n\d{8}")
 
-
-def is_flat_validation(folder):
-    """Whether its pictures lie in one folder, and so need a text that says what they show."""
-    return os.path.isdir(folder) and any(PICTURE.fullmatch(name) for name in os.listdir(folder))
+WordNetIDs = dict[int, str]                             # by the image's number, from 1
 
 
-class ILSVRCValidation(PictureFiles):
-    """The validation pictures in ROOT/val; the classes are the folders of ROOT/train, or all that occur, in the order of their WordNet IDs.
+def is_flat_validation(folder: str) -> bool:
+    """Whether its images lie in one folder, and so need a text that says what they show."""
+    return os.path.isdir(folder) and any(map(IMAGE.fullmatch, os.listdir(folder)))
 
-    The truth is looked for in `folders`. Raises FileNotFoundError where it is missing, ValueError, with the path, where it does not fit.
+
+class ILSVRCValidation(ImageFiles):
+    """The validation images in ROOT/val, in the order of their names.
+
+    The classes are the folders of ROOT/train, or without it all that occur, in the order of their
+    WordNet IDs. The truth is looked for in `folders`. Raises FileNotFoundError where it is
+    missing, ValueError, with the path, where it does not fit.
     """
 
-    def __init__(self, root, folders):
+    def __init__(self, root: str | os.PathLike[str], folders: Sequence[str | os.PathLike[str]]):
+        root = os.fspath(root)
         truth = find_truth(folders)
-        wnids = _read_csv(truth) if truth.endswith(".csv") else _read_lines(truth)      # by the picture's number
-        names = sorted(name for name in os.listdir(os.path.join(root, "val")) if PICTURE.fullmatch(name))
-        numbers = [int(PICTURE.fullmatch(name)[1]) for name in names]
+        wnids = _read_csv(truth) if truth.endswith(".csv") else _read_lines(truth)
+        numbers = {name: int(found[1]) for name in sorted(os.listdir(os.path.join(root, "val")))
+                   if (found := IMAGE.fullmatch(name))}
         train = os.path.join(root, "train")
         classes = class_folders(train) if os.path.isdir(train) else sorted(set(wnids.values()))
         place = {wnid: label for label, wnid in enumerate(classes)}
-        for number, name in zip(numbers, names):
+        for name, number in numbers.items():
             if number not in wnids:
                 raise ValueError(f"{truth} does not say what {name} shows")
             if wnids[number] not in place:
-                raise ValueError(f"{truth} says that {name} shows {wnids[number]}, which is no folder of {train}")
-        labels = np.array([place[wnids[number]] for number in numbers], np.int64)
-        super().__init__(root, [os.path.join(root, "val", name) for name in names], labels, classes)
+                raise ValueError(f"{truth} says that {name} shows {wnids[number]}, "
+                                 f"which is no folder of {train}")
+        labels = np.array([place[wnids[number]] for number in numbers.values()], np.int64)
+        paths = [os.path.join(root, "val", name) for name in numbers]
+        super().__init__(root, paths, labels, classes)
 
 
-def find_truth(folders):
-    """The path of the file that says what the validation pictures show."""
+def find_truth(folders: Sequence[str | os.PathLike[str]]) -> str:
+    """The path of the file that says what the validation images show."""
     for folder in folders:
         for inside in TRUTH_FOLDERS:
             for name in (GROUND_TRUTH, KAGGLE_TRUTH):
                 path = os.path.join(folder, inside, name)
                 if os.path.isfile(path):
                     return path
-    raise FileNotFoundError(f"{folders[0]} has neither {GROUND_TRUTH}, from ILSVRC's devkit, nor Kaggle's {KAGGLE_TRUTH}, which say what "
-                            "the pictures in val/ show")
+    raise FileNotFoundError(
+        f"{folders[0]} has neither {GROUND_TRUTH}, from ILSVRC's devkit, nor Kaggle's "
+        f"{KAGGLE_TRUTH}, which say what the pictures in val/ show")
 
 
-def _read_lines(path):
-    """{number of the picture, from 1: WordNet ID}"""
+def _read_lines(path: str) -> WordNetIDs:
     with open(path) as file:
         lines = file.read().split()
     if all(map(WNID.fullmatch, lines)):
         return dict(enumerate(lines, 1))
     if not all(map(str.isdecimal, lines)):
         odd = next(line for line in lines if not line.isdecimal() and not WNID.fullmatch(line))
-        raise ValueError(f"{path} must hold a WordNet ID or an ILSVRC2012_ID a line, not {odd!r}")
+        raise ValueError(
+            f"{path} must hold a WordNet ID or an ILSVRC2012_ID a line, not {odd!r}")
     wnids = _read_meta(path)
     unknown = [line for line in lines if int(line) not in wnids]
     if unknown:
-        raise ValueError(f"{path} holds the ILSVRC2012_ID {unknown[0]}, which meta.mat beside it does not explain")
+        raise ValueError(f"{path} holds the ILSVRC2012_ID {unknown[0]}, "
+                         "which meta.mat beside it does not explain")
     return {number: wnids[int(line)] for number, line in enumerate(lines, 1)}
 
 
-def _read_meta(truth):
+def _read_meta(truth: str) -> dict[int, str]:
     """{ILSVRC2012_ID: WordNet ID} from the devkit's meta.mat beside the ground truth."""
     path = os.path.join(os.path.dirname(truth), "meta.mat")
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{truth} holds ILSVRC2012_IDs, which the devkit's meta.mat explains; copy it there, as {path}")
-    return {int(synset["ILSVRC2012_ID"]): synset["WNID"] for synset in read_structs(path, "synsets", ("ILSVRC2012_ID", "WNID"))}
+        raise FileNotFoundError(f"{truth} holds ILSVRC2012_IDs, which the devkit's meta.mat "
+                                f"explains; copy it there, as {path}")
+    synsets = read_structs(path, "synsets", ("ILSVRC2012_ID", "WNID"))
+    return {int(synset["ILSVRC2012_ID"]): synset["WNID"] for synset in synsets}
 
 
-def _read_csv(path):
-    """{number of the picture: WordNet ID} from lines such as ILSVRC2012_val_00048981,n03995372 85 1 499 272"""
+def _read_csv(path: str) -> WordNetIDs:
+    """From lines such as ILSVRC2012_val_00048981,n03995372 85 1 499 272"""
     wnids = {}
     with open(path, newline="") as file:
         for row in csv.DictReader(file):
-            picture = PICTURE.fullmatch(f"{row.get('ImageId')}.JPEG")
+            image = IMAGE.fullmatch(f"{row.get('ImageId')}.JPEG")
             wnid = WNID.match(row.get("PredictionString") or "")
-            if not picture or not wnid:
-                raise ValueError(f"{path} has the line {','.join(map(str, row.values()))!r}, not a picture and its WordNet ID")
-            wnids[int(picture[1])] = wnid[0]
+            if not image or not wnid:
+                line = ",".join(map(str, row.values()))
+                raise ValueError(
+                    f"{path} has the line {line!r}, not a picture and its WordNet ID")
+            wnids[int(image[1])] = wnid[0]
     return wnids

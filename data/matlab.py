@@ -1,41 +1,55 @@
-"""As much of MATLAB's file format, version 5, as tables of numbers and texts need: ILSVRC's devkit describes its classes in one.
+"""As much of MATLAB's file format, version 5, as tables of numbers and texts need.
 
-Source: MathWorks, "MAT-File Format", version 5: a header of 128 bytes, then elements of 8 bytes of tag and their data, compressed or not.
+ILSVRC's devkit describes its classes in such a file. Source: MathWorks, "MAT-File Format",
+version 5: a header of 128 bytes, then elements: a tag of 8 bytes and data, compressed or not.
 """
+from __future__ import annotations
+
+import os
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 MATRIX, COMPRESSED = 14, 15
-NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8", 16: "u1"}     # 16: UTF-8
+NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8",
+           13: "u8", 16: "u1"}          # 16: UTF-8
 STRUCT, CHAR = 2, 4                     # classes of a matrix
 MOST_BYTES = 1 << 28                    # of a variable; ILSVRC's takes one megabyte
+BROKEN = (ValueError, KeyError, IndexError, TypeError, struct.error, zlib.error)
+
+Element = tuple[int, bytes]             # type, payload
 
 
-def read_structs(path, variable, fields):
-    """The elements of the struct array called `variable` -> [{field: number, text, array, or None for what is none of these}]
+def read_structs(path: str | os.PathLike[str], variable: str,
+                 fields: Sequence[str]) -> list[dict[str, Any]]:
+    """The elements of the struct array called `variable`, as dicts by field.
 
-    Raises ValueError, with the path, for anything else.
+    A value is a number, a text, an array, or None for what is none of these. Raises ValueError,
+    with the path, for anything else than such a file.
     """
     with open(path, "rb") as file:
-        data = file.read()
+        content = file.read()
     try:
-        if data[:10] != b"MATLAB 5.0" or data[126:128] != b"IM":
+        if content[:10] != b"MATLAB 5.0" or content[126:128] != b"IM":
             raise ValueError("it has no header of a little-endian MAT-file, version 5")
-        found = [structs for name, structs in map(_variable, _elements(data[128:])) if name == variable]
+        variables = map(_variable, _elements(content[128:]))
+        found = [structs for name, structs in variables if name == variable]
         return [{field: values[field] for field in fields} for values in found[0]]
-    except (ValueError, KeyError, IndexError, TypeError, struct.error, zlib.error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as the MATLAB file with {variable!r} ({type(error).__name__}: {error})") from error
+    except BROKEN as error:
+        raise ValueError(f"{path} cannot be read as the MATLAB file with {variable!r} "
+                         f"({type(error).__name__}: {error})") from error
 
 
-def _elements(data):
-    """Generate (type, payload) of the elements that lie one after the other in data."""
+def _elements(data: bytes) -> Iterator[Element]:
+    """Generate the elements that lie one after the other in data."""
     place = 0
     while place < len(data):
         kind, size = struct.unpack_from("<II", data, place)
         start, step = place + 8, 8 + (size if kind == COMPRESSED else -(-size // 8) * 8)
-        if kind >> 16:                  # the short form: size, type and up to four bytes in one tag
+        if kind >> 16:                  # the short form: size, type and up to 4 bytes in one tag
             kind, size, start, step = kind & 0xffff, kind >> 16, place + 4, 8
         if start + size > len(data):
             raise ValueError("it is truncated")
@@ -43,11 +57,12 @@ def _elements(data):
         place += step
 
 
-def _variable(element):
-    """-> (name, value)"""
+def _variable(element: Element) -> tuple[str, Any]:
+    """-> name, value"""
     kind, payload = element
     if kind == COMPRESSED:
-        (kind, payload), = _elements(zlib.decompressobj().decompress(payload, MOST_BYTES))
+        decompressed = zlib.decompressobj().decompress(payload, MOST_BYTES)
+        (kind, payload), = _elements(decompressed)
     if kind != MATRIX:
         raise ValueError(f"it has an element of type {kind} where a variable was expected")
     if not payload:
@@ -56,12 +71,14 @@ def _variable(element):
     return name.decode(), _value(flags[0], np.frombuffer(shape, "<i4"), rest)
 
 
-def _value(kind, shape, parts):
+def _value(kind: int, shape: np.ndarray, parts: list[Element]) -> Any:
     if kind == STRUCT:
         length, names = int.from_bytes(parts[0][1], "little"), parts[1][1]
-        fields = [names[i:i + length].split(b"\0")[0].decode() for i in range(0, len(names), length)]
+        fields = [names[start:start + length].split(b"\0")[0].decode()
+                  for start in range(0, len(names), length)]
         values = [_variable(part)[1] for part in parts[2:]]
-        return [dict(zip(fields, values[i:i + len(fields)])) for i in range(0, len(values), len(fields))]
+        return [dict(zip(fields, values[start:start + len(fields)]))
+                for start in range(0, len(values), len(fields))]
     if not parts or parts[0][0] not in NUMBERS:
         return None
     array = np.frombuffer(parts[0][1], "<" + NUMBERS[parts[0][0]])

@@ -1,31 +1,43 @@
-"""What kinds of folders hold labelled pictures, and what is for training and what is held out in each."""
+"""What kinds of folders hold labelled images, and what is for training and validation in each."""
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
 from functools import partial
 
-from data.datasets import CIFAR10, ImageFolder
-from data.ilsvrc import KAGGLE, ILSVRCValidation, is_flat_validation
-from data.packed import PackedPictures, is_packed
+from .cifar10 import CIFAR10
+from .datasets import ImageFolder
+from .ilsvrc import KAGGLE, ILSVRCValidation, is_flat_validation
+from .packed import PackedPictures, is_packed
+from .protocols import Dataset
 
 SPLITS = ("train", "val", "all")
-HELD_OUT_FOLDERS = ("test", "val")
+VALIDATION_FOLDERS = ("test", "val")
+
+Splits = dict[str, Callable[[], Dataset]]
 
 
-def find_splits(folder):
+def find_splits(folder: str | os.PathLike[str]) -> Splits:
     """{"train": open, "val": open}, or one of them, or {"all": open}; `open()` gives the dataset.
 
-    In this order: packed pictures (packed.py), CIFAR-10's official files, FOLDER/train/CLASS/PICTURE with FOLDER/test or FOLDER/val
-    likewise or with ILSVRC's flat FOLDER/val (ilsvrc.py), FOLDER/CLASS/PICTURE. Raises ValueError for an unfinished packing.
+    In this order: packed images (packed.py), CIFAR-10's official files, FOLDER/train/CLASS/IMAGE
+    with FOLDER/test or FOLDER/val likewise or with ILSVRC's flat FOLDER/val (ilsvrc.py),
+    FOLDER/CLASS/IMAGE. Raises ValueError for an unfinished packing.
     """
-    packed = {split: partial(PackedPictures, folder, split) for split in SPLITS if is_packed(folder, split)}
+    folder = os.fspath(folder)
+    packed: Splits = {split: partial(PackedPictures, folder, split)
+                      for split in SPLITS if is_packed(folder, split)}
     if packed:
         return packed
     if CIFAR10.is_in(folder):
         return {"train": partial(CIFAR10, folder), "val": partial(CIFAR10, folder, train=False)}
     root = os.path.join(folder, KAGGLE)
     root = root if os.path.isdir(root) else folder
-    held_out = (os.path.join(root, name) for name in HELD_OUT_FOLDERS)
-    parts = {"train": os.path.join(root, "train"), "val": next(filter(os.path.isdir, held_out), "")}
-    found = {split: partial(ImageFolder, path) for split, path in parts.items() if os.path.isdir(path)}
+    validation = (os.path.join(root, name) for name in VALIDATION_FOLDERS)
+    parts = {"train": os.path.join(root, "train"),
+             "val": next(filter(os.path.isdir, validation), "")}
+    found: Splits = {split: partial(ImageFolder, path)
+                     for split, path in parts.items() if os.path.isdir(path)}
     if is_flat_validation(os.path.join(root, "val")):
         found["val"] = partial(ILSVRCValidation, root, (folder, root))
     return found or {"all": partial(ImageFolder, folder)}

@@ -13,6 +13,7 @@ from .kernels.cpu.threads import get_num_threads as get_num_threads
 from .kernels.cpu.threads import set_num_threads as set_num_threads
 from .ops import adaptive_avg_pool2d as adaptive_avg_pool2d
 from .ops import avg_pool2d as avg_pool2d
+from .ops import cat as cat
 from .ops import col2im as col2im
 from .ops import conv2d as conv2d
 from .ops import cross_entropy as cross_entropy
@@ -32,7 +33,6 @@ from .ops import tanh as tanh
 from .random import Generator as Generator
 from .tensor import Op as Op
 from .tensor import Tensor as Tensor
-from .tensor import cat as cat
 from .tensor import no_grad as no_grad
 from .upload import uploaded as uploaded
 

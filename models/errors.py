@@ -1,8 +1,8 @@
-"""Mistakes of the user, and refusals of the machine, each told in one sentence."""
+"""Mistakes of the user, and refusals of the computer, each told in one sentence."""
 import importlib.util
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 PIP_NAMES = {"PIL": "pillow"}
 
@@ -20,18 +20,20 @@ class UsageError(UserError):
 
 
 @contextmanager
-def told(*kinds: type[Exception], what: str = "", error: type[UserError] = UserError) -> Iterator[None]:
+def as_user_error(*kinds: type[Exception], what: str = "",
+                  error: type[UserError] = UserError) -> Iterator[None]:
     """Exceptions of these kinds become an `error` with the same sentence, after `what`."""
     try:
         yield
     except kinds as exception:
-        where = f"{exception.filename}: " if isinstance(exception, OSError) and exception.filename else ""
-        raise error((what or where) + sentence(exception)) from exception
+        file = exception.filename if isinstance(exception, OSError) else None
+        where = what or (f"{file}: " if file else "")
+        raise error(where + sentence(exception)) from exception
 
 
-def writing(path: str | os.PathLike):
+def writing(path: str | os.PathLike) -> AbstractContextManager[None]:
     """Around the writing of path: a full or read-only disk becomes a UserError."""
-    return told(OSError, what=f"cannot write {path}: ")
+    return as_user_error(OSError, what=f"cannot write {path}: ")
 
 
 def sentence(exception: Exception) -> str:
@@ -40,6 +42,8 @@ def sentence(exception: Exception) -> str:
 
 def require(*modules: str) -> None:
     """Raises UserError with the pip command for those of modules that are not installed."""
-    missing = [PIP_NAMES.get(module, module) for module in modules if importlib.util.find_spec(module) is None]
+    missing = [PIP_NAMES.get(module, module) for module in modules
+               if importlib.util.find_spec(module) is None]
     if missing:
-        raise UserError(f"this command needs {' and '.join(missing)}; install with: pip install {' '.join(missing)}")
+        raise UserError(f"this command needs {' and '.join(missing)}; "
+                        f"install with: pip install {' '.join(missing)}")

@@ -1,4 +1,5 @@
-"""The command line as the tests of models use it: small networks, small pictures, in this process."""
+"""The command line as the tests of models use it: small networks, small pictures, in this process.
+"""
 import csv
 import json
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models.__main__ import main
+from models.commands import main
 
 ROOT = Path(__file__).parent.parent
 TINY = ("--image-size", "67", "--width", "1/32", "--workers", "0", "--batch-size", "20")
@@ -26,7 +27,8 @@ def models(*arguments):
 
 def start_models(*arguments):
     """The same in a process of its own."""
-    return subprocess.Popen([sys.executable, "-m", "models", *map(str, arguments)], cwd=ROOT, text=True,
+    return subprocess.Popen([sys.executable, "-m", "models", *map(str, arguments)], cwd=ROOT,
+                            text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -69,7 +71,8 @@ def make_folder(root, classes=("cat", "dog"), pictures=6, size=40):
 
 
 class StopAfter:
-    """In place of the signal handler: Ctrl-C at the time of a training step or of an evaluation batch."""
+    """In place of the signal handler: Ctrl-C at the time of a training step or of an evaluation
+    batch."""
 
     def __init__(self, checks):
         self.checks = checks

@@ -1,4 +1,7 @@
-"""A kernel set on the GPU for tests that know NumPy only: arguments go up, results come down, strides that leave gaps stay such."""
+"""A kernel set on the GPU for tests that know NumPy only.
+
+Arguments go up, results come down, and strides that leave gaps still do so there.
+"""
 from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest import mock
@@ -12,7 +15,7 @@ from minitensor.backend import DEVICES, device_of, memory_order, to_device, to_n
 
 @contextmanager
 def plugged_in(name="cuda"):
-    """Inside the with-block `use_kernels(name)`, which it does, runs that set's kernels on the GPU, on arrays of either device."""
+    """In the with-block the set called name is in use; its kernels run on the GPU for any array."""
     there = kernels.kernel_set(name)
     moving = {kernel: _moving(getattr(there, kernel)) for kernel in kernels.KERNELS}
     wrapped = SimpleNamespace(**{**vars(there), **moving, "devices": DEVICES})
@@ -24,15 +27,24 @@ def _moving(kernel):
     def call(*arguments, **keywords):
         moved = _each(_up, arguments)
         results = kernel(*moved, **keywords)
-        if kernel.__name__ == "sgd":                    # the one that works in place, on lists
-            for here, there in zip((*arguments[0], *arguments[1]), (*moved[0], *moved[1])):
+        lists = [i for i, argument in enumerate(arguments) if _holds_arrays_alone(argument)]
+        for i in lists[:-1]:                            # an update works in place on all but dws
+            for here, there in zip(arguments[i], moved[i]):
                 here[...] = to_numpy(there)
-        return _each(_down, results) if any(isinstance(a, np.ndarray) for a in arguments) else results
+        from_here = any(isinstance(a, np.ndarray) for a in arguments)
+        return _each(_down, results) if from_here else results
     return call
 
 
+def _holds_arrays_alone(value):
+    return isinstance(value, (tuple, list)) and all(isinstance(v, np.ndarray) for v in value)
+
+
 def _each(move, value):
-    return type(value)(_each(move, v) for v in value) if isinstance(value, (tuple, list)) else move(value)
+    if not isinstance(value, (tuple, list)):
+        return move(value)
+    moved = (_each(move, v) for v in value)
+    return value._make(moved) if hasattr(value, "_make") else type(value)(moved)
 
 
 def _up(value):

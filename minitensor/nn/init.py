@@ -1,50 +1,67 @@
-"""Initial values: the 2012 paper's and He's. Each is written into a module's parameters in place, in their order, from one generator."""
+"""Initial values, written in place into the parameters in their order, drawn from one generator.
+
+Which parameter gets what goes by its kind: weights are drawn, biases are 0, scales are 1.
+"""
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..backend import Array, xp_of
 from ..random import Generator
-from .module import Module
 
-PAPER_ONES = ("conv2", "conv4", "conv5", "fc6", "fc7")
+if TYPE_CHECKING:
+    from .module import Module
+
+CONSTANTS = {"bias": 0, "scale": 1}
 
 
 def normal_(array: Array, std: float, generator: Generator) -> Array:
     """Fill array from N(0, std²), drawn in logical order whatever the order in memory."""
-    values = generator.numpy().standard_normal(array.shape, dtype=array.dtype.type) * array.dtype.type(std)
-    array[...] = xp_of(array).asarray(values)
+    values = generator.numpy().standard_normal(array.shape, dtype=array.dtype.type)
+    array[...] = xp_of(array).asarray(values * array.dtype.type(std))
     return array
 
 
 def he_normal_(array: Array, generator: Generator) -> Array:
-    """N(0, 2 / fan_in): keeps the size of signals through ReLU layers (He et al. 2015). array is a weight (F, ...), fan_in the rest."""
+    """N(0, 2 / fan_in): keeps the size of signals through ReLU layers (He et al. 2015).
+
+    array is a weight (F, ...), fan_in the product of the other sizes.
+    """
     return normal_(array, math.sqrt(2 / math.prod(array.shape[1:])), generator)
 
 
 def he(module: Module, generator: Generator) -> None:
-    """Every weight N(0, 2 / fan_in), every bias 0."""
-    for name, parameter in module.named_parameters():
-        if name.endswith("bias"):
-            parameter.data[...] = 0
-        else:
+    """Weights N(0, 2 / fan_in), biases 0, scales 1."""
+    for parameter in module.parameters():
+        if parameter.kind == "weight":
             he_normal_(parameter.data, generator)
+        else:
+            parameter.data[...] = CONSTANTS[parameter.kind]
 
 
-def paper(module: Module, generator: Generator, ones: Iterable[str] = PAPER_ONES) -> None:
-    """Krizhevsky et al. 2012, section 5: weights N(0, 0.01²); biases 1 in the layers named by ones, 0 elsewhere."""
+def paper(module: Module, generator: Generator, ones: Iterable[str] = ()) -> None:
+    """Krizhevsky et al. 2012, section 5: weights N(0, 0.01²), biases 1 in the layers called ones.
+
+    A layer is called by the last part of its name. Other biases are 0, scales 1.
+    """
     ones = set(ones)
     for name, parameter in module.named_parameters():
-        if name.endswith("bias"):
-            parameter.data[...] = float(name.removesuffix(".bias").split(".")[-1] in ones)
-        else:
+        layer = name.rpartition(".")[0].rpartition(".")[2]
+        if parameter.kind == "weight":
             normal_(parameter.data, 0.01, generator)
+        else:
+            one = parameter.kind == "bias" and layer in ones
+            parameter.data[...] = 1 if one else CONSTANTS[parameter.kind]
 
 
-def channels_last(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Zeros of logical shape (F, C, KH, KW) whose memory runs F, KH, KW, C: what the fast kernels read without repacking."""
+def zeros_nhwc(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Zeros of logical shape (F, C, KH, KW) whose memory runs F, KH, KW, C.
+
+    The fast kernels read this order without repacking.
+    """
     F, C, KH, KW = shape
     return np.zeros((F, KH, KW, C), dtype).transpose(0, 3, 1, 2)

@@ -1,79 +1,178 @@
-"""Module: a layer or a network, the parameters it owns and the modules inside it, in the order they were assigned."""
+"""Module: a layer or a network, and the parameters, buffers and modules assigned to it."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..backend import Array, to_device
 from ..guard import guarded
+from ..random import Generator
 from ..tensor import FLOATS, Tensor
+
+KINDS = ("weight", "bias", "scale")
+
+Watch = Callable[["Module", Tensor], Tensor]
+_watches: ContextVar[tuple[Watch, ...]] = ContextVar("watches", default=())
 
 
 class Parameter(Tensor):
-    """A tensor that a module owns and an optimiser changes."""
+    """A tensor that a module owns and an optimiser changes.
+
+    kind    "weight", "bias" or "scale" (what multiplies a normalised input): initial values, weight
+            decay and learning rates go by it
+    """
+
+    __slots__ = ("kind",)
+
+    def __init__(self, data: Any, kind: str = "weight"):
+        if kind not in KINDS:
+            raise ValueError(f"Parameter: kind must be one of {KINDS}, not {kind!r}")
+        super().__init__(data, requires_grad=True)
+        self.kind = kind
+
+
+class Buffer(Tensor):
+    """A tensor of a module's state that no optimiser changes: running statistics, a counter."""
 
     __slots__ = ()
 
     def __init__(self, data: Any):
-        super().__init__(data, requires_grad=True)
+        super().__init__(data)
+
+
+Own = TypeVar("Own", Parameter, Buffer)
 
 
 class Module:
-    """Base class. Assign Parameters and Modules as attributes and define forward; everything else follows from the attributes.
+    """Base class. Assign Parameters, Buffers and Modules as attributes and define forward;
+    everything else follows from the attributes.
 
     training    True or False for this module and all inside it; set by `train()` and `eval()`
+
+    A list, tuple, set or dict that holds any of them is refused with a TypeError, for what is in it
+    would be neither trained nor saved: use ModuleList, Sequential, or one attribute each.
     """
 
     training: bool = True
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._refuse_hidden(name, value)
+        super().__setattr__(name, value)
+
     def forward(self, x: Tensor) -> Tensor:
+        """What the module computes."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.forward(x)
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
+        y = self.forward(*inputs, **options)
+        for watch in _watches.get():
+            y = watch(self, y)
+        return y
 
-    # ---- what is inside ------------------------------------------------------------------------------------------------------
+    # ---- what is inside ----------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+        """The modules that are attributes of this one; one with two names comes twice."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+            else:
+                self._refuse_hidden(name, value)
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all inside it, with names like "features.conv1"; a parent before its children."""
-        yield prefix, self
-        for name, child in self.named_children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """This module and all inside it, each once, with names like "features.conv1".
+
+        A parent comes before its children; its own name is "".
+        """
+        return self._walk("", set())
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+        if id(self) not in seen:
+            seen.add(id(self))
+            yield prefix.removesuffix("."), self
+            for name, child in self.named_children():
+                yield from child._walk(f"{prefix}{name}.", seen)
+
+    def get_submodule(self, name: str) -> Module:
+        """The module called name, like "features.conv1", in this one; this one for "".
+
+        Raises ValueError for a name that there is not.
+        """
+        found = self._find(name)
+        if found is None:
+            names = ", ".join(name for name, _ in self.named_modules() if name)
+            raise ValueError(f"{type(self).__name__} has no module {name!r}; it has: {names}")
+        return found
+
+    def _find(self, name: str) -> Module | None:
+        if not name:
+            return self
+        fitting = ((child, name.removeprefix(own)) for own, child in self.named_children()
+                   if name == own or name.startswith(f"{own}."))       # own may have dots itself
+        found = (child._find(rest.removeprefix(".")) for child, rest in fitting)
+        return next((module for module in found if module is not None), None)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter once, with names like "conv1.weight"."""
+        return self._named(Parameter)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Every parameter once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """Every buffer once, with names like "norm1.running_mean"."""
+        return self._named(Buffer)
+
+    def buffers(self) -> Iterator[Buffer]:
+        """Every buffer once."""
+        return (buffer for _, buffer in self.named_buffers())
+
+    def _named(self, cls: type[Own]) -> Iterator[tuple[str, Own]]:
         seen = set()
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
-                if isinstance(value, Parameter) and id(value) not in seen:
+                if isinstance(value, cls) and id(value) not in seen:
                     seen.add(id(value))
                     yield (f"{prefix}.{name}" if prefix else name), value
 
-    def parameters(self) -> Iterator[Parameter]:
-        return (parameter for _, parameter in self.named_parameters())
-
     def num_parameters(self) -> int:
+        """The number of elements of all parameters."""
         return sum(p.numel() for p in self.parameters())
 
-    # ---- modes, devices, gradients --------------------------------------------------------------------------------------------
+    def macs(self, output_shape: tuple[int, ...]) -> int:
+        """Multiplications per image for an output (N, ...); 0 for a layer without products."""
+        return 0
+
+    def _refuse_hidden(self, name: str, value: Any) -> None:
+        if isinstance(value, (list, tuple, set, dict)) and _holds_state(value):
+            raise TypeError(f"{type(self).__name__}: {name} is a {type(value).__name__} of modules "
+                            "or parameters, which would be neither trained nor saved; "
+                            "use nn.ModuleList, nn.Sequential, or one attribute each")
+
+    # ---- modes, devices, gradients, initial values -------------------------------------------
 
     def train(self, mode: bool = True) -> Module:
+        """Set `training` of this module and all inside it; returns this module."""
         for _, module in self.named_modules():
             module.training = mode
         return self
 
     def eval(self) -> Module:
+        """`train(False)`."""
         return self.train(False)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Inside the with-block this module and all inside it are in evaluation mode; afterwards each is in the mode it was in."""
+        """Inside the with-block this module and all inside it are in evaluation mode.
+
+        Afterwards each is in the mode it was in.
+        """
         modes = [(module, module.training) for _, module in self.named_modules()]
         self.eval()
         try:
@@ -83,73 +182,99 @@ class Module:
                 module.training = mode
 
     def zero_grad(self) -> None:
+        """Drop the gradients of all parameters."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def to(self, device: str | None = None, dtype: Any = None) -> Module:
-        """Move or convert every parameter, in place; their gradients are dropped. Raises TypeError for a dtype without gradients."""
+        """Move or convert every parameter and buffer, in place; gradients are dropped.
+
+        Integer buffers keep their dtype. Raises TypeError for a dtype without gradients.
+        """
         if dtype is not None and np.dtype(dtype).name not in FLOATS:
             raise TypeError(f"to: dtype must be {' or '.join(FLOATS)}, not {dtype}")
-        for parameter in self.parameters():
-            data = parameter.data if device is None else to_device(parameter.data, device)
-            parameter.data = data if dtype is None else data.astype(dtype, copy=False)
-            parameter.grad = None
+        for tensor in chain(self.parameters(), self.buffers()):
+            data = tensor.data if device is None else to_device(tensor.data, device)
+            converted = dtype is not None and data.dtype.kind == "f"
+            tensor.data = data.astype(dtype, copy=False) if converted else data
+            tensor.grad = None
         return self
 
-    # ---- saving and loading ----------------------------------------------------------------------------------------------------
+    def reset(self, generator: Generator) -> None:
+        """Draw the initial values of this module and all inside it again, in their order."""
+        for _, module in self.named_modules():
+            module.reset_parameters(generator)
+
+    def reset_parameters(self, generator: Generator) -> None:
+        """Write initial values into the parameters and buffers of this module itself, in place.
+
+        A layer that has any overrides this, and calls it when it is made.
+        """
+
+    # ---- saving and loading ------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Array]:
-        """The parameters' own arrays by name; not copies."""
-        return {name: parameter.data for name, parameter in self.named_parameters()}
+        """The arrays of the parameters, then of the buffers, by name; not copies."""
+        return {name: tensor.data for name, tensor in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, Array], strict: bool = True) -> None:
-        """Copy arrays into the parameters of the same name.
+        """Copy arrays into the parameters and buffers of these names; nothing is copied in part.
 
-        Raises, before anything is changed, ValueError for shapes that differ and, if strict, for names missing here or there;
-        RuntimeError for a parameter that a backward pass still needs.
+        strict: the names must be the same on both sides. Raises ValueError naming what does not
+        fit, RuntimeError for a parameter that a pending backward pass needs.
         """
-        parameters = dict(self.named_parameters())
-        problems = [f"{name} is {tuple(state[name].shape)} but must be {p.shape}"
-                    for name, p in parameters.items() if name in state and tuple(state[name].shape) != p.shape]
+        own = self._state()
+        problems = [problem for name, tensor in own.items() if name in state
+                    for problem in _misfits(name, tensor, state[name])]
         if strict:
-            problems += [f"{name} is missing" for name in parameters if name not in state]
-            problems += [f"{name} is not a parameter of {type(self).__name__}" for name in state if name not in parameters]
+            problems += [f"{name} is missing" for name in own if name not in state]
+            problems += [f"{name} is not a parameter or buffer of {type(self).__name__}"
+                         for name in state if name not in own]
         if problems:
             more = f", and {len(problems) - 4} more" if len(problems) > 4 else ""
             raise ValueError(f"load_state_dict: {'; '.join(problems[:4])}{more}")
-        loaded = {name: parameter for name, parameter in parameters.items() if name in state}
-        for name, parameter in loaded.items():
-            if guarded(parameter.data):
-                raise RuntimeError(f"load_state_dict: {name} is still needed by a backward pass that has not run")
-        for name, parameter in loaded.items():
-            parameter.data[...] = to_device(state[name], parameter.device)  # in place: keeps the order in memory and the dtype
+        loaded = {name: tensor for name, tensor in own.items() if name in state}
+        for name, tensor in loaded.items():
+            if guarded(tensor.data):
+                raise RuntimeError(f"load_state_dict: {name} is still needed by a backward pass "
+                                   "that has not run")
+        for name, tensor in loaded.items():     # in place: keeps the order in memory and the dtype
+            tensor.data[...] = to_device(state[name], tensor.device)
 
-    # ---- printing ------------------------------------------------------------------------------------------------------------
+    def _state(self) -> dict[str, Tensor]:
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+
+    # ---- printing ----------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """The hyperparameters, as in the constructor."""
         return ""
 
     def __repr__(self) -> str:
-        children = [f"{name}: {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
-        inside = "".join(f"\n  {line}" for line in children) + "\n" if children else self.extra_repr()
-        return f"{type(self).__name__}({inside})"
+        children = [f"{name}: {child!r}".replace("\n", "\n  ")
+                    for name, child in self.named_children()]
+        inside = "".join(f"\n  {line}" for line in children) + "\n" if children else ""
+        return f"{type(self).__name__}({inside or self.extra_repr()})"
 
 
-class Sequential(Module):
-    """Modules run one after the other: Sequential(conv, relu) names them 0, 1; Sequential(conv1=conv, relu1=relu) as given."""
+@contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """Inside the with-block every call of a module, in this thread, returns watch(module, y)."""
+    token = _watches.set((*_watches.get(), watch))
+    try:
+        yield
+    finally:
+        _watches.reset(token)
 
-    def __init__(self, *layers: Module, **named_layers: Module):
-        numbered = {str(i): layer for i, layer in enumerate(layers)}
-        for name, layer in {**numbered, **named_layers}.items():
-            if not isinstance(layer, Module):
-                raise TypeError(f"Sequential: {name} must be a Module, not {type(layer).__name__}")
-            setattr(self, name, layer)
 
-    def __iter__(self) -> Iterator[Module]:
-        return (child for _, child in self.named_children())
+def _holds_state(value: Any) -> bool:
+    if isinstance(value, (list, tuple, set, dict)):
+        return any(map(_holds_state, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, (Module, Parameter, Buffer))
 
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self:
-            x = layer(x)
-        return x
+
+def _misfits(name: str, tensor: Tensor, array: Array) -> Iterator[str]:
+    if tuple(array.shape) != tensor.shape:
+        yield f"{name} is {tuple(array.shape)} but must be {tensor.shape}"
+    elif not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
+        yield f"{name} is {array.dtype} but must be {tensor.dtype}"

@@ -7,14 +7,20 @@ from typing import NamedTuple
 
 
 class Summary(NamedTuple):
-    """The mean of so many measurements, one a seed, and their standard deviation (of a sample: over number - 1); None of a single one."""
+    """The mean of so many measurements, one a seed, and their standard deviation.
+
+    The deviation is that of a sample, over number - 1; None of a single measurement.
+    """
 
     mean: float
     deviation: float | None
     number: int
 
     def __str__(self) -> str:
-        """Such as "18.31 ± 0.22", with two digits of the deviation; three digits of a single measurement."""
+        """Such as "18.31 ± 0.22", with two digits of the deviation.
+
+        Three digits of a single measurement.
+        """
         if self.deviation is None:
             return f"{self.mean:.3g}"
         digits = max(0, 1 - math.floor(math.log10(self.deviation))) if self.deviation else 2
@@ -27,7 +33,8 @@ def summarise(values: Sequence[float]) -> Summary:
     mean = math.fsum(values) / number
     if number == 1:
         return Summary(mean, None, 1)
-    return Summary(mean, math.sqrt(math.fsum((value - mean)**2 for value in values) / (number - 1)), number)
+    squares = math.fsum((value - mean)**2 for value in values)
+    return Summary(mean, math.sqrt(squares / (number - 1)), number)
 
 
 def counted(seeds: int) -> str:
@@ -35,9 +42,10 @@ def counted(seeds: int) -> str:
 
 
 def crossing(curve: Sequence[float], target: float) -> float | None:
-    """After how many epochs a curve, one value an epoch, first is at or below target; between two epochs along a straight line.
+    """After how many epochs a curve, one value an epoch, first is at or below target.
 
-    None if it never is. The first epoch counts whole: nothing is known about what was before it.
+    Between two epochs along a straight line; None if it never is. The first epoch counts whole:
+    nothing is known about what was before it.
     """
     for epoch, value in enumerate(curve, 1):
         if value <= target:

@@ -1,7 +1,8 @@
 """Weights that others published, or trained, read without the programs that wrote them.
 
-PyTorch's state dicts (`.pth`, both containers; `.safetensors`), Toronto's `bvlc_alexnet.npy` and Caffe's `.caffemodel` are told apart by
-their first bytes, and whose they are by names and shapes. Nothing in a file is executed, and no number in it is believed.
+PyTorch's state dicts (`.pth`, both containers; `.safetensors`), Toronto's `bvlc_alexnet.npy` and
+Caffe's `.caffemodel` are told apart by their first bytes, and whose they are by names and
+shapes. Nothing in a file is executed, and no number in it is believed.
 """
 from __future__ import annotations
 
@@ -10,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import imagenet
-from ..errors import UserError, told
-from . import caffe, npy, torch_files
+from ..errors import UserError, as_user_error
+from . import caffe, imagenet, npy, torch_files
 from .download import PUBLISHED as PUBLISHED
 from .download import fetch as fetch
 from .recognise import config_of
@@ -24,11 +24,13 @@ class WeightsError(UserError):
 
 
 def load(path: str) -> tuple[Arrays, dict[str, Any]]:
-    """(parameters under our names, float32; header as a checkpoint's: network, config, classes, preprocessing).
+    """(parameters under our names, float32; metadata as a checkpoint's).
 
-    Raises WeightsError for a file that is missing, damaged, malicious, or holds no network of the family.
+    The metadata are network, config, classes and preprocessing. Raises WeightsError for a file that
+    is missing, damaged, malicious, or holds no network of the family.
     """
-    with told(OSError, ValueError, what=f"{path} cannot be used as weights: ", error=WeightsError):
+    with as_user_error(OSError, ValueError, what=f"{path} cannot be used as weights: ",
+                       error=WeightsError):
         found = _read(path)
         if sum(array.nbytes for array in found.arrays.values()) > os.path.getsize(path):
             raise ValueError("its tensors are larger than the file")
@@ -36,15 +38,17 @@ def load(path: str) -> tuple[Arrays, dict[str, Any]]:
         arrays = {name: _float32(array) for name, array in found.arrays.items()}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("some of its numbers are infinite or not a number")
-    return arrays, {"network": name, "config": config, "classes": imagenet.classes(config["num_classes"]),
-                    "preprocessing": _preprocessing(found.pictures, config["image_size"])}
+    return arrays, {"network": name, "config": config,
+                    "classes": imagenet.classes(config["num_classes"]),
+                    "preprocessing": _preprocessing(found.preprocessing, config["image_size"])}
 
 
 def _read(path: str) -> Found:
     with open(path, "rb") as file:
         start = file.read(16)
     if path.endswith(".onnx"):
-        raise ValueError("ONNX is only written here; give the run or the file that it was converted from")
+        raise ValueError("ONNX is only written here; give the run or the file that it was "
+                         "converted from")
     if start.startswith(b"PK"):
         return from_state_dict(torch_files.read_zip(path))
     if start.startswith(torch_files.LEGACY_START):
@@ -57,10 +61,12 @@ def _read(path: str) -> Found:
         raise ValueError("it is empty")
     try:
         return from_caffe(caffe.read(path))
-    except ValueError as error:             # any bytes may be protocol buffers, so only the name tells what was meant
+    except ValueError as error:
+        # Any bytes may be protocol buffers, so only the name tells what was meant.
         if path.endswith(".caffemodel"):
             raise
-        raise ValueError("it is damaged, or none of the kinds of files that hold weights") from error
+        raise ValueError("it is damaged, or none of the kinds of files that hold weights"
+                         ) from error
 
 
 def _safetensors(path: str) -> Arrays:
@@ -68,7 +74,7 @@ def _safetensors(path: str) -> Arrays:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}
-    except (safetensors.SafetensorError, TypeError) as error:           # TypeError: kinds of numbers that NumPy has not, bfloat16
+    except (safetensors.SafetensorError, TypeError) as error:   # TypeError: bfloat16, say
         raise ValueError(str(error).rstrip(".")) from error
 
 
@@ -78,7 +84,10 @@ def _float32(array: np.ndarray) -> np.ndarray:
     return np.array(array, np.float32, order="C")           # a copy, which needs the file no more
 
 
-def _preprocessing(pictures: dict[str, Any], crop: int) -> dict[str, Any]:
-    """For another image size the margin around the crop stays in proportion; 224 and 227 both come from 256."""
-    resize = pictures["resize"] if crop in (224, 227) else round(pictures["resize"] * crop / 227)
-    return {**pictures, "resize": max(resize, crop), "crop": crop}
+def _preprocessing(usual: dict[str, Any], crop: int) -> dict[str, Any]:
+    """For another image size the margin around the crop stays in proportion.
+
+    224 and 227 both come from 256.
+    """
+    resize = usual["resize"] if crop in (224, 227) else round(usual["resize"] * crop / 227)
+    return {**usual, "resize": max(resize, crop), "crop": crop}

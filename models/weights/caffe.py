@@ -1,7 +1,8 @@
-"""`.caffemodel` files: the layers of Caffe's NetParameter, read from the protocol buffers' wire format by hand.
+"""`.caffemodel` files: the layers of Caffe's NetParameter, read from the wire format by hand.
 
-Field numbers are those of caffe.proto: a net's name 1, layers 100 (until 2014: 2); a layer's name 1 (4), blobs 7 (6);
-a blob's data 5, shape 7, and before there was a shape num, channels, height, width 1 to 4.
+Field numbers are those of caffe.proto: a net's name 1, layers 100 (until 2014: 2); a layer's name 1
+(4), blobs 7 (6); a blob's data 5, shape 7, and before there was a shape num, channels, height,
+width 1 to 4.
 """
 from __future__ import annotations
 
@@ -22,7 +23,10 @@ class Layer(NamedTuple):
 
 
 def read(path: str) -> list[Layer]:
-    """The layers in the order of computation. Raises ValueError for a file that is not a whole NetParameter."""
+    """The layers in the order of computation.
+
+    Raises ValueError for a file that is not a whole NetParameter.
+    """
     layers = []
     data = memoryview(np.memmap(path, np.uint8, "r"))     # type: ignore[arg-type]
     for number, value in fields(data):
@@ -34,7 +38,10 @@ def read(path: str) -> list[Layer]:
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """(field number, value) of a message: a number for varints, the bytes for everything else. Raises ValueError where it is cut off."""
+    """(field number, value) of a message: a number for varints, the bytes for everything else.
+
+    Raises ValueError where it is cut off.
+    """
     position = 0
     while position < len(message):
         key, position = _varint(message, position)

@@ -1,4 +1,7 @@
-"""Published weights fetched once into a cache, resumed where a download was cut off, and kept only if their SHA-256 is right."""
+"""Published weights, fetched once into a cache.
+
+A download that was cut off goes on, and is kept only if its SHA-256 is right.
+"""
 from __future__ import annotations
 
 import hashlib
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import UserError, require, writing
+from ..progress import SILENT, Progress
 
 TIMEOUT = 30                    # seconds without a byte
 PIECE = 2**20                   # bytes
@@ -29,8 +33,9 @@ class Published(NamedTuple):
     sha256: str
 
 
-PUBLISHED = {"torchvision": Published("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-                                      "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02")}
+PUBLISHED = {"torchvision": Published(
+    "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02")}
 
 
 def cache() -> Path:
@@ -38,15 +43,16 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minitensor"
 
 
-def fetch(name: str) -> str:
-    """The path of the weights called name in PUBLISHED, downloaded if they are not in the cache yet."""
-    return str(download(PUBLISHED[name], cache()))
+def fetch(name: str, progress: Progress = SILENT) -> str:
+    """The path of the weights called name in PUBLISHED, downloaded if not in the cache yet."""
+    return str(download(PUBLISHED[name], cache(), progress))
 
 
-def download(published: Published, folder: Path) -> Path:
+def download(published: Published, folder: Path, progress: Progress = SILENT) -> Path:
     """The file, in folder, under the name that it has in its address.
 
-    Raises DownloadError without a connection or for a wrong sum, UserError for a folder that cannot be written.
+    Raises DownloadError without a connection or for a wrong sum, UserError for a folder that cannot
+    be written.
     """
     url = published.url
     path = folder / url.rpartition("/")[2]
@@ -58,10 +64,10 @@ def download(published: Published, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     with _alone(url, partial):
         try:
-            _continue(url, partial)
+            _continue(url, partial, progress)
         except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
-            raise DownloadError(f"cannot fetch {url} ({getattr(error, 'reason', error)}); to fetch it by hand: "
-                                f"curl --create-dirs -o {path} {url}") from error
+            raise DownloadError(f"cannot fetch {url} ({getattr(error, 'reason', error)}); to fetch "
+                                f"it by hand: curl --create-dirs -o {path} {url}") from error
         if _sha256(partial) != published.sha256:
             partial.unlink()
             raise DownloadError(f"{url} came with a wrong SHA-256, and was deleted; try again")
@@ -72,7 +78,10 @@ def download(published: Published, folder: Path) -> Path:
 
 @contextmanager
 def _alone(url: str, partial: Path) -> Iterator[None]:
-    """Keeps other processes from writing partial meanwhile; Windows has no such locks. Raises DownloadError where another one does."""
+    """Keeps other processes from writing partial meanwhile; Windows has no such locks.
+
+    Raises DownloadError where another one does.
+    """
     if sys.platform == "win32":
         yield
         return
@@ -83,11 +92,12 @@ def _alone(url: str, partial: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DownloadError(f"another process is fetching {url} already; try again when it has ended") from None
+            raise DownloadError(f"another process is fetching {url} already; "
+                                "try again when it has ended") from None
         yield
 
 
-def _continue(url: str, partial: Path) -> None:
+def _continue(url: str, partial: Path, progress: Progress) -> None:
     """Append to partial what it lacks, or begin anew where the server cannot do that."""
     have = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -100,20 +110,21 @@ def _continue(url: str, partial: Path) -> None:
     with writing(partial):
         file = open(partial, "ab" if response.status == 206 else "wb")
     with response, file:
-        _copy(response, file, url.rpartition("/")[2])
+        _copy(response, file, url.rpartition("/")[2], progress)
 
 
-def _copy(response: Any, file: Any, name: str) -> None:
-    from tqdm import tqdm
+def _copy(response: Any, file: Any, name: str, progress: Progress) -> None:
     left = response.length
     total = None if left is None else file.tell() + left
-    with tqdm(total=total, initial=file.tell(), desc=name, unit="B", unit_scale=True, dynamic_ncols=True, disable=None) as bar:
+    with progress.bar(total, name, initial=file.tell(), unit="B", unit_scale=True,
+                      leave=True) as bar:
         while piece := response.read(PIECE):
             with writing(file.name):
                 file.write(piece)
             bar.update(len(piece))
     if total is not None and file.tell() < total:
-        raise ConnectionError(f"the connection ended after {file.tell():,} of {total:,} bytes; the same command goes on from there")
+        raise ConnectionError(f"the connection ended after {file.tell():,} of {total:,} bytes; "
+                              "the same command goes on from there")
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,7 @@
-"""`bvlc_alexnet.npy` (Toronto): a dict {layer: [weights, biases]}, pickled into a .npy file, by Python 2 in the original."""
+"""`bvlc_alexnet.npy` (Toronto): a dict {layer: [weights, biases]}, pickled into a .npy file.
+
+By Python 2 in the original.
+"""
 from __future__ import annotations
 
 import mmap
@@ -22,7 +25,8 @@ def read(path: str) -> dict[str, list[np.ndarray]]:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         _skip_header(stream)
         outer = pickles.load(stream, NAMES)         # type: ignore[arg-type]
-        layers = outer.state[-1][0] if isinstance(outer, PickledArray) and outer.holds_objects() else None
+        holds_objects = isinstance(outer, PickledArray) and outer.holds_objects()
+        layers = outer.state[-1][0] if holds_objects else None
         if not isinstance(layers, dict):
             raise ValueError("it holds no dict of layers")
         return {str(name): _arrays(parts) for name, parts in layers.items()}
@@ -37,12 +41,13 @@ def _skip_header(stream: mmap.mmap) -> None:
 
 
 def _arrays(parts: Any) -> list[np.ndarray]:
-    if not isinstance(parts, list | tuple) or not all(isinstance(part, PickledArray) for part in parts):
+    if not isinstance(parts, list | tuple) or not all(
+            isinstance(part, PickledArray) for part in parts):
         raise ValueError("one of its layers is not a list of arrays")
     return [part.array() for part in parts]
 
 
-# ---- what the pickle may ask for ---------------------------------------------------------------------------------------------------
+# ---- what the pickle may ask for ---------------------------------------------------------------
 
 class PickledDtype(pickles.Buildable):
     """numpy.dtype(code), with its byte order as the second item of its state."""
@@ -60,13 +65,17 @@ class PickledDtype(pickles.Buildable):
 
 
 class PickledArray(pickles.Buildable):
-    """numpy.ndarray with the state (version, shape, dtype, whether the first index runs fastest, bytes or objects)."""
+    """numpy.ndarray, whose state is a tuple:
+
+    (version, shape, dtype, whether the first index runs fastest, bytes or objects).
+    """
 
     def __init__(self, *arguments: Any):
         self.state: tuple = ()
 
     def build(self, state: Any) -> None:
-        if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], PickledDtype):
+        if not (isinstance(state, tuple) and len(state) == 5
+                and isinstance(state[2], PickledDtype)):
             raise ValueError("one of its arrays is not as NumPy writes them")
         self.state = state
 

@@ -1,6 +1,9 @@
-"""Pickles read without being executed: a stack machine for the few opcodes that lists, dicts and arrays need.
+"""Pickles read without being executed, by a stack machine with few opcodes.
 
-`pickle.load` runs whatever a file asks for. Here a name in a pickle is looked up in a table of ours, and a call is a call of ours.
+It knows those that lists, dicts and arrays need.
+
+`pickle.load` runs whatever a file asks for. Here a name in a pickle is looked up in a table of
+ours, and a call is a call of ours.
 """
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-MAX_OPCODES = 100_000           # so that a file of many small objects cannot fill the memory; AlexNet's parameters take some 400
+# So that a file of many small objects cannot fill the memory; AlexNet's parameters take some 400.
+MAX_OPCODES = 100_000
 
-LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINSTRING", "SHORT_BINSTRING",
-            "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
+            "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
@@ -22,7 +26,10 @@ class Forbidden(ValueError):
 
 
 class Name:
-    """A global name of a pickle, and the function of ours that stands for it; None for what is only mentioned."""
+    """A global name of a pickle, and the function of ours that stands for it.
+
+    None for what is only mentioned.
+    """
 
     def __init__(self, name: str, function: Callable | None):
         self.name, self.function = name, function
@@ -35,7 +42,8 @@ class Buildable:
         raise NotImplementedError
 
 
-def load(stream: BinaryIO, names: Mapping[str, Callable | None], persistent: Callable[[Any], Any] | None = None) -> Any:
+def load(stream: BinaryIO, names: Mapping[str, Callable | None],
+         persistent: Callable[[Any], Any] | None = None) -> Any:
     """The object of the pickle that begins at the stream's position, which is left behind it.
 
     names       the allowed globals, as "module name", and what is called in their place
@@ -50,12 +58,16 @@ def load(stream: BinaryIO, names: Mapping[str, Callable | None], persistent: Cal
                 raise ValueError("its pickle is longer than those of weights are")
             machine.do(opcode.name, argument)
         return machine.stack.pop()
-    except (IndexError, KeyError, TypeError, AttributeError) as error:        # an empty stack, an unknown memo, an odd operand
+    except (IndexError, KeyError, TypeError, AttributeError) as error:
+        # An empty stack, an unknown memo, an odd operand.
         raise ValueError(f"its pickle is malformed ({type(error).__name__})") from error
 
 
 def _opcodes(stream: BinaryIO) -> Iterator[tuple]:
-    """pickletools' own complaints quote what they found, be it megabytes, and it warns of escapes in text that we do not take anyway."""
+    """Without pickletools' own complaints, which quote what they found, be it megabytes.
+
+    It also warns of escapes in text that we do not take anyway.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -67,7 +79,8 @@ def _opcodes(stream: BinaryIO) -> Iterator[tuple]:
 class _Machine:
     """The stack, the marks in it, and the memo, as `pickletools` describes them."""
 
-    def __init__(self, names: Mapping[str, Callable | None], persistent: Callable[[Any], Any] | None):
+    def __init__(self, names: Mapping[str, Callable | None],
+                 persistent: Callable[[Any], Any] | None):
         self.names, self.persistent = names, persistent
         self.stack: list[Any] = []
         self.marks: list[int] = []
@@ -99,7 +112,7 @@ class _Machine:
         del self.stack[start:]
         return items
 
-    # ---- one method per opcode ---------------------------------------------------------------------------------------------------
+    # ---- one method per opcode -----------------------------------------------------------------
 
     def _proto(self, version: int) -> None:
         pass
@@ -141,8 +154,12 @@ class _Machine:
         self._update(self._pop_mark())
 
     def _update(self, items: list[Any]) -> None:
-        """items: keys and values in turn. Keys are text or numbers: nested tuples take long to hash."""
-        if type(self.stack[-1]) is not dict or not all(isinstance(key, str | int) for key in items[::2]):
+        """items: keys and values in turn.
+
+        Keys are text or numbers: nested tuples take long to hash.
+        """
+        plain = all(isinstance(key, str | int) for key in items[::2])
+        if type(self.stack[-1]) is not dict or not plain:
             raise TypeError
         self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
@@ -161,7 +178,8 @@ class _Machine:
 
     def _global(self, name: str) -> None:
         if name not in self.names:
-            raise Forbidden(f"its pickle asks for {name[:80].replace(' ', '.')!r}, which weights do not need")
+            raise Forbidden(f"its pickle asks for {name[:80].replace(' ', '.')!r}, which weights "
+                            "do not need")
         self.stack.append(Name(name, self.names[name]))
 
     def _stack_global(self, _: None) -> None:
@@ -181,7 +199,7 @@ class _Machine:
         target = self.stack[-1]
         if isinstance(target, Buildable):
             target.build(state)
-        elif type(target) is not dict:          # of a dict the attributes, a state dict's versions, are of no use to us
+        elif type(target) is not dict:      # whose attributes, versions, are of no use to us
             raise TypeError
 
     def _binpersid(self, _: None) -> None:

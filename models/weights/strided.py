@@ -10,23 +10,34 @@ import numpy as np
 MAX_DIMENSIONS = 8
 
 
-def strided(buffer: Any, dtype: np.dtype, offset: int, shape: Sequence[Any], strides: Sequence[Any]) -> np.ndarray:
-    """A view of buffer; offset and strides count elements. Raises ValueError for what reaches outside, or is more than the buffer."""
+def strided(buffer: Any, dtype: np.dtype, offset: int, shape: Sequence[Any],
+            strides: Sequence[Any]) -> np.ndarray:
+    """A view of buffer; offset and strides count elements.
+
+    Raises ValueError for what reaches outside, or is more than the buffer.
+    """
     available = memoryview(buffer).nbytes // dtype.itemsize
-    if not all(_is_whole(number) for number in (offset, *shape, *strides)) or len(shape) != len(strides):
+    numbers = (offset, *shape, *strides)
+    if len(shape) != len(strides) or not all(_is_whole(number) for number in numbers):
         raise ValueError("an array's shape or strides are not whole numbers from 0 up")
     if len(shape) > MAX_DIMENSIONS:
         raise ValueError(f"an array has {len(shape)} dimensions")
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides))
     if math.prod(shape) > available or (math.prod(shape) and last >= available):
-        raise ValueError(f"an array of shape {tuple(shape)} reaches outside the {available} values that it is part of")
+        raise ValueError(f"an array of shape {tuple(shape)} reaches outside the {available} values "
+                         "that it is part of")
     if not math.prod(shape):
         return np.zeros(shape, dtype)
-    return np.ndarray(tuple(shape), dtype, buffer, offset * dtype.itemsize, tuple(stride * dtype.itemsize for stride in strides))
+    return np.ndarray(tuple(shape), dtype, buffer, offset * dtype.itemsize,
+                      tuple(stride * dtype.itemsize for stride in strides))
 
 
-def contiguous(buffer: Any, dtype: np.dtype, shape: Sequence[Any], fortran: bool = False) -> np.ndarray:
-    """All of buffer in this shape, the last index running fastest, or with fortran the first. Raises ValueError when it does not fit."""
+def contiguous(buffer: Any, dtype: np.dtype, shape: Sequence[Any],
+               fortran: bool = False) -> np.ndarray:
+    """All of buffer in this shape, the last index running fastest, or with fortran the first.
+
+    Raises ValueError when it does not fit.
+    """
     if len(shape) > MAX_DIMENSIONS or not all(_is_whole(n) for n in shape):
         raise ValueError("an array's shape is not a few whole numbers from 0 up")
     if math.prod(shape) * dtype.itemsize != memoryview(buffer).nbytes:

@@ -1,4 +1,6 @@
 """The emulator tested: each planted bug is caught, and its correct twin passes."""
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -280,7 +282,7 @@ def test_what_replaces_the_tensor_cores_takes_its_words_as_they_do(precision, K)
     c = np.empty((32, 4), np.float32)
     arrays = a[group + i % 2 * 8, member + i // 2 * 4], b[group, member + j * 4], c
     source = "#define FULL 0\n#define TF32 1\n#define BF16 2\n" + launcher.source_of("mma.cuh") + PRODUCT
-    EmulatedModule(source, (f"-DPRECISION={precision}",)).get_function("product")((1, 1, 1), (32, 1, 1), arrays)
+    EmulatedModule(source, ("-DREAL=float", f"-DPRECISION={precision}")).get_function("product")((1, 1, 1), (32, 1, 1), arrays)
     product = bits[0].view(np.float32) @ bits[1].view(np.float32).T                                    # (16, 8)
     np.testing.assert_allclose(c, i + product[group + i // 2 * 8, 2 * member + i % 2], rtol=1e-5, atol=1e-5)
 
@@ -306,4 +308,34 @@ def test_the_launcher_runs_a_file_on_numpy_arrays(tmp_path, monkeypatch):
         assert np.isnan(y).all()
         launcher.launch("transpose.cu", "transpose", (x, y, 3, 5), dtype="float32", items=15)
     np.testing.assert_array_equal(y, x.T)
+    launcher.variants.cache_clear(), launcher.source_of.cache_clear()
+
+
+STRUCT = """// variant: float32
+// variant: float64
+struct Mixed { bool flag; double wide; int a, b; REAL real; };
+extern "C" __global__ void taking(double* y, Mixed m)
+{
+    y[0] = m.flag, y[1] = m.wide, y[2] = m.a, y[3] = m.b, y[4] = m.real;
+}
+"""
+
+
+class Mixed(NamedTuple):
+    flag: bool
+    wide: float
+    a: int
+    b: int
+    real: float
+
+
+def test_a_struct_arrives_as_it_was_sent(tmp_path, monkeypatch, dtype):
+    """The launcher lays it out as a C++ compiler does."""
+    (tmp_path / "struct.cu").write_text(STRUCT)
+    monkeypatch.setattr(launcher, "FOLDER", tmp_path)
+    y = np.zeros(5)
+    with emulator.plugged_in():
+        launcher.launch("struct.cu", "taking", (y, Mixed(True, 0.1, -2, 3, 0.5)), dtype=dtype,
+                        grid=1, threads=1)
+    np.testing.assert_array_equal(y, [1, 0.1, -2, 3, 0.5])
     launcher.variants.cache_clear(), launcher.source_of.cache_clear()

@@ -1,11 +1,12 @@
-"""AlexNet, the seed network: its arithmetic layer by layer, and ten steps of training beside PyTorch."""
+"""AlexNet, the seed network: its arithmetic layer by layer, and ten steps of training beside
+PyTorch."""
 import re
 
 import numpy as np
 import pytest
 
 from minitensor import Generator, Tensor, cross_entropy, nn, no_grad, optim
-from minitensor.nn.init import PAPER_ONES
+from models.networks.initial import PAPER_ONES
 from models import AlexNet
 
 # name: output at 227 pixels, parameters, multiplications per image
@@ -45,7 +46,8 @@ def test_printing_it_shows_the_arithmetic(alexnet):
     assert sum(macs for _, _, macs in LAYERS.values()) == MACS
 
 
-@pytest.mark.parametrize("image_size, side", [(67, 1), (98, 1), (99, 2), (131, 3), (224, 5), (227, 6), (259, 7)])
+@pytest.mark.parametrize("image_size, side",
+                         [(67, 1), (98, 1), (99, 2), (131, 3), (224, 5), (227, 6), (259, 7)])
 def test_image_sizes(image_size, side):
     network = AlexNet(10, image_size, 1 / 32, generator=Generator(0)).eval()
     assert network.fc6.weight.shape == (128, 8 * side * side)
@@ -69,16 +71,19 @@ def test_the_same_seed_makes_the_same_network():
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (dict(num_classes=1), "num_classes must be at least 2, not 1"), (dict(image_size=66), "image_size must be at least 67, not 66"),
-    (dict(width=0), "width must be above 0, not 0"), (dict(width=float("nan")), "width must be above 0, not nan"),
-    (dict(dropout=1.0), r"dropout must be in \[0, 1\), not 1.0"), (dict(init="zeros"), "init must be one of .* not 'zeros'"),
+    (dict(num_classes=1), "num_classes must be at least 2, not 1"),
+    (dict(image_size=66), "image_size must be at least 67, not 66"),
+    (dict(width=0), "width must be above 0, not 0"),
+    (dict(width=float("nan")), "width must be above 0, not nan"),
+    (dict(dropout=1.0), r"dropout must be in \[0, 1\), not 1.0"),
+    (dict(init="zeros"), "init must be one of .* not 'zeros'"),
 ])
 def test_bad_input_is_refused(arguments, message):
     with pytest.raises(ValueError, match=f"alexnet: {message}"):
         AlexNet(generator=Generator(0), **arguments)
 
 
-# ---- ten steps beside PyTorch ------------------------------------------------------------------------------------------------------
+# ---- ten steps beside PyTorch ------------------------------------------------------------------
 
 def in_pytorch(torch, network):
     """The same network, with the same weights, written with PyTorch's own layers."""
@@ -86,13 +91,15 @@ def in_pytorch(torch, network):
     for _, layer in network.named_children():
         if isinstance(layer, nn.Conv2d):
             F, C, *kernel_size = layer.weight.shape
-            layers += [torch.nn.Conv2d(C, F, kernel_size, layer.stride, layer.padding), torch.nn.ReLU()]
+            layers += [torch.nn.Conv2d(C, F, kernel_size, layer.stride, layer.padding),
+                       torch.nn.ReLU()]
         elif isinstance(layer, nn.MaxPool2d):
             layers.append(torch.nn.MaxPool2d(layer.kernel_size, layer.stride))
         elif isinstance(layer, nn.Flatten):
             layers.append(torch.nn.Flatten())
         elif isinstance(layer, nn.Linear):
-            layers += [torch.nn.Linear(*reversed(layer.weight.shape)), *([torch.nn.ReLU()] if layer.activation else [])]
+            layers += [torch.nn.Linear(*reversed(layer.weight.shape)),
+                       *([torch.nn.ReLU()] if layer.activation else [])]
     model = torch.nn.Sequential(*layers)
     for p, q in zip(model.parameters(), network.parameters(), strict=True):
         p.data = torch.tensor(np.ascontiguousarray(q.data))

@@ -5,30 +5,34 @@ import numpy as np
 import pytest
 
 from minitensor import Generator, Tensor, checkpoint, no_grad
-from models.family import FAMILY, build
-from models.saved import header, load_network
+from models.networks.build import FAMILY, build
+from models.training.checkpoints import load_network, metadata_of
 from models.weights.sources import TORCHVISION_NAMES
 from models_cli import complaint, models
 
 PICTURES = {"resize": 80, "crop": 67, "mean": [0.5] * 3, "std": [0.25] * 3}
-# name, image size, ablations: every layer there is, pools that hang over the edge, averages of unequal windows
-NETWORKS = [(name, None, []) for name in FAMILY] + [("torchvision", 139, ["tanh"]), ("caffenet", 91, ["no-overlap"]),
+# name, image size, ablations: every layer there is, pools that hang over the edge, averages of
+# unequal windows
+NETWORKS = [(name, None, []) for name in FAMILY] + [("torchvision", 139, ["tanh"]),
+                                                    ("caffenet", 91, ["no-overlap"]),
                                                     ("cifar10-18pct", 27, ["tanh"])]
 
 
 def made(path, name, size=None, ablations=()):
     """A checkpoint of a narrow network with random weights and biases."""
-    network = build(name, 5, size, 1 / 8, ablations=ablations, generator=Generator(0), init="he").eval()
+    network = build(name, 5, size, 1 / 8, ablations=ablations, generator=Generator(0),
+                    init="he").eval()
     rng = np.random.default_rng(0)
     for parameter in network.parameters():
         if len(parameter.shape) == 1:
             parameter.data[...] = rng.standard_normal(parameter.shape)
-    checkpoint.save(path, network.state_dict(), header(network, list("abcde"), PICTURES))
+    checkpoint.save(path, network.state_dict(), metadata_of(network, list("abcde"), PICTURES))
     return network
 
 
 def pictures(network, count=3):
-    return 20 * np.random.default_rng(0).standard_normal((count, *network.input_shape)).astype(np.float32)
+    return 20 * np.random.default_rng(0).standard_normal((count,
+                                                          *network.input_shape)).astype(np.float32)
 
 
 def assert_close(actual, expected):
@@ -41,7 +45,8 @@ def logits(network, x):
 
 
 def evaluator(model):
-    """ONNX's own, with its LRN replaced: up to onnx 1.23 that goes through as many channels as the batch has pictures."""
+    """ONNX's own, with its LRN replaced: up to onnx 1.23 that goes through as many channels as the
+    batch has pictures."""
     from onnx.reference import ReferenceEvaluator
     from onnx.reference.op_run import OpRun
 
@@ -57,12 +62,15 @@ def evaluator(model):
 @pytest.mark.parametrize("name, size, ablations", NETWORKS)
 def test_onnx(name, size, ablations, tmp_path):
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime, the oracle of this test, is not installed")
+    onnxruntime = pytest.importorskip("onnxruntime",
+                                      reason="onnxruntime, the oracle of this test, is not "
+                                      "installed")
     network = made(tmp_path / "ours.safetensors", name, size, ablations)
     assert models("convert", tmp_path / "ours.safetensors", tmp_path / "theirs.onnx") == 0
     x = pictures(network)
     expected = logits(network, x)
-    session = onnxruntime.InferenceSession(tmp_path / "theirs.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(tmp_path / "theirs.onnx",
+                                           providers=["CPUExecutionProvider"])
     assert_close(session.run(["logits"], {"image": x})[0], expected)
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list("abcde")
     model = onnx.load(tmp_path / "theirs.onnx")
@@ -74,7 +82,8 @@ def test_onnx(name, size, ablations, tmp_path):
 def test_torchvisions_names(name, tmp_path):
     from safetensors.numpy import load_file
     network = made(tmp_path / "ours.safetensors", name)
-    assert models("convert", tmp_path / "ours.safetensors", tmp_path / "theirs.safetensors", "--torchvision") == 0
+    assert models("convert", tmp_path / "ours.safetensors", tmp_path / "theirs.safetensors",
+                  "--torchvision") == 0
     arrays = load_file(tmp_path / "theirs.safetensors")
     assert arrays.keys() == set(TORCHVISION_NAMES.values())
     for ours, theirs in TORCHVISION_NAMES.items():
@@ -83,17 +92,20 @@ def test_torchvisions_names(name, tmp_path):
 
 def test_published_weights_become_a_checkpoint(torch, tmp_path):
     network = made(tmp_path / "ours.safetensors", "torchvision")
-    torch.save({TORCHVISION_NAMES[name]: torch.tensor(np.ascontiguousarray(array)) for name, array in network.state_dict().items()},
+    torch.save({TORCHVISION_NAMES[name]: torch.tensor(np.ascontiguousarray(array))
+                for name, array in network.state_dict().items()},
                tmp_path / "theirs.pth")
     assert models("convert", tmp_path / "theirs.pth", tmp_path / "back.safetensors") == 0
     back, info = load_network(str(tmp_path / "back.safetensors"))
     x = pictures(network)
     np.testing.assert_array_equal(logits(back, x), logits(network, x))
-    assert info["preprocessing"]["resize"] == 256 and checkpoint.is_checkpoint(tmp_path / "back.safetensors")
+    assert info["preprocessing"]["resize"] == 256
+    assert checkpoint.is_checkpoint(tmp_path / "back.safetensors")
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (("out.txt",), "must end in .safetensors or .onnx"), (("out.onnx", "--torchvision"), "must end in .safetensors"),
+    (("out.txt",), "must end in .safetensors or .onnx"),
+    (("out.onnx", "--torchvision"), "must end in .safetensors"),
     (("out.safetensors", "--torchvision"), "no names there fit")])
 def test_what_cannot_be_written(arguments, message, tmp_path, capsys):
     made(tmp_path / "ours.safetensors", "cifar10-18pct")

@@ -1,4 +1,5 @@
-"""Mistakes of users and refusals of machines: each one sentence and an exit status, nothing broken on disk."""
+"""Mistakes of users and refusals of machines: each one sentence and an exit status, nothing broken
+on disk."""
 import os
 import resource
 import shutil
@@ -10,7 +11,7 @@ from safetensors.numpy import save_file
 from minitensor import checkpoint
 from minitensor.backend import gpu_available, gpu_problem
 from models import errors
-from models.training import Training
+from models.training.step import Training
 from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, start_models
 
 
@@ -34,25 +35,33 @@ def run(trained, tmp_path):
     (["train"], "--data is required"),
     (["train", "--lr", "fast"], "--lr: must be a number at least 0, not 'fast'"),
     (["train", "--lr", "nan"], "not 'nan'"),
-    (["train", "--resize", "10000000"], "--resize: must be a whole number in [1, 4096], not '10000000'"),
-    (["summary", "--image-size", "10000000"], "--image-size: must be a whole number in [1, 4096], not '10000000'"),
+    (["train", "--resize", "10000000"], "--resize: must be a whole number in [1, 4096], not "
+     "'10000000'"),
+    (["summary", "--image-size", "10000000"], "--image-size: must be a whole number in [1, 4096], "
+     "not '10000000'"),
     (["train", "--dropout", "1"], "--dropout: must be a number in [0, 1), not '1'"),
     (["train", "--width", "0"], "--width: must be a number above 0"),
     (["train", "--width", "1/0"], "--width: must be a number above 0"),
-    (["train", "--data", "builtin", "--image-size", "66"], "alexnet: image_size must be at least 67, not 66"),
-    (["train", "--batch-size", "2.5"], "--batch-size: must be a whole number at least 1, not '2.5'"),
+    (["train", "--data", "builtin", "--image-size", "66"],
+     "alexnet: image_size must be at least 67, not 66"),
+    (["train", "--batch-size", "2.5"],
+     "--batch-size: must be a whole number at least 1, not '2.5'"),
     (["train", "--schedule", "linear"], "'linear'"),
-    (["train", "--data", "builtin", "--departures", "sigma-0.03"], "--departures are from --init paper, not he"),
+    (["train", "--data", "builtin", "--departures", "sigma-0.03"],
+     "--departures are from --init paper, not he"),
     (["train", "--departures", "sigma-3"], "'sigma-3'"),
-    (["train", "--layer-weight-decay", "1"], "must be a layer and a number such as fc8=0.001, not '1'"),
+    (["train", "--layer-weight-decay", "1"], "must be a layer and a number such as fc8=0.001, not "
+     "'1'"),
     (["train", "--data", "builtin", "--kernels", "magic"], "no kernel set 'magic'"),
-    (["train", "--data", "builtin", "--precision", "bf16"], "--precision bf16 needs --device cuda and its own kernels"),
+    (["train", "--data", "builtin", "--precision", "bf16"],
+     "--precision bf16 needs --device cuda and its own kernels"),
     (["train", "--data", "builtin", "--precision", "fp8"], "'fp8'"),
     (["train", "--resume", "somewhere", "--out", "elsewhere"], "leave out --out"),
     (["classify", "somewhere"], "PICTURE"),
     (["train", "--data", "builtin", "--network", "resnet"], "'resnet'"),
     (["summary", "resnet"], "'resnet'"),
-    (["summary", "torchvision", "--image-size", "62"], "torchvision: image_size must be at least 63, not 62"),
+    (["summary", "torchvision", "--image-size", "62"],
+     "torchvision: image_size must be at least 63, not 62"),
 ])
 def test_usage(arguments, words, capsys):
     assert models(*arguments) == 2
@@ -60,19 +69,22 @@ def test_usage(arguments, words, capsys):
 
 
 @pytest.mark.skipif(gpu_available(), reason="this machine has a GPU")
-@pytest.mark.parametrize("command", ["train --data builtin", "evaluate nowhere", "classify nowhere nothing.jpg"])
+@pytest.mark.parametrize("command", ["train --data builtin", "evaluate nowhere",
+                                     "classify nowhere nothing.jpg"])
 def test_no_gpu(command, capsys):
     assert models(*command.split(), "--device", "cuda") == 1
     assert complaint(capsys) == f"python -m models {command.split()[0]}: {gpu_problem()}"
 
 
 def test_missing_extras_are_named_with_the_pip_command(monkeypatch, capsys):
-    monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None if name in ("tqdm", "PIL") else name)
+    monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None
+                        if name in ("tqdm", "PIL") else name)
     assert models(*BUILTIN) == 1
-    assert complaint(capsys).endswith("this command needs pillow and tqdm; install with: pip install pillow tqdm")
+    assert complaint(capsys).endswith("this command needs pillow and tqdm; install with: pip "
+                                      "install pillow tqdm")
 
 
-# ---- pictures ----------------------------------------------------------------------------------------------------------------------
+# ---- pictures ----------------------------------------------------------------------------------
 
 def train_on(folder, out, *more):
     return models("train", "--data", folder, *TINY, "--epochs", 1, "--out", out, *more)
@@ -104,7 +116,8 @@ def test_one_class(tmp_path, capsys):
 
 
 def test_training_and_test_pictures_of_different_classes(tmp_path, capsys):
-    make_folder(tmp_path / "pictures/train"), make_folder(tmp_path / "pictures/test", classes=("cat", "cow"))
+    make_folder(tmp_path / "pictures/train"), make_folder(tmp_path / "pictures/test",
+                                                          classes=("cat", "cow"))
     assert train_on(tmp_path / "pictures", tmp_path / "run") == 1
     assert "different classes (cow, dog" in complaint(capsys)
 
@@ -124,7 +137,8 @@ def folder_with_text(tmp_path):
 
 def test_an_unreadable_picture_stops(folder_with_text, tmp_path, capsys):
     assert train_on(folder_with_text, tmp_path / "run") == 1
-    assert f"{folder_with_text / 'cat' / 'notes.jpg'} cannot be read as a picture" in complaint(capsys)
+    notes = folder_with_text / "cat" / "notes.jpg"
+    assert f"{notes} cannot be read as a picture" in complaint(capsys)
 
 
 def test_an_unreadable_picture_is_skipped_on_request(folder_with_text, tmp_path, capsys):
@@ -132,7 +146,7 @@ def test_an_unreadable_picture_is_skipped_on_request(folder_with_text, tmp_path,
     assert f"skipped {folder_with_text / 'cat' / 'notes.jpg'}" in complaint(capsys)
 
 
-# ---- disks -------------------------------------------------------------------------------------------------------------------------
+# ---- disks -------------------------------------------------------------------------------------
 
 def test_a_run_folder_that_cannot_be_made(tmp_path, capsys):
     (tmp_path / "file").write_text("")
@@ -155,7 +169,8 @@ def test_a_folder_that_holds_a_run(trained, capsys):
 def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
     before = (run / "latest.safetensors").read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))       # larger files fail, as on a full disk
+    # larger files fail, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
     try:
         status = models("train", "--resume", run, "--epochs", 2)
     finally:
@@ -165,36 +180,42 @@ def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
 
-# ---- divergence --------------------------------------------------------------------------------------------------------------------
+# ---- divergence --------------------------------------------------------------------------------
 
 def test_a_loss_of_nan_keeps_the_last_good_checkpoint(run, monkeypatch, capsys):
     before = (run / "latest.safetensors").read_bytes()
     step = Training.step
 
     def poisoned(self, images, labels):
-        return step(self, images * np.float32(np.nan if self.progress.step == 7 else 1), labels)
+        return step(self, images * np.float32(np.nan if self.counters.step == 7 else 1), labels)
     monkeypatch.setattr(Training, "step", poisoned)
     assert models("train", "--resume", run, "--epochs", 2) == 1
     line = complaint(capsys)
-    assert "the loss became nan in epoch 2, step 8; try a lower --lr" in line and "still holds step 5" in line
+    assert "the loss became nan in epoch 2, step 8; try a lower --lr" in line
+    assert "still holds step 5" in line
     assert (run / "latest.safetensors").read_bytes() == before
 
 
 def test_a_learning_rate_that_is_far_too_high(tmp_path, capsys):
-    assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--epochs", 2, "--out", tmp_path / "run") == 1
+    assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--epochs", 2, "--out",
+                  tmp_path / "run") == 1
     line = complaint(capsys)
     assert "epoch 1, step 2" in line and line.endswith("no checkpoint was written yet")
-    assert [r["step"] for r in log(tmp_path / "run")] == [1] and not (tmp_path / "run" / "latest.safetensors").exists()
+    assert [r["step"] for r in log(tmp_path / "run")] == [1]
+    assert not (tmp_path / "run" / "latest.safetensors").exists()
 
 
 def test_a_learning_rate_whose_first_step_shows_in_the_evaluation(tmp_path, capsys):
-    assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--batch-size", 100, "--epochs", 2, "--out", tmp_path / "run") == 1
-    assert "the held-out loss became nan in epoch 1, step 1; try a lower --lr" in complaint(capsys)
+    assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--batch-size", 100, "--epochs", 2,
+                  "--out", tmp_path / "run") == 1
+    said = complaint(capsys)
+    assert "the validation loss became nan in epoch 1, step 1; try a lower --lr" in said
 
 
-# ---- checkpoints -------------------------------------------------------------------------------------------------------------------
+# ---- checkpoints -------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("command", [["evaluate"], ["summary"], ["train", "--resume"]], ids=lambda c: c[0])
+@pytest.mark.parametrize("command", [["evaluate"], ["summary"], ["train", "--resume"]],
+                         ids=lambda c: c[0])
 @pytest.mark.parametrize("breakage, words", [
     ("truncated", "cannot read checkpoint"), ("foreign", ""), ("unexplained", "not one that"),
     ("other network", "a network called ResNet"), ("other shapes", "fc8"), ("missing", "")])

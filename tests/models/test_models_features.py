@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from minitensor import Tensor, no_grad
-from models import features, pictures
-from models.preprocessing import test_transform as transform_of
-from models.saved import load_network
+from models.evaluation.features import nearest
+from models.inputs import files
+from models.inputs.preprocessing import evaluation_transform
+from models.training.checkpoints import load_network
 from models_cli import BUILTIN, complaint, make_folder, models, picture_size
 
 
@@ -32,7 +33,7 @@ def layer_by_layer(run, paths, layer):
     network, info = load_network(str(run / "best.safetensors"))
     rows = []
     for path in paths:
-        x = Tensor(transform_of(info["preprocessing"])(pictures.load(str(path)), None)[None])
+        x = Tensor(evaluation_transform(info["preprocessing"])(files.load(str(path)), None)[None])
         with no_grad():
             for name, module in network.named_children():
                 x = module(x)
@@ -46,16 +47,20 @@ def test_features_are_the_layers_output(run, folder, tmp_path, capsys):
     assert models("features", run, folder, "--out", tmp_path / "f.npz") == 0
     with np.load(tmp_path / "f.npz") as file:
         names, values = file["names"].tolist(), file["features"]
-    assert names == pictures.expanded([str(folder)]) and values.shape == (18, 128) and values.dtype == np.float32
+    assert names == files.expanded([str(folder)])
+    assert values.shape == (18, 128)
+    assert values.dtype == np.float32
     assert values.min() == 0                                        # after the ReLU
     np.testing.assert_allclose(values, layer_by_layer(run, names, "fc7"), rtol=1e-4, atol=1e-5)
     assert "fc7 of 18 pictures" in capsys.readouterr().out
 
 
 def test_another_layer_as_npy_with_the_names_beside(run, folder, tmp_path):
-    assert models("features", run, folder / "cat", "--layer", "conv5", "--out", tmp_path / "f.npy") == 0
+    assert models("features", run, folder / "cat", "--layer", "conv5", "--out",
+                  tmp_path / "f.npy") == 0
     names = (tmp_path / "f.txt").read_text().splitlines()
-    np.testing.assert_allclose(np.load(tmp_path / "f.npy"), layer_by_layer(run, names, "conv5"), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "f.npy"), layer_by_layer(run, names, "conv5"),
+                               rtol=1e-4, atol=1e-5)
 
 
 def test_names_of_files_that_are_no_text_keep_their_bytes(run, folder, tmp_path):
@@ -71,7 +76,8 @@ def test_names_of_files_that_are_no_text_keep_their_bytes(run, folder, tmp_path)
 
 
 @pytest.mark.parametrize("more, status, words", [
-    (["--layer", "fc9", "--out", "f.npz"], 2, "--layer fc9: the network has no such layer; its layers: conv1, pool1"),
+    (["--layer", "fc9", "--out", "f.npz"], 2, "--layer fc9: the network has no such layer; its "
+     "layers: conv1, pool1"),
     (["--out", "f.csv"], 2, "--out: must end in .npz or .npy, not 'f.csv'")])
 def test_mistakes(more, status, words, run, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -82,19 +88,22 @@ def test_mistakes(more, status, words, run, folder, tmp_path, capsys, monkeypatc
 def test_nothing_readable(run, tmp_path, capsys):
     (tmp_path / "broken.jpg").write_text("text")
     assert models("features", run, tmp_path, "--out", tmp_path / "f.npz") == 1
-    assert "none of the pictures can be read" in capsys.readouterr().err and not (tmp_path / "f.npz").exists()
+    assert "none of the pictures can be read" in capsys.readouterr().err
+    assert not (tmp_path / "f.npz").exists()
 
 
-# ---- similar -------------------------------------------------------------------------------------------------------------------------
+# ---- similar -----------------------------------------------------------------------------------
 
 def test_nearest_are_those_of_a_full_sort():
     rng = np.random.default_rng(0)
     wanted, all_features = rng.standard_normal((3, 5)), rng.standard_normal((40, 5))
     paths = [f"nowhere/{i:02}.png" for i in range(40)]
     batches = ((paths[i:i + 7], all_features[i:i + 7]) for i in range(0, 40, 7))
-    found = features.nearest([paths[4], "a", "b"], np.concatenate([all_features[4:5], wanted[1:]]), batches, 6)
+    found = nearest([paths[4], "a", "b"], np.concatenate([all_features[4:5], wanted[1:]]), batches,
+                    6)
     for query, name, neighbours in zip([all_features[4], *wanted[1:]], [paths[4], "a", "b"], found):
-        distances = [(np.linalg.norm(row - query), path) for row, path in zip(all_features, paths) if path != name]
+        distances = [(np.linalg.norm(row - query), path) for row, path in zip(all_features, paths)
+                     if path != name]
         assert [path for _, path in neighbours] == [path for _, path in sorted(distances)[:6]]
         assert [d for d, _ in neighbours] == pytest.approx([d for d, _ in sorted(distances)[:6]])
 
@@ -103,10 +112,12 @@ def test_similar_finds_a_copy_first_and_draws_rows(run, folder, tmp_path, capsys
     copies = tmp_path / "copies"
     shutil.copytree(folder, copies)
     queries = folder / "cat" / "3.png", folder / "dog" / "5.png"
-    assert models("similar", run, *queries, copies, "-k", 4, "--figure", tmp_path / "similar.png") == 0
+    assert models("similar", run, *queries, copies, "-k", 4, "--figure",
+                  tmp_path / "similar.png") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == str(queries[0]) and lines[5] == str(queries[1])
-    assert lines[1].split() == ["0.000", str(copies / "cat" / "3.png")] and lines[6].split()[1] == str(copies / "dog" / "5.png")
+    assert lines[1].split() == ["0.000", str(copies / "cat" / "3.png")]
+    assert lines[6].split()[1] == str(copies / "dog" / "5.png")
     distances = [float(line.split()[0]) for line in lines[1:5]]
     assert distances == sorted(distances) and distances[1] > 0
     width, height = picture_size(tmp_path / "similar.png")
@@ -120,10 +131,11 @@ def test_a_query_from_the_folder_is_not_its_own_neighbour(run, folder, capsys):
     assert len(lines) == 18 and not any(line.endswith(str(query)) for line in lines[1:])
 
 
-# ---- pictures on the command line ----------------------------------------------------------------------------------------------------
+# ---- pictures on the command line --------------------------------------------------------------
 
 def test_patterns_name_pictures_and_folders(folder):
-    assert [name[-9:] for name in pictures.expanded([str(folder / "c*" / "[12].png"), str(folder / "d*")])] == [
+    assert [name[-9:]
+            for name in files.expanded([str(folder / "c*" / "[12].png"), str(folder / "d*")])] == [
         "cat/1.png", "cat/2.png", *(f"dog/{i}.png" for i in range(9))]
 
 
@@ -139,20 +151,24 @@ class StandardInput:
 
 def test_standard_input_holds_a_picture(run, folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "striped disc").mkdir()
-    monkeypatch.chdir(tmp_path / "striped disc")                    # a class's name, which is not where the picture comes from
+    # a class's name, which is not where the picture comes from
+    monkeypatch.chdir(tmp_path / "striped disc")
     monkeypatch.setattr("sys.stdin", StandardInput((folder / "cat" / "0.png").read_bytes()))
     assert models("classify", run, "-", "--json") == 0
     from_input = json.loads(capsys.readouterr().out)
     assert from_input["correct"] is None
     assert models("classify", run, folder / "cat" / "0.png", "--json") == 0
     from_file = json.loads(capsys.readouterr().out)
-    assert from_input["picture"] == "-" and from_input["best"] == from_file["best"] and len(from_file["best"]) == 5
+    assert from_input["picture"] == "-"
+    assert from_input["best"] == from_file["best"]
+    assert len(from_file["best"]) == 5
 
 
 def test_standard_input_without_a_picture(run, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", StandardInput(b""))
     assert models("classify", run, "-") == 1
-    assert complaint(capsys) == "standard input cannot be read as a picture: no picture format that Pillow knows"
+    assert complaint(capsys) == ("standard input cannot be read as a picture: "
+                                 "no picture format that Pillow knows")
 
 
 def test_standard_input_is_drawn_too(run, folder, tmp_path, monkeypatch):
@@ -164,5 +180,6 @@ def test_standard_input_is_drawn_too(run, folder, tmp_path, monkeypatch):
 def test_json_is_an_object_a_line(run, folder, tmp_path, capsys):
     assert models("classify", run, folder, "--json", "--figure", tmp_path / "f.png") == 0
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [guess["picture"] for guess in guesses] == pictures.expanded([str(folder)])
-    assert all(guess["correct"] is None and 0 <= guess["best"][0]["probability"] <= 1 for guess in guesses)
+    assert [guess["picture"] for guess in guesses] == files.expanded([str(folder)])
+    assert all(guess["correct"] is None and 0 <= guess["best"][0]["probability"] <= 1
+               for guess in guesses)

@@ -6,9 +6,10 @@ import pytest
 
 from data import ImageFolder, PackedPictures
 from data.__main__ import main as data_command
-from data.vectorised import SquareBatchMaker
-from models.datasets import make_loader, open_data
-from models.preprocessing import colour_noise, preprocessing, test_transform as held_out_transform, train_transform
+from data.batch_at_once import SquareBatchMaker
+from models.inputs.sources import make_loader, open_data
+from models.inputs.preprocessing import (colour_noise, evaluation_transform, preprocessing,
+                                         train_transform)
 from models.settings import Settings
 from models_cli import TINY, complaint, log, make_folder, models
 
@@ -28,9 +29,11 @@ def packed(folder):
 
 
 @pytest.mark.parametrize("normalize", ["imagenet", "mean-image"])
-def test_a_run_is_scored_and_resumed_as_on_any_other_folder(folder, packed, normalize, tmp_path, capsys):
+def test_a_run_is_scored_and_resumed_as_on_any_other_folder(folder, packed, normalize, tmp_path,
+                                                            capsys):
     run, half = tmp_path / "run", tmp_path / "half"
-    train = ("train", "--data", packed, *TINY, "--normalize", normalize, "--lr", "0.001", "--warmup", 0, "--schedule", "constant",
+    train = ("train", "--data", packed, *TINY, "--normalize", normalize, "--lr", "0.001",
+             "--warmup", 0, "--schedule", "constant",
              "--pca-noise", "0.1")
     assert models(*train, "--workers", 1, "--epochs", 2, "--out", run) == 0
     assert models(*train, "--epochs", 1, "--out", half) == 0
@@ -38,7 +41,7 @@ def test_a_run_is_scored_and_resumed_as_on_any_other_folder(folder, packed, norm
     assert log(half) == log(run)
     assert json.loads((run / "config.json").read_text())["preprocessing"]["resize"] == 76
     loss = [r for r in log(run) if r["event"] == "epoch"][-1]["test_loss"]
-    for source in (packed, folder):                 # the pictures it was packed from are scored alike
+    for source in (packed, folder):    # the pictures it was packed from are scored alike
         for crops in ([], ["--ten-crop"]):
             capsys.readouterr()
             assert models("evaluate", run / "latest.safetensors", "--data", source, *crops) == 0
@@ -47,28 +50,33 @@ def test_a_run_is_scored_and_resumed_as_on_any_other_folder(folder, packed, norm
 
 
 def test_every_batch_is_made_at_once(packed):
-    settings = Settings(data=str(packed), image_size=67, batch_size=8, workers=0, pca_noise=0.1, normalize="mean-image")
+    settings = Settings(data=str(packed), image_size=67, batch_size=8, workers=0, pca_noise=0.1,
+                        normalize="mean-image")
     train, test = open_data(settings)
     p = preprocessing(settings, train)
     transforms = [(train, train_transform(settings, p, colour_noise(settings, train))),
-                  (test, held_out_transform(p)), (test, held_out_transform(p, ten_crop=True))]
+                  (test, evaluation_transform(p)), (test, evaluation_transform(p, ten_crop=True))]
     for pictures, transform in transforms:
-        assert type(make_loader(pictures, transform, settings, shuffle=True)._maker) is SquareBatchMaker
+        assert type(make_loader(pictures, transform, settings,
+                                shuffle=True)._maker) is SquareBatchMaker
 
 
 def test_the_packed_mean_is_that_of_the_files(folder, packed):
     settings = Settings(data="x", image_size=67, normalize="mean-image", workers=0)
-    ours, theirs = (preprocessing(settings, pictures)["mean_image"] for pictures in (PackedPictures(packed), ImageFolder(folder / "train")))
+    ours, theirs = (preprocessing(settings, pictures)["mean_image"]
+                    for pictures in (PackedPictures(packed), ImageFolder(folder / "train")))
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 @pytest.mark.parametrize("image_size, resize", [(67, 76), (76, 76), (99, 112)])
 def test_crops_are_taken_from_the_packed_size_where_they_fit(packed, image_size, resize):
-    assert preprocessing(Settings(data="x", image_size=image_size), PackedPictures(packed))["resize"] == resize
+    assert preprocessing(Settings(data="x", image_size=image_size),
+                         PackedPictures(packed))["resize"] == resize
 
 
 def test_a_single_packed_folder_is_split(folder, tmp_path):
-    assert data_command(["pack", str(folder / "train"), str(tmp_path / "out"), "--size", "76", "--workers", "1"]) == 0
+    assert data_command(["pack", str(folder / "train"), str(tmp_path / "out"), "--size", "76",
+                         "--workers", "1"]) == 0
     train, test = open_data(Settings(data=str(tmp_path / "out")))
     assert (len(train), len(test)) == (32, 8) and train.side == 76
 

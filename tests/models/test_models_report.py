@@ -5,10 +5,10 @@ from PIL import Image
 
 from data import CenterCrop, Compose, DataLoader, ImageFolder, Normalize, Resize, TenCrop
 from minitensor import Generator, Tensor
-from models.family import build
-from models.preprocessing import test_transform as held_out_transform
-from models.report import Tally, by_class, totals, write_report
-from models.scores import crop_log_probabilities, log_probabilities
+from models.networks.build import build
+from models.inputs.preprocessing import evaluation_transform
+from models.evaluation.confusion import Tally, by_class, totals, write_report
+from models.evaluation.scores import crop_log_probabilities, log_probabilities
 from models_cli import make_folder, picture_size, read_csv
 
 CLASSES = ["ant", "bee, wild", "cat", "dog", "eel", "fox", "gnu"]
@@ -41,23 +41,27 @@ def test_a_tally_counts_as_by_hand(predictions):
         name, count = tally.most_taken_for(label)
         assert count == max(wrong.values()) and (not count or wrong[CLASSES.index(name)] == count)
     assert np.isnan([errors[6] for errors in tally.errors()]).all()
-    assert tally.scores.top1 == pytest.approx(np.trace(confusion) / 60) and tally.scores.top5 == pytest.approx(sum(top5) / 60)
+    assert tally.scores.top1 == pytest.approx(np.trace(confusion) / 60)
+    assert tally.scores.top5 == pytest.approx(sum(top5) / 60)
 
 
 def test_the_report_in_words(predictions):
     tally = Tally(CLASSES)
     tally.add(*predictions)
     header, line = totals({"centre crop": tally}).splitlines()
-    assert header.split("  ")[-1] == "loss" and f"{1 - tally.scores.top1:.2%}" in line and f"{1 - tally.scores.top5:.2%}" in line
+    assert header.split("  ")[-1] == "loss"
+    assert f"{1 - tally.scores.top1:.2%}" in line
+    assert f"{1 - tally.scores.top5:.2%}" in line
     table = by_class(tally).splitlines()
-    assert [row.split("  ")[0] for row in table[1:]] == CLASSES[:6]                # the last has no pictures
+    assert [row.split("  ")[0] for row in table[1:]] == CLASSES[:6]    # the last has no pictures
 
 
 def test_of_many_classes_the_worst_are_printed():
     names = [f"class {i}" for i in range(100)]
     tally = Tally(names)
     labels = np.repeat(np.arange(100), 2)
-    guessed = np.where(np.arange(200) < 60, (labels + 1) % 100, labels)             # the first 30 classes are all wrong
+    # the first 30 classes are all wrong
+    guessed = np.where(np.arange(200) < 60, (labels + 1) % 100, labels)
     tally.add(np.log(np.eye(100)[guessed] + 1e-3), labels)
     lines = by_class(tally).splitlines()
     assert len(lines) == 22 and lines[-1] == "... the 20 classes with the highest error of 100"
@@ -68,14 +72,16 @@ def test_of_many_classes_the_worst_are_printed():
 def test_the_reports_files(count, predictions, tmp_path):
     tally = Tally((CLASSES + [f"class {i}" for i in range(60)])[:count])
     labels = predictions[1] % count
-    tally.add(np.pad(predictions[0], ((0, 0), (0, max(0, count - 7))), constant_values=-20)[:, :count], labels)
+    tally.add(np.pad(predictions[0], ((0, 0), (0, max(0, count - 7))),
+                     constant_values=-20)[:, :count], labels)
     write_report(tmp_path, tally, "title with $ and _ and 猫, which the font has not")
     rows = read_csv(tmp_path / "confusion.csv")
     assert rows[0][1:] == tally.classes == [row[0] for row in rows[1:]]
     np.testing.assert_array_equal(np.array([row[1:] for row in rows[1:]], int), tally.confusion)
     rows = read_csv(tmp_path / "classes.csv")
     assert [int(row[1]) for row in rows[1:]] == np.bincount(labels, minlength=count).tolist()
-    assert picture_size(tmp_path / "confusion.png") == (400 + 50 * min(count, 30), 300 + 50 * min(count, 30))
+    assert picture_size(tmp_path / "confusion.png") == (400 + 50 * min(count, 30),
+                                                        300 + 50 * min(count, 30))
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -83,7 +89,7 @@ def test_ten_crops_are_the_mean_of_ten_softmaxes(tmp_path):
     pictures = ImageFolder(make_folder(tmp_path, pictures=3, size=90))
     network = build("alexnet-paper", 3, 67, 1 / 16, generator=Generator(0)).eval()
     p = {"resize": 80, "crop": 67, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
-    images, _ = next(iter(DataLoader(pictures, 6, held_out_transform(p, ten_crop=True))))
+    images, _ = next(iter(DataLoader(pictures, 6, evaluation_transform(p, ten_crop=True))))
     ours = np.exp(log_probabilities(network, images))
     for i in range(6):
         whole = Image.open(pictures.paths[i])
@@ -95,7 +101,8 @@ def test_ten_crops_are_the_mean_of_ten_softmaxes(tmp_path):
                 crop = square.crop((x, y, x + 67, y + 67))
                 crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else crop
                 x_ = (np.asarray(crop) / 255 - p["mean"]) / p["std"]
-                logits = network(Tensor(x_.transpose(2, 0, 1)[None].astype(np.float32))).data[0].astype(float)
+                crop = Tensor(x_.transpose(2, 0, 1)[None].astype(np.float32))
+                logits = network(crop).data[0].astype(float)
                 total += np.exp(logits) / np.exp(logits).sum()
         np.testing.assert_allclose(ours[i], total / 10, atol=1e-5)
 
@@ -104,6 +111,8 @@ def test_the_centre_is_one_of_the_ten_crops(tmp_path):
     pictures = ImageFolder(make_folder(tmp_path, pictures=3))
     network = build("alexnet", 3, 67, 1 / 16, generator=Generator(0)).eval()
     steps = [Resize(76), CenterCrop(76)], Normalize((0.5,) * 3, (0.2,) * 3)
-    centre, ten = (next(iter(DataLoader(pictures, 6, Compose([*steps[0], crop, steps[1]]))))[0] for crop in (CenterCrop(67), TenCrop(67)))
+    centre, ten = (next(iter(DataLoader(pictures, 6, Compose([*steps[0], crop, steps[1]]))))[0]
+                   for crop in (CenterCrop(67), TenCrop(67)))
     np.testing.assert_array_equal(centre, ten[:, 4])
-    np.testing.assert_allclose(crop_log_probabilities(network, ten)[:, 4], log_probabilities(network, centre), atol=1e-5)
+    np.testing.assert_allclose(crop_log_probabilities(network, ten)[:, 4],
+                               log_probabilities(network, centre), atol=1e-5)

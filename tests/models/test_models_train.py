@@ -1,4 +1,5 @@
-"""`python -m models train`: what it leaves behind, and that stopping and going on changes nothing."""
+"""`python -m models train`: what it leaves behind, and that stopping and going on changes nothing.
+"""
 import json
 import math
 import shlex
@@ -11,14 +12,17 @@ import pytest
 
 from data import CIFAR10, BuiltinPictures, load_image
 from minitensor import checkpoint
-from models import plots, trainer
-from models.datasets import TEST_SEED
-from models.groups import parameter_groups
-from models.preprocessing import preprocessing, test_transform as held_out_transform, train_transform
-from models.run import RunFolder
-from models.settings import RECIPES, Settings, new_settings
-from models.training import Training
-from models_cli import BUILTIN, StopAfter, complaint, log, make_folder, models, picture_size, start_models, TINY
+from models.commands.train import new_settings
+from models.evaluation import plots
+from models.training import loop, progress
+from models.inputs.sources import VALIDATION_SEED
+from models.training.parameter_groups import parameter_groups
+from models.inputs.preprocessing import evaluation_transform, preprocessing, train_transform
+from models.training.run_folder import RunFolder
+from models.settings import RECIPES, Settings
+from models.training.step import Training
+from models_cli import (BUILTIN, TINY, StopAfter, complaint, log, make_folder, models,
+                        picture_size, start_models)
 
 
 THREE_EPOCHS = (*BUILTIN, "--epochs", 3, "--warmup", 8)
@@ -37,10 +41,12 @@ def test_a_run_leaves_log_checkpoints_and_plots(whole_run):
     assert [r["step"] for r in records if r["event"] == "step"] == list(range(1, 16))
     assert [r["epoch"] for r in records if r["event"] == "epoch"] == [1, 2, 3]
     assert picture_size(whole_run / "curves.png") == (1000, 400)
-    assert picture_size(whole_run / "filters.png") == (3 * 12 * 6, 12 * 6)            # conv1 has 3 filters of 11 x 11 here
+    # conv1 has 3 filters of 11 x 11 here
+    assert picture_size(whole_run / "filters.png") == (3 * 12 * 6, 12 * 6)
     assert json.loads((whole_run / "config.json").read_text())["settings"]["epochs"] == 3
     assert sorted(path.name for path in whole_run.iterdir()) == [
-        "best.safetensors", "config.json", "curves.png", "filters.png", "latest.safetensors", "log.jsonl", "samples"]
+        "best.safetensors", "config.json", "curves.png", "filters.png", "latest.safetensors",
+        "log.jsonl", "samples"]
 
 
 def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
@@ -48,21 +54,25 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, 
         @classmethod
         def now(cls):
             return cls(2026, 1, 2, 3, 4, 5)
-    monkeypatch.setattr("models.run.datetime", Now)
+    monkeypatch.setattr("models.training.run_folder.datetime", Now)
     monkeypatch.chdir(tmp_path)
-    assert [str(RunFolder.create(None, {}).path) for _ in range(3)] == [f"runs/2026-01-02-030405{number}" for number in ("", "-2", "-3")]
+    assert [str(RunFolder.create(None, {}).path)
+            for _ in range(3)] == [f"runs/2026-01-02-030405{number}" for number in ("", "-2", "-3")]
 
 
-def test_held_out_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsys):
+def test_validation_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsys):
     run = tmp_path / "a run"
     assert models(*BUILTIN, "--epochs", 1, "--out", run) == 0
-    command = shlex.split(capsys.readouterr().out.splitlines()[-1].partition("python -m models ")[2])
+    last = capsys.readouterr().out.splitlines()[-1]
+    command = shlex.split(last.partition("python -m models ")[2])
     assert command == ["classify", str(run), str(run / "samples")]
     assert models(*command, "--json") == 0
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert len(guesses) == 20 and all(guess["correct"] == Path(guess["picture"]).parent.name for guess in guesses)
-    held_out = BuiltinPictures(25, 67, TEST_SEED)
-    assert np.array_equal(load_image(run / "samples" / held_out.classes[3] / "2.png"), held_out[13][0])
+    assert len(guesses) == 20 and all(guess["correct"] == Path(guess["picture"]).parent.name
+                                      for guess in guesses)
+    validation = BuiltinPictures(25, 67, VALIDATION_SEED)
+    assert np.array_equal(load_image(run / "samples" / validation.classes[3] / "2.png"),
+                          validation[13][0])
 
 
 def test_the_epochs_training_figures_are_the_means_of_its_steps(whole_run):
@@ -75,12 +85,14 @@ def test_the_epochs_training_figures_are_the_means_of_its_steps(whole_run):
 def test_biases_learn_twice_as_fast_and_do_not_decay(whole_run):
     _, info = checkpoint.load(whole_run / "latest.safetensors")
     weights, biases = info["optimizer"]
-    assert biases["lr"] == 2 * weights["lr"] and (weights["weight_decay"], biases["weight_decay"]) == (5e-4, 0)
+    assert biases["lr"] == 2 * weights["lr"] and (weights["weight_decay"],
+                                                  biases["weight_decay"]) == (5e-4, 0)
 
 
 def test_single_layers_have_a_weight_decay_of_their_own(tmp_path):
     run = tmp_path / "run"
-    assert models(*BUILTIN, "--epochs", 1, "--weight-decay", 0.004, "--layer-weight-decay", "fc7=0.5", "fc8=1", "--out", run) == 0
+    assert models(*BUILTIN, "--epochs", 1, "--weight-decay", 0.004, "--layer-weight-decay",
+                  "fc7=0.5", "fc8=1", "--out", run) == 0
     settings = Settings(**checkpoint.load(run / "latest.safetensors")[1]["settings"])
     network = Training(settings, ["a", "b"], {}).network
     parameters = dict(network.named_parameters())
@@ -89,7 +101,8 @@ def test_single_layers_have_a_weight_decay_of_their_own(tmp_path):
     assert [parameters[name] for name in names] == [p for group in groups for p in group["params"]]
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     for name, parameter in parameters.items():
-        assert decay[id(parameter)] == (0 if name.endswith("bias") else {"fc7": 0.5, "fc8": 1}.get(name.split(".")[0], 0.004))
+        assert decay[id(parameter)] == (0 if name.endswith("bias")
+                                        else {"fc7": 0.5, "fc8": 1}.get(name.split(".")[0], 0.004))
 
 
 def test_the_learning_rate_warms_up(whole_run):
@@ -98,11 +111,14 @@ def test_the_learning_rate_warms_up(whole_run):
     assert lrs == pytest.approx([lr * min(1, step / 8) for step, lr in enumerate(cosine, 1)])
 
 
-@pytest.mark.parametrize("checks", [2, 5, 8], ids=["within the first epoch", "in the evaluation after it", "within the second epoch"])
-def test_a_stopped_and_resumed_run_is_bit_identical(checks, whole_run, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("checks", [2, 5, 8],
+                         ids=["within the first epoch", "in the evaluation after it",
+                              "within the second epoch"])
+def test_a_stopped_and_resumed_run_is_bit_identical(checks, whole_run, tmp_path, monkeypatch,
+                                                    capsys):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "Interruption", lambda: StopAfter(checks))
+        patch.setattr(loop, "Interruption", lambda: StopAfter(checks))
         assert models(*THREE_EPOCHS, "--out", run) == 130
     assert f"--resume {run}" in capsys.readouterr().err
     assert len(log(run)) < len(log(whole_run))
@@ -110,13 +126,14 @@ def test_a_stopped_and_resumed_run_is_bit_identical(checks, whole_run, tmp_path,
     assert log(run) == log(whole_run)
     for name in ("latest.safetensors", "best.safetensors"):
         ours, theirs = (checkpoint.load(folder / name)[0] for folder in (run, whole_run))
-        assert ours.keys() == theirs.keys() and all(np.array_equal(ours[key], theirs[key]) for key in ours)
+        assert ours.keys() == theirs.keys() and all(np.array_equal(ours[key], theirs[key])
+                                                    for key in ours)
 
 
 def test_a_killed_run_forgets_what_came_after_its_checkpoint(whole_run, tmp_path, monkeypatch):
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "Interruption", lambda: StopAfter(8))
+        patch.setattr(loop, "Interruption", lambda: StopAfter(8))
         assert models(*THREE_EPOCHS, "--out", run) == 130
     with open(run / "log.jsonl", "a") as file:
         file.write('{"event": "step", "epoch": 2, "step": 99, "loss": 0}\n{"event": "st')
@@ -150,10 +167,12 @@ def test_a_finished_run_says_that_it_is(whole_run, capsys):
     before = log(whole_run)
     for epochs in ((), ("--epochs", 3)):
         assert models("train", "--resume", whole_run, *epochs) == 0
-        said = f"nothing is left to do: this run has trained for 3 epochs; --resume {whole_run} --epochs N goes on, with N above 3\n"
+        said = ("nothing is left to do: this run has trained for 3 epochs; "
+                f"--resume {whole_run} --epochs N goes on, with N above 3\n")
         assert said in capsys.readouterr().out
     assert models("train", "--resume", whole_run, "--epochs", 2) == 2
-    assert complaint(capsys) == (f"python -m models train: --epochs 2 cannot be: {whole_run} has trained for 3 already; "
+    assert complaint(capsys) == (f"python -m models train: --epochs 2 cannot be: {whole_run} has "
+                                 "trained for 3 already; "
                                  "give a number above 3")
     assert log(whole_run) == before
 
@@ -163,33 +182,38 @@ def test_a_run_that_reached_its_target_says_so(tmp_path, capsys):
     assert models(*BUILTIN, "--epochs", 5, "--target-error", 1, "--out", run) == 0
     assert "nothing is left" not in capsys.readouterr().out
     assert models("train", "--resume", run) == 0
-    assert "nothing is left to do: in epoch 1 the training error reached the --target-error of 1\n" in capsys.readouterr().out
+    assert ("nothing is left to do: in epoch 1 the training error reached the --target-error of 1\n"
+            in capsys.readouterr().out)
 
 
 def test_a_top_5_error_is_shown_of_more_than_five_classes(tmp_path, monkeypatch, capsys):
     figures = []
-    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure) or path.touch())
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: figures.append(figure)
+                        or path.touch())
     assert models(*BUILTIN, "--epochs", 1, "--out", tmp_path / "many") == 0
     assert "top-5" in capsys.readouterr().out
-    assert models("train", "--data", make_folder(tmp_path / "two"), *TINY, "--epochs", 1, "--out", tmp_path / "few") == 0
+    assert models("train", "--data", make_folder(tmp_path / "two"), *TINY, "--epochs", 1, "--out",
+                  tmp_path / "few") == 0
     assert "top-5" not in capsys.readouterr().out
     of_many, of_few = ([line.get_label() for line in figure.axes[1].lines] for figure in figures)
-    assert of_many == [*of_few, "held out, top-5"] and len(of_few) == 2
+    assert of_many == [*of_few, "validation, top-5"] and len(of_few) == 2
 
 
 def test_a_folder_of_pictures_is_learned(tmp_path):
     folder = make_folder(tmp_path / "pictures", pictures=20)
     run = tmp_path / "run"
-    assert models("train", "--data", folder, *TINY, "--width", "1/16", "--epochs", 8, "--lr", "0.003", "--warmup", 0, "--dropout", 0,
+    assert models("train", "--data", folder, *TINY, "--width", "1/16", "--epochs", 8, "--lr",
+                  "0.003", "--warmup", 0, "--dropout", 0,
                   "--pca-noise", "0.1", "--out", run) == 0
     assert max(r["test_top1"] for r in log(run) if r["event"] == "epoch") >= 0.9
 
 
 def test_cifar10s_official_files_are_recognised(tmp_path, monkeypatch):
-    monkeypatch.setattr(CIFAR10, "pictures_per_file", 10)
+    monkeypatch.setattr(CIFAR10, "images_per_file", 10)
     records = np.random.default_rng(0).integers(0, 256, (10, 3073), np.uint8)
     records[:, 0] = np.arange(10)
-    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
+    for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5",
+                 "test_batch"):
         records.tofile(tmp_path / f"{name}.bin")
     run = tmp_path / "run"
     assert models("train", "--data", tmp_path, *TINY, "--epochs", 1, "--out", run) == 0
@@ -209,9 +233,10 @@ def test_workers_change_nothing(whole_run, tmp_path):
 
 
 def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(trainer, "STUCK_STEPS", 7)
+    monkeypatch.setattr(progress, "STUCK_STEPS", 7)
     run = tmp_path / "run"
-    assert models(*BUILTIN, "--lr", 0, "--dropout", 0, "--init", "paper", "--epochs", 4, "--out", run) == 0
+    assert models(*BUILTIN, "--lr", 0, "--dropout", 0, "--init", "paper", "--epochs", 4, "--out",
+                  run) == 0
     warnings = [r for r in log(run) if r["event"] == "warning"]
     assert len(warnings) == 1 and warnings[0]["step"] == 7
     assert capsys.readouterr().err.count(f"ln(10) = {math.log(10):.4f}") == 1
@@ -219,18 +244,22 @@ def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("settings, words, not_words", [
-    (dict(init="he"), "another --lr than 0.01", "--init"), (dict(init="cuda-convnet"), "another --lr than 0.01", "--init"),
+    (dict(init="he"), "another --lr than 0.01", "--init"),
+    (dict(init="cuda-convnet"), "another --lr than 0.01", "--init"),
     (dict(init="paper", departures=["sigma-0.03"]), "--departures biases-0.1 sigma-0.03", "--lr"),
     (dict(init="paper", departures=["biases-0.1", "sigma-0.03"]), "or --init he", "--departures")])
 def test_the_advice_names_what_is_not_in_use_already(settings, words, not_words):
-    assert words in trainer.advice(Settings(**settings)) and not_words not in trainer.advice(Settings(**settings))
+    assert words in progress.advice(Settings(**settings))
+    assert not_words not in progress.advice(Settings(**settings))
 
 
 @pytest.mark.parametrize("name, lrs", [
-    ("constant", [1, 1, 1, 1, 1, 1]), ("step", [1, 1, .1, .1, .01, .01]), ("multistep", [1, 1, 1, .1, .1, .01]),
+    ("constant", [1, 1, 1, 1, 1, 1]), ("step", [1, 1, .1, .1, .01, .01]),
+    ("multistep", [1, 1, 1, .1, .1, .01]),
     ("plateau", [1, 1, 1, .1, .1, .01]), ("cosine", [1, .933, .75, .5, .25, .067])])
 def test_schedules(name, lrs):
-    training = Training(Settings(schedule=name, epochs=6, lr=1.0, patience=1, warmup=0, image_size=67, width=1 / 32), ["a", "b"], {})
+    training = Training(Settings(schedule=name, epochs=6, lr=1.0, patience=1, warmup=0,
+                                 image_size=67, width=1 / 32), ["a", "b"], {})
     seen = []
     for _ in range(6):
         seen.append(training.lr)
@@ -242,5 +271,6 @@ def test_without_crop_and_flip_training_sees_what_evaluation_sees():
     settings = Settings(data="/a/folder", image_size=67, random_crop=False, flip=False)
     p = preprocessing(settings, None)
     picture = np.random.default_rng(0).integers(0, 256, (90, 100, 3), np.uint8)
-    seen = [train_transform(settings, p, {})(picture, np.random.default_rng(seed)) for seed in (1, 2)]
-    assert all(np.array_equal(image, held_out_transform(p)(picture, None)) for image in seen)
+    seen = [train_transform(settings, p, {})(picture, np.random.default_rng(seed))
+            for seed in (1, 2)]
+    assert all(np.array_equal(image, evaluation_transform(p)(picture, None)) for image in seen)

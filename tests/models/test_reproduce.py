@@ -1,4 +1,5 @@
-"""`reproduce`: the statistics against an oracle, every experiment's settings, and that a stopped experiment goes on where it was."""
+"""`reproduce`: the statistics against an oracle, every experiment's settings, and that a stopped
+experiment goes on where it was."""
 import json
 import statistics
 from dataclasses import replace
@@ -7,15 +8,14 @@ import numpy as np
 import pytest
 
 from minitensor import checkpoint
-from models import trainer
-from models.reproduce import EXPERIMENTS
-from models.reproduce.errors_at_end import Gain
-from models.reproduce.filters import smoothness
+from models.progress import Progress
+from models.reproduce.experiments import EXPERIMENTS
+from models.reproduce.measures import Gain, Speedup, smoothness
 from models.reproduce.runner import reproduce
-from models.reproduce.speed import Sooner
 from models.reproduce.statistics import crossing, summarise
-from models.settings import new_settings
-from models.training import Training
+from models.settings import Settings
+from models.training import loop
+from models.training.step import Training
 from models_cli import StopAfter, complaint, log, models, picture_size
 
 TINY = {"pictures": 40, "epochs": 2}
@@ -36,7 +36,7 @@ def measurements(name, folder):
     return json.loads((folder / f"{name}.json").read_text())
 
 
-# ---- statistics --------------------------------------------------------------------------------------------------------------------
+# ---- statistics --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("values", [(18.0, 19.5), (3.0, 3.25, 2.5, 9.0), (1e6, 1e6 + 1, 1e6 + 2)])
 def test_a_summary_is_the_mean_and_the_samples_deviation(values):
@@ -45,13 +45,17 @@ def test_a_summary_is_the_mean_and_the_samples_deviation(values):
     assert summary.deviation == pytest.approx(statistics.stdev(values))
 
 
-@pytest.mark.parametrize("values, text", [((18.31,), "18.3"), ((18, 19), "18.50 ± 0.71"), ((10, 30), "20 ± 14"),
-                                          ((2.0, 2.0), "2.00 ± 0.00"), ((0.31, 0.33), "0.320 ± 0.014"), ((1000, 3000), "2000 ± 1414")])
+@pytest.mark.parametrize("values, text", [((18.31,), "18.3"), ((18, 19), "18.50 ± 0.71"),
+                                          ((10, 30), "20 ± 14"),
+                                          ((2.0, 2.0), "2.00 ± 0.00"),
+                                          ((0.31, 0.33), "0.320 ± 0.014"),
+                                          ((1000, 3000), "2000 ± 1414")])
 def test_a_summary_shows_two_digits_of_its_deviation(values, text):
     assert str(summarise(values)) == text
 
 
-@pytest.mark.parametrize("curve, epochs", [([50, 30, 20], 2.5), ([50, 25], 2), ([20, 10], 1), ([60, 40, 30], None), ([], None),
+@pytest.mark.parametrize("curve, epochs", [([50, 30, 20], 2.5), ([50, 25], 2), ([20, 10], 1),
+                                           ([60, 40, 30], None), ([], None),
                                            ([60, 40, 24, 30], 2 + 15 / 16)])
 def test_a_curve_reaches_its_target_between_epochs(curve, epochs):
     assert crossing(curve, 25) == epochs
@@ -60,15 +64,17 @@ def test_a_curve_reaches_its_target_between_epochs(curve, epochs):
 def test_smoothness_is_the_correlation_of_neighbours():
     noise = np.random.default_rng(0).standard_normal((64, 3, 5, 5))
     checkers = np.indices((5, 5)).sum(axis=0) % 2 * 2.0 - 1
-    assert abs(smoothness(noise)) < 0.05 and smoothness(checkers[None, None]) == pytest.approx(-1, abs=0.02)
+    assert abs(smoothness(noise)) < 0.05
+    assert smoothness(checkers[None, None]) == pytest.approx(-1, abs=0.02)
     assert smoothness(np.stack([np.ones((3, 5, 5)), -np.ones((3, 5, 5))])) == pytest.approx(1)
 
 
-# ---- measures, on logs written here --------------------------------------------------------------------------------------------------
+# ---- measures, on logs written here ------------------------------------------------------------
 
 def make_log(folder, train_errors, test_errors):
     folder.mkdir(parents=True)
-    lines = [{"event": "epoch", "epoch": n, "step": n, "train_top1": 1 - train / 100, "test_top1": 1 - test / 100}
+    lines = [{"event": "epoch", "epoch": n, "step": n, "train_top1": 1 - train / 100,
+              "test_top1": 1 - test / 100}
              for n, (train, test) in enumerate(zip(train_errors, test_errors), 1)]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
@@ -76,46 +82,55 @@ def make_log(folder, train_errors, test_errors):
 
 def test_a_gain_is_the_mean_of_the_differences_seed_by_seed(tmp_path):
     errors = {"without": [20, 24], "with": [19, 21]}
-    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", [error - 10], [error]) for seed, error in enumerate(pair)]
+    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", [error - 10], [error])
+                      for seed, error in enumerate(pair)]
             for variant, pair in errors.items()}
     finding = Gain("without", "with").finding(runs)
-    assert finding.numbers["gain"]["mean"] == pytest.approx(2) and finding.numbers["gain"]["deviation"] == pytest.approx(2**0.5)
+    assert finding.numbers["gain"]["mean"] == pytest.approx(2)
+    assert finding.numbers["gain"]["deviation"] == pytest.approx(2**0.5)
     assert finding.text == ("2.0 ± 1.4 points of test error less over 2 seeds "
-                            "(without 22.0 ± 2.8 %, in training 12.0 ± 2.8 %; with 20.0 ± 1.4 %, in training 10.0 ± 1.4 %)")
+                            "(without 22.0 ± 2.8 %, in training 12.0 ± 2.8 %; with 20.0 ± 1.4 %, "
+                            "in training 10.0 ± 1.4 %)")
     loss = Gain("with", "without").finding(runs)
-    assert loss.numbers["gain"]["mean"] == pytest.approx(-2) and loss.text.startswith("2.0 ± 1.4 points of test error more over 2 seeds")
+    assert loss.numbers["gain"]["mean"] == pytest.approx(-2)
+    assert loss.text.startswith("2.0 ± 1.4 points of test error more over 2 seeds")
 
 
 def test_how_much_sooner_is_the_mean_of_the_ratios_seed_by_seed(tmp_path):
     curves = {"ReLU": [[40, 20], [50, 25]], "tanh": [[50, 45, 35, 30, 20], [60, 25]]}
-    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", errors, errors) for seed, errors in enumerate(pair)]
+    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", errors, errors)
+                      for seed, errors in enumerate(pair)]
             for variant, pair in curves.items()}
-    finding = Sooner("ReLU", "tanh", target=25).finding(runs)
+    finding = Speedup("ReLU", "tanh", target=25).finding(runs)
     assert finding.numbers["epochs_to_target"] == {"ReLU": [1.75, 2], "tanh": [4.5, 2]}
     assert finding.numbers["factor"]["mean"] == pytest.approx((4.5 / 1.75 + 1) / 2)
-    assert finding.text == "1.8 ± 1.1 times sooner over 2 seeds (ReLU after 1.88 ± 0.18 epochs, tanh after 3.2 ± 1.8)"
+    assert finding.text == ("1.8 ± 1.1 times sooner over 2 seeds "
+                            "(ReLU after 1.88 ± 0.18 epochs, tanh after 3.2 ± 1.8)")
 
 
 def test_what_was_not_reached_is_not_measured(tmp_path):
-    runs = {"ReLU": [make_log(tmp_path / "a", [20], [20])], "tanh": [make_log(tmp_path / "b", [70, 60], [70, 60])]}
-    finding = Sooner("ReLU", "tanh", target=25).finding(runs)
-    assert finding.text == "not measured: tanh did not reach 25 % training error within 2 epochs" and "factor" not in finding.numbers
+    runs = {"ReLU": [make_log(tmp_path / "a", [20], [20])],
+            "tanh": [make_log(tmp_path / "b", [70, 60], [70, 60])]}
+    finding = Speedup("ReLU", "tanh", target=25).finding(runs)
+    assert finding.text == "not measured: tanh did not reach 25 % training error within 2 epochs"
+    assert "factor" not in finding.numbers
 
 
-# ---- experiments ---------------------------------------------------------------------------------------------------------------------
+# ---- experiments -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 @pytest.mark.parametrize("mode", ["full", "quick"])
 def test_every_training_can_begin(name, mode):
     for run in EXPERIMENTS[name].runs("builtin", mode == "quick", seeds=1):
-        Training(new_settings(run.settings, None), [str(n) for n in range(10)], preprocessing={})
+        Training(Settings(**run.settings), [str(n) for n in range(10)], preprocessing={})
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_quick_mode_leaves_a_plot_and_measurements(name, tiny, tmp_path, capsys):
     assert quick(name, tmp_path, "--seeds", 1) == 0
     out = capsys.readouterr().out
-    assert f"published {EXPERIMENTS[name].published}, here " in out and "no test of the claim" in out
+    assert f"published {EXPERIMENTS[name].published}, here " in out
+    assert "no test of the claim" in out
     assert picture_size(tmp_path / f"{name}.png")[0] == 800
     record = measurements(name, tmp_path)
     assert record["experiment"] == name and len(record["runs"]) == len(EXPERIMENTS[name].variants)
@@ -124,9 +139,9 @@ def test_a_quick_mode_leaves_a_plot_and_measurements(name, tiny, tmp_path, capsy
 
 def test_a_stopped_experiment_goes_on_to_the_same_measurements(tiny, tmp_path, monkeypatch, capsys):
     assert quick("lrn", tmp_path / "whole", "--seeds", 1) == 0
-    stop = StopAfter(checks=5)                                                      # a training of two epochs checks four times
+    stop = StopAfter(checks=5)    # a training of two epochs checks four times
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "Interruption", lambda: stop)
+        patch.setattr(loop, "Interruption", lambda: stop)
         assert quick("lrn", tmp_path / "stopped", "--seeds", 1) == 130
     assert "goes on with the whole experiment" in capsys.readouterr().err
     assert quick("lrn", tmp_path / "stopped", "--seeds", 1) == 0
@@ -137,9 +152,10 @@ def test_a_stopped_experiment_goes_on_to_the_same_measurements(tiny, tmp_path, m
 def test_what_is_finished_is_not_trained_again(tiny, tmp_path, monkeypatch, capsys):
     assert quick("cifar10-18pct", tmp_path) == 0
     first = measurements("cifar10-18pct", tmp_path)
-    monkeypatch.setattr("models.reproduce.runner.train", lambda given: pytest.fail("trained again"))
+    monkeypatch.setattr("models.training.start.resume", lambda *given: pytest.fail("trained again"))
     assert quick("cifar10-18pct", tmp_path) == 0
-    assert "already trained" in capsys.readouterr().out and measurements("cifar10-18pct", tmp_path) == first
+    assert "already trained" in capsys.readouterr().out
+    assert measurements("cifar10-18pct", tmp_path) == first
 
 
 def test_a_finished_experiment_goes_on_for_more_epochs(tiny, tmp_path):
@@ -157,15 +173,18 @@ def test_a_training_killed_before_its_first_checkpoint_begins_again(tiny, tmp_pa
 
 def test_training_stops_at_the_target_error(tiny, tmp_path, monkeypatch):
     experiment = EXPERIMENTS["cifar10-18pct"]
-    monkeypatch.setitem(EXPERIMENTS, "cifar10-18pct", replace(experiment, settings={**experiment.settings, "target_error": 1.0}))
-    for _ in range(2):                                                              # the second time it is finished
+    monkeypatch.setitem(EXPERIMENTS, "cifar10-18pct",
+                        replace(experiment, settings={**experiment.settings, "target_error": 1.0}))
+    for _ in range(2):    # the second time it is finished
         assert quick("cifar10-18pct", tmp_path) == 0
-        assert [r["epoch"] for r in log(tmp_path / "cifar10-18pct-seed0") if r["event"] == "epoch"] == [1]
+        assert [r["epoch"] for r in log(tmp_path / "cifar10-18pct-seed0")
+                if r["event"] == "epoch"] == [1]
 
 
 def test_a_folder_with_other_settings_is_refused(tiny, tmp_path, monkeypatch, capsys):
     assert quick("cifar10-18pct", tmp_path) == 0
-    monkeypatch.setitem(EXPERIMENTS, "cifar10-18pct", replace(EXPERIMENTS["cifar10-18pct"], quick={**TINY, "lr": 0.5}))
+    monkeypatch.setitem(EXPERIMENTS, "cifar10-18pct",
+                        replace(EXPERIMENTS["cifar10-18pct"], quick={**TINY, "lr": 0.5}))
     capsys.readouterr()
     assert quick("cifar10-18pct", tmp_path) == 2
     assert "--lr cannot change in a resumed run" in complaint(capsys)
@@ -175,8 +194,10 @@ def test_filters_can_be_drawn_from_the_training_of_cifar10_18pct(tiny, tmp_path,
     assert quick("cifar10-18pct", tmp_path) == 0
     assert quick("filters", tmp_path) == 0
     assert "already trained" in capsys.readouterr().out
-    weights = checkpoint.load(tmp_path / "cifar10-18pct-seed0" / "latest.safetensors")[0]["conv1.weight"]
-    assert measurements("filters", tmp_path)["measured"]["after"]["mean"] == pytest.approx(smoothness(weights))
+    arrays, _ = checkpoint.load(tmp_path / "cifar10-18pct-seed0" / "latest.safetensors")
+    weights = arrays["conv1.weight"]
+    assert measurements("filters",
+                        tmp_path)["measured"]["after"]["mean"] == pytest.approx(smoothness(weights))
 
 
 @pytest.mark.parametrize("arguments, words", [
@@ -187,10 +208,12 @@ def test_filters_can_be_drawn_from_the_training_of_cifar10_18pct(tiny, tmp_path,
     (["lrn", "--quick", "--seeds", "0"], "--seeds: must be a whole number at least 1"),
 ])
 def test_mistakes_are_told_in_a_sentence(arguments, words, tmp_path, capsys):
-    assert models("reproduce", *arguments, *(["--out", tmp_path / "out"] if len(arguments) > 1 else [])) != 0
+    assert models("reproduce", *arguments, *(["--out", tmp_path / "out"] if len(arguments) > 1
+                                             else [])) != 0
     assert words in capsys.readouterr().err
 
 
 def test_reproduce_as_a_function_leaves_its_arguments_alone(tiny, tmp_path, capsys):
-    given = {"workers": 0}
-    assert reproduce("filters", True, 1, str(tmp_path), given) == 0 and given == {"workers": 0}
+    given = {"data": "builtin", "workers": 0}
+    assert reproduce("filters", True, given, Progress(), 1, str(tmp_path)) == 0
+    assert given == {"data": "builtin", "workers": 0} and capsys.readouterr() == ("", "")

@@ -1,4 +1,5 @@
-"""Caffe's and Toronto's files, made here byte by byte or by NumPy, must give what PyTorch computes from the same arrays."""
+"""Caffe's and Toronto's files, made here byte by byte or by NumPy, must give what PyTorch computes
+from the same arrays."""
 import pickle
 import struct
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from minitensor import Tensor, no_grad
-from models.saved import load_network
+from models.training.checkpoints import load_network
 from models.weights import WeightsError, load
 
 NO_SIZE = b"J\xff\xff\xff\xff" * 2
@@ -20,25 +21,33 @@ def logits(network, x):
 def caffe_layers(width=1 / 8, groups=2, size=67, seed=0):
     """{layer: (weight, bias)} as Caffe has them: random, blue first."""
     rng = np.random.default_rng(seed)
-    c1, c2, c3, c4, c5, f6, f7 = (round(width * full) for full in (96, 256, 384, 384, 256, 4096, 4096))
+    c1, c2, c3, c4, c5, f6, f7 = (round(width * full)
+                                  for full in (96, 256, 384, 384, 256, 4096, 4096))
     side = {67: 1, 99: 2}[size]
-    shapes = {"conv1": (c1, 3, 11, 11), "conv2": (c2, c1 // groups, 5, 5), "conv3": (c3, c2, 3, 3), "conv4": (c4, c3 // groups, 3, 3),
-              "conv5": (c5, c4 // groups, 3, 3), "fc6": (f6, c5 * side * side), "fc7": (f7, f6), "fc8": (1000, f7)}
+    shapes = {"conv1": (c1, 3, 11, 11), "conv2": (c2, c1 // groups, 5, 5), "conv3": (c3, c2, 3, 3),
+              "conv4": (c4, c3 // groups, 3, 3),
+              "conv5": (c5, c4 // groups, 3, 3), "fc6": (f6, c5 * side * side), "fc7": (f7, f6),
+              "fc8": (1000, f7)}
     return {name: ((rng.standard_normal(shape) * (2 / np.prod(shape[1:]))**0.5).astype(np.float32),
-                   rng.standard_normal(shape[0]).astype(np.float32) / 10) for name, shape in shapes.items()}
+                   rng.standard_normal(shape[0]).astype(np.float32) / 10)
+            for name, shape in shapes.items()}
 
 
 def by_pytorch(torch, layers, x, pool_first):
-    """Logits of Caffe's network by PyTorch's functions, from pictures x (N, 3, H, W) in bytes, red first."""
+    """Logits of Caffe's network by PyTorch's functions, from pictures x (N, 3, H, W) in bytes, red
+    first."""
     F = torch.nn.functional
     mean = torch.tensor([104.007, 116.669, 122.679]).reshape(3, 1, 1)
     y = torch.tensor(x)[:, [2, 1, 0]] - mean
     parameters = {name: [torch.tensor(array) for array in parts] for name, parts in layers.items()}
     groups = len(parameters["conv1"][0]) // parameters["conv2"][0].shape[1]
-    for name, stride, padding in (("conv1", 4, 0), ("conv2", 1, 2), ("conv3", 1, 1), ("conv4", 1, 1), ("conv5", 1, 1)):
-        y = F.relu(F.conv2d(y, *parameters[name], stride, padding, groups=groups if name in ("conv2", "conv4", "conv5") else 1))
+    for name, stride, padding in (("conv1", 4, 0), ("conv2", 1, 2), ("conv3", 1, 1),
+                                  ("conv4", 1, 1), ("conv5", 1, 1)):
+        y = F.relu(F.conv2d(y, *parameters[name], stride, padding, groups=groups
+                            if name in ("conv2", "conv4", "conv5") else 1))
         if name in ("conv1", "conv2"):
-            steps = [lambda y: F.local_response_norm(y, 5, 1e-4, 0.75, 1.0), lambda y: F.max_pool2d(y, 3, 2)]
+            steps = [lambda y: F.local_response_norm(y, 5, 1e-4, 0.75, 1.0),
+                     lambda y: F.max_pool2d(y, 3, 2)]
             for step in steps[::-1] if pool_first else steps:
                 y = step(y)
     y = F.max_pool2d(y, 3, 2).flatten(1)
@@ -55,33 +64,41 @@ def assert_gives(path, expected_network, torch, layers, size, pool_first=False):
     x = np.random.default_rng(1).integers(0, 256, (2, 3, size, size)).astype(np.float32)
     mean, std = (np.array(p[key], np.float32).reshape(3, 1, 1) for key in ("mean", "std"))
     expected = by_pytorch(torch, layers, x, pool_first)
-    assert np.abs(logits(network, (x / 255 - mean) / std) - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert np.abs(logits(network, (x / 255 - mean) / std)
+                  - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def toronto(layers):
     """The dict in bvlc_alexnet.npy: (KH, KW, in, out), and fc6 fed in the order (h, w, c)."""
-    result = {name: [w.transpose(2, 3, 1, 0) if w.ndim == 4 else w.T, b] for name, (w, b) in layers.items()}
+    result = {name: [w.transpose(2, 3, 1, 0) if w.ndim == 4 else w.T, b]
+              for name, (w, b) in layers.items()}
     channels = layers["conv5"][0].shape[0]
     inputs = layers["fc6"][0].shape[1]
     side = round((inputs / channels)**0.5)
-    result["fc6"][0] = layers["fc6"][0].T.reshape(channels, side, side, -1).transpose(1, 2, 0, 3).reshape(inputs, -1)
+    result["fc6"][0] = layers["fc6"][0].T.reshape(channels, side, side,
+                                                  -1).transpose(1, 2, 0, 3).reshape(inputs, -1)
     return result
 
 
 def numpy_2_pickle(layers):
-    """The .npy as Python 2 wrote it: protocol 2, and arrays' bytes as its byte strings, which no Python 3 writes."""
+    """The .npy as Python 2 wrote it: protocol 2, and arrays' bytes as its byte strings, which no
+    Python 3 writes."""
     header = b"{'descr': 'O', 'fortran_order': False, 'shape': (), }".ljust(117) + b"\n"
     out = [b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header,
-           b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87R(K\x01)",
+           b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01"
+           b"cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87R(K\x01)",
            b"cnumpy\ndtype\nq\x03U\x02O8K\x00K\x01\x87R(K\x03U\x01|NNN" + NO_SIZE + b"K?tb\x89]}("]
 
     def array(a):
         fortran = not a.flags.c_contiguous
         shape = pickle.dumps(a.shape, 2)[2:-1]
-        return (b"h\x01h\x02K\x00\x85U\x01b\x87R(K\x01" + shape + b"h\x03U\x02f4K\x00K\x01\x87R(K\x03U\x01<NNN" + NO_SIZE + b"K\x00tb"
-                + (b"\x88" if fortran else b"\x89") + b"T" + struct.pack("<I", a.nbytes) + a.tobytes("F" if fortran else "C") + b"tb")
+        return (b"h\x01h\x02K\x00\x85U\x01b\x87R(K\x01" + shape
+                + b"h\x03U\x02f4K\x00K\x01\x87R(K\x03U\x01<NNN" + NO_SIZE + b"K\x00tb"
+                + (b"\x88" if fortran else b"\x89") + b"T" + struct.pack("<I", a.nbytes)
+                + a.tobytes("F" if fortran else "C") + b"tb")
     for name, parts in layers.items():
-        out.append(b"U" + bytes([len(name)]) + name.encode() + b"](" + b"".join(map(array, parts)) + b"e")
+        out.append(b"U" + bytes([len(name)]) + name.encode() + b"](" + b"".join(map(array, parts))
+                   + b"e")
     return b"".join(out) + b"uatb."
 
 
@@ -92,7 +109,8 @@ def test_torontos_file(how, size, torch, tmp_path):
     path = tmp_path / "bvlc_alexnet.npy"
     if how == "python 2":
         path.write_bytes(numpy_2_pickle(toronto(layers)))
-        assert np.load(path, allow_pickle=True, encoding="latin1").item().keys() == layers.keys(), "NumPy reads it too"
+        assert np.load(path, allow_pickle=True,
+                       encoding="latin1").item().keys() == layers.keys(), "NumPy reads it too"
     elif how == "numpy":
         np.save(path, np.array(toronto(layers), object))
     else:
@@ -127,11 +145,15 @@ def blob(array, old):
 
 
 def caffemodel(layers, pool_first=False, old=False):
-    """NetParameter with the layers between which Caffe's files have pools and norms; old: V1LayerParameter, four dimensions."""
+    """NetParameter with the layers between which Caffe's files have pools and norms; old:
+    V1LayerParameter, four dimensions."""
     between = ["pool1", "norm1"] if pool_first else ["norm1", "pool1"]
-    order = ["data", "conv1", "relu1", *between, "conv2", "relu2", "conv3", "conv4", "conv5", "pool5", "fc6", "drop6", "fc7", "fc8", "loss"]
-    number, name_field, kind, blobs = (2, 4, field(5, 4), 6) if old else (100, 1, field(2, b"Convolution"), 7)
-    messages = [field(name_field, name.encode()) + kind + b"".join(field(blobs, blob(part, old)) for part in layers.get(name, ()))
+    order = ["data", "conv1", "relu1", *between, "conv2", "relu2", "conv3", "conv4", "conv5",
+             "pool5", "fc6", "drop6", "fc7", "fc8", "loss"]
+    number, name_field, kind, blobs = (2, 4, field(5, 4),
+                                       6) if old else (100, 1, field(2, b"Convolution"), 7)
+    messages = [field(name_field, name.encode()) + kind
+                + b"".join(field(blobs, blob(part, old)) for part in layers.get(name, ()))
                 + field(3, b"top") for name in order]
     return field(1, b"AlexNet") + b"".join(field(number, message) for message in messages)
 
@@ -154,9 +176,11 @@ def test_a_file_of_one_tower(torch, tmp_path):
 def test_other_layers_are_named(tmp_path):
     layers = caffe_layers()
     (tmp_path / "style.caffemodel").write_bytes(caffemodel({**layers, "fc8": ()}))
-    with pytest.raises(WeightsError, match="it holds no fc8.weight and lacks 1 more of the network caffe-alexnet"):
+    with pytest.raises(WeightsError, match="it holds no fc8.weight and lacks 1 more of the network "
+                       "caffe-alexnet"):
         load(str(tmp_path / "style.caffemodel"))
     layers["fc7"] = (layers["fc7"][0][:, 1:], layers["fc7"][1])
     (tmp_path / "odd.caffemodel").write_bytes(caffemodel(layers))
-    with pytest.raises(WeightsError, match=r"its .* is \(.*\), which fits no network of the family"):
+    with pytest.raises(WeightsError,
+                       match=r"its .* is \(.*\), which fits no network of the family"):
         load(str(tmp_path / "odd.caffemodel"))

@@ -13,14 +13,17 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """CONTENT under any name, from where Range says; drops the connection after `limit` bytes, `ranges` off ignores Range."""
+    """CONTENT under any name, from where Range says; drops the connection after `limit` bytes,
+    `ranges` off ignores Range."""
 
     limit, ranges, asked = len(CONTENT), True, []
 
     def do_GET(self):
         wanted = self.headers.get("Range")
         Server.asked.append(wanted)
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and Server.ranges else 0
+        start = 0
+        if wanted and Server.ranges:
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
         if start >= len(CONTENT):
             self.send_error(416)
             return
@@ -52,10 +55,12 @@ def test_a_download_is_kept_and_not_repeated(url, tmp_path):
     assert Server.asked == [None] and [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("ranges", [True, False], ids=["by Range", "from the beginning where the server has no Range"])
+@pytest.mark.parametrize("ranges", [True, False],
+                         ids=["by Range", "from the beginning where the server has no Range"])
 def test_a_download_goes_on(ranges, url, tmp_path, monkeypatch):
     monkeypatch.setattr(Server, "limit", 300_000)
-    with pytest.raises(DownloadError, match=r"300,000 of 1,024,000 bytes; the same command goes on.*curl --create-dirs -o .* http"):
+    with pytest.raises(DownloadError, match=r"300,000 of 1,024,000 bytes; the same command goes "
+                       r"on.*curl --create-dirs -o .* http"):
         download(Published(f"{url}/alexnet.pth", SHA256), tmp_path)
     monkeypatch.setattr(Server, "limit", len(CONTENT))
     monkeypatch.setattr(Server, "ranges", ranges)
@@ -67,7 +72,8 @@ def test_two_downloads_at_once(url, tmp_path):
     fcntl = pytest.importorskip("fcntl", reason="Windows has no such locks")
     with open(tmp_path / "alexnet.part", "ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(DownloadError, match=r"another process is fetching http.*\.pth already; try again when it has ended"):
+        with pytest.raises(DownloadError, match=r"another process is fetching http.*\.pth already; "
+                           r"try again when it has ended"):
             download(Published(f"{url}/alexnet.pth", SHA256), tmp_path)
     assert Server.asked == [] and (tmp_path / "alexnet.part").stat().st_size == 0
     assert download(Published(f"{url}/alexnet.pth", SHA256), tmp_path).read_bytes() == CONTENT
@@ -86,7 +92,8 @@ def test_a_wrong_sum_is_deleted(url, tmp_path):
 
 def test_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
-    with pytest.raises(DownloadError, match=r"cannot fetch http://127.0.0.1:9/alexnet.pth \(.*\); to fetch it by hand: curl"):
+    with pytest.raises(DownloadError, match=r"cannot fetch http://127.0.0.1:9/alexnet.pth \(.*\); "
+                       r"to fetch it by hand: curl"):
         download(Published("http://127.0.0.1:9/alexnet.pth", SHA256), tmp_path)
 
 

@@ -1,0 +1,127 @@
+"""Modules made of modules: one after the other, in a list, around a shortcut, side by side."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, overload
+
+from .. import ops
+from ..ops.checks import known_activation
+from ..tensor import Tensor
+from .conv import Conv2d
+from .linear import Linear
+from .module import Module
+
+
+def _check_module(parent: Module, name: str, module: Module) -> None:
+    if not isinstance(module, Module):
+        raise TypeError(f"{type(parent).__name__}: {name} must be a Module, "
+                        f"not {type(module).__name__}")
+
+
+def _adopt(parent: Module, modules: dict[str, Module]) -> None:
+    """Make modules attributes of parent; ValueError for names that its methods have."""
+    for name, module in modules.items():
+        _check_module(parent, name, module)
+        if hasattr(parent, name):
+            raise ValueError(f"{type(parent).__name__}: {name!r} is taken; choose another name")
+        setattr(parent, name, module)
+
+
+class ModuleList(Module):
+    """Modules by number, for a forward of your own: it has none itself."""
+
+    def __init__(self, modules: Iterable[Module] = ()):
+        for module in modules:
+            self.append(module)
+
+    def append(self, module: Module) -> None:
+        """Add module at the end."""
+        _adopt(self, {str(len(self)): module})
+
+    def __len__(self) -> int:
+        return len(list(self.named_children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return (child for _, child in self.named_children())
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self)[index]
+
+
+class Sequential(Module):
+    """Modules run one after the other.
+
+    Sequential(conv, relu) names them 0, 1; Sequential(conv1=conv, relu1=relu) as given. An int
+    indexes a module; a slice gives a Sequential of the same modules under the same names.
+    """
+
+    def __init__(self, *layers: Module, **named_layers: Module):
+        _adopt(self, {**{str(i): layer for i, layer in enumerate(layers)}, **named_layers})
+
+    def __len__(self) -> int:
+        return len(list(self.named_children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return (child for _, child in self.named_children())
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+
+    def __getitem__(self, index):
+        if not isinstance(index, slice):
+            return list(self)[index]
+        part = Sequential(**dict(list(self.named_children())[index]))
+        part.training = self.training
+        return part
+
+    def forward(self, x: Tensor, **epilogue: Any) -> Tensor:
+        """epilogue: residual and activation, for a last layer that has room for them."""
+        layers = list(self)
+        for layer in layers[:-1]:
+            x = layer(x)
+        return layers[-1](x, **epilogue) if layers else x
+
+
+def _has_free_epilogue(module: Module) -> bool:
+    """Whether module(x, residual=..., activation=...) can be computed in its last layer."""
+    if isinstance(module, Sequential):
+        return len(module) > 0 and _has_free_epilogue(module[-1])
+    return isinstance(module, (Conv2d, Linear)) and module.activation is None
+
+
+class Residual(Module):
+    """activation(body(x) + shortcut(x)) (He et al. 2016).
+
+    shortcut: a module, or None for x itself. Where the body ends in a Conv2d or Linear without an
+    activation, the sum and the activation are computed in that layer, while its output is still in
+    the cache: what `observe` shows of that layer, and of the body, is their result.
+    """
+
+    def __init__(self, body: Module, shortcut: Module | None = None,
+                 activation: str | None = "relu"):
+        known_activation("Residual", activation)
+        _check_module(self, "body", body)
+        if shortcut is not None:
+            _check_module(self, "shortcut", shortcut)
+        self.body, self.shortcut, self.activation = body, shortcut, activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        around = x if self.shortcut is None else self.shortcut(x)
+        if _has_free_epilogue(self.body):
+            return self.body(x, residual=around, activation=self.activation)
+        y = self.body(x) + around
+        return getattr(ops, self.activation)(y) if self.activation else y
+
+
+class Concat(Module):
+    """The outputs of several branches on the same x, joined along the channels (dim 1)."""
+
+    def __init__(self, **branches: Module):
+        if not branches:
+            raise ValueError("Concat: expected at least one branch")
+        _adopt(self, branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.cat([branch(x) for _, branch in self.named_children()], dim=1)

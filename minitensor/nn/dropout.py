@@ -1,0 +1,20 @@
+"""Dropout as a layer."""
+from .. import ops
+from ..ops.checks import probability
+from ..random import Generator
+from ..tensor import Tensor
+from .module import Module
+
+
+class Dropout(Module):
+    """ops.dropout while training, with a mask from generator at every call; else nothing."""
+
+    def __init__(self, p: float = 0.5, *, generator: Generator):
+        probability("Dropout", p)
+        self.p, self.generator = p, generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.dropout(x, self.p, self.training, generator=self.generator)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

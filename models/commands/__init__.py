@@ -1,0 +1,74 @@
+"""The command line, a file a command: its arguments, their help, and its run.
+
+A command's file imports what its run needs when it runs, so that --help needs little installed. It
+has HELP, a line; EXAMPLES, text; NEEDS, modules to be installed; add_arguments(parser), and
+run(options), which takes the options by name and returns the exit status.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+from minitensor.checkpoint import CheckpointError
+
+from ..errors import UserError, require
+from . import classify, convert, evaluate, features, reproduce, similar, summary, train
+
+PROG = "python -m models"
+COMMANDS: dict[str, Any] = {
+    "train": train, "evaluate": evaluate, "classify": classify, "features": features,
+    "similar": similar, "convert": convert, "summary": summary, "reproduce": reproduce}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and keeps the line breaks of its examples."""
+
+    def __init__(self, **options: Any):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+                         **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def make_parser() -> Parser:
+    parser = Parser(prog=PROG, description="Train AlexNet or one of its relatives on pictures, "
+                    "and use it.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        command.add_arguments(commands.add_parser(
+            name, help=command.HELP, description=command.HELP,
+            epilog=f"examples:\n{command.EXAMPLES}"))
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status.
+
+    A mistake in argv ends in SystemExit(2), after one line on standard error.
+    """
+    for stream in (sys.stdout, sys.stderr):             # names of files may hold anything
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    options = vars(make_parser().parse_args(argv))
+    name = options.pop("command")
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:               # see models/__init__.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        require(*COMMANDS[name].NEEDS, *(["matplotlib"] if options.get("figure") else []))
+        return COMMANDS[name].run(options)
+    except (UserError, CheckpointError) as error:
+        print(f"{PROG} {name}: {error}", file=sys.stderr)
+        return getattr(error, "status", 1)
+    except MemoryError as error:
+        print(f"{PROG} {name}: not enough memory ({error}); "
+              "a smaller --width, --image-size or --batch-size needs less", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:             # the reader of our output, `head` say, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

@@ -1,0 +1,62 @@
+"""`convert`: a network's weights as a checkpoint of ours, as ONNX, or under torchvision's names."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError, as_user_error, require
+from ..files import write_file
+from ..progress import Terminal
+from .options import CHECKPOINT
+from .values import new_file
+
+HELP = "Write a network's weights for other programs, or other programs' for this one."
+EXAMPLES = """  python -m models convert bvlc_alexnet.npy alexnet.safetensors
+  python -m models convert runs/cifar10 cifar10.onnx
+  python -m models convert runs/mine mine.safetensors --torchvision"""
+NEEDS = ("safetensors",)
+SUFFIXES = (".safetensors", ".onnx")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="IN", help=CHECKPOINT)
+    parser.add_argument("target", metavar="OUT", type=new_file,
+                        help="a new file: .safetensors for a checkpoint, .onnx for an ONNX graph")
+    parser.add_argument("--torchvision", action="store_true",
+                        help="a plain .safetensors with torchvision's names, for load_state_dict")
+
+
+def run(options: dict[str, Any]) -> int:
+    from minitensor import checkpoint
+
+    from ..training.checkpoints import arrays_of, load_network, metadata_of, without_arrays
+    from ..weights.onnx import write_onnx
+    path, torchvision = Path(options["target"]), options["torchvision"]
+    suffixes = SUFFIXES[:1] if torchvision else SUFFIXES
+    if path.suffix not in suffixes:
+        raise UsageError(f"{path} must end in {' or '.join(suffixes)}")
+    if path.suffix == ".onnx":
+        require("onnx")
+    network, metadata = load_network(options["source"], progress=Terminal())
+    metadata = metadata_of(network, metadata["classes"], metadata["preprocessing"])
+    if path.suffix == ".onnx":
+        write_file(path, lambda partial: write_onnx(partial, network, without_arrays(metadata)))
+    elif torchvision:
+        _write_torchvision(path, network)
+    else:
+        arrays = {**network.state_dict(), **arrays_of(metadata)}
+        checkpoint.save(path, arrays, without_arrays(metadata))
+    print(f"{path}: {network.name}, {network.num_parameters():,} parameters, "
+          f"{len(metadata['classes']):,} classes")
+    return 0
+
+
+def _write_torchvision(path: Path, network: Any) -> None:
+    """A plain safetensors file under torchvision's names."""
+    from safetensors.numpy import save_file
+
+    from ..weights.sources import torchvision_arrays
+    with as_user_error(ValueError):
+        arrays = torchvision_arrays(network)
+    write_file(path, lambda partial: save_file(arrays, partial, metadata={"format": "pt"}))

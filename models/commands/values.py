@@ -1,0 +1,89 @@
+"""What options take: from text to value, whose ArgumentTypeError is what the user reads."""
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+
+def number(kind: type, low: float, high: float = math.inf,
+           open_high: bool = False) -> Callable[[str], Any]:
+    """A type for numbers in [low, high], or in [low, high) if open_high."""
+    name = "a whole number" if kind is int else "a number"
+    limits = (f"at least {low}" if high == math.inf
+              else f"in [{low}, {high}{')' if open_high else ']'}")
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        too_high = value == math.inf or (open_high and value == high)
+        if not low <= value <= high or too_high:
+            raise argparse.ArgumentTypeError(f"must be {name} {limits}, not {text!r}")
+        return value
+    return parse
+
+
+def width(text: str) -> float:
+    try:
+        value = float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        value = 0.0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(
+            f"must be a number above 0 such as 0.25 or 1/4, not {text!r}")
+    return value
+
+
+def data_source(text: str) -> str:
+    """"builtin", or an absolute path, so that a run can be resumed from elsewhere."""
+    return text if text == "builtin" else os.path.abspath(text)
+
+
+def weights_source(text: str) -> str:
+    """A path is made absolute, so that the checkpoint says where its beginnings lie."""
+    return os.path.abspath(text) if os.path.exists(text) else text
+
+
+def frozen(text: str) -> str:
+    if text not in ("none", "features") and not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"must be none, features or a number of layers, not {text!r}")
+    return text
+
+
+def named_number(text: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(
+            f"must be a layer and a number such as fc8=0.001, not {text!r}")
+    return name, number(float, 0)(value)
+
+
+class Pairs(argparse.Action):
+    """Pairs become a dict."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, dict(values))
+
+
+def new_file(text: str) -> str:
+    """A file that is written at the end: its folder is looked for at the beginning."""
+    folder = os.path.dirname(text) or "."
+    if os.path.isdir(text) or not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(
+            f"must be a file in a folder that can be written to, not {text!r}")
+    return text
+
+
+def new_file_ending(*suffixes: str) -> Callable[[str], str]:
+    """A type for a new_file of one of these kinds."""
+    def parse(text: str) -> str:
+        if not text.endswith(suffixes):
+            raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, not {text!r}")
+        return new_file(text)
+    return parse

@@ -1,0 +1,29 @@
+"""Where and how a command computes: the device, the kernel set and the precision."""
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from minitensor import use_kernels
+from minitensor.backend import check_device
+from minitensor.kernels import SETS, use_precision
+
+from .errors import UsageError, as_user_error
+
+
+@contextmanager
+def computing(device: str = "cpu", kernels: str | None = None,
+              precision: str = "fp32") -> Iterator[None]:
+    """Inside the with-block kernels (None: the fastest) are used with this precision.
+
+    Raises UserError at once for a device that is not there, UsageError for a set that the device
+    lacks or a precision that the set lacks.
+    """
+    with as_user_error(RuntimeError):
+        check_device(device)
+    if kernels not in (None, *SETS[device]):
+        raise UsageError(f"no kernel set {kernels!r} for device {device!r}, "
+                         f"which has {' and '.join(SETS[device])}")
+    if precision != "fp32" and (kernels or SETS[device][-1]) != "cuda":
+        raise UsageError(f"--precision {precision} needs --device cuda and its own kernels; "
+                         "others compute in fp32")
+    with use_kernels(kernels) if kernels is not None else nullcontext(), use_precision(precision):
+        yield

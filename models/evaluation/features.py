@@ -1,0 +1,64 @@
+"""What a layer inside a network makes of images, and which images it finds alike."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minitensor import Tensor, nn, no_grad
+from minitensor.backend import to_numpy
+
+from ..errors import UsageError
+from ..networks.build import Network
+from ..networks.transfer import layers, with_parameters
+
+Neighbours = list[tuple[float, str]]            # distance, path; nearest first
+
+
+class Extractor:
+    """A trained network as far as one of its layers.
+
+    layer: None is the last before the classes, fc7 in AlexNet. Raises UsageError for one that the
+    network does not have.
+    """
+
+    def __init__(self, network: Network, layer: str | None = None, device: str = "cpu"):
+        self.layer = layer or with_parameters(network)[-2][0]
+        names = [name for name, _ in layers(network)]
+        if self.layer not in names:
+            raise UsageError(f"--layer {layer}: the network has no such layer; "
+                             f"its layers: {', '.join(names)}")
+        end = names.index(self.layer) + 1
+        self.network = nn.Sequential(*(module for _, module in layers(network)[:end])).eval()
+        self.device = device
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """images (N, 3, H, W) -> features float32 (N, ...)"""
+        with no_grad():
+            return to_numpy(self.network(Tensor(images).to(self.device)).data)
+
+
+def nearest(names: list[str], wanted: np.ndarray,
+            found: Iterable[tuple[list[str], np.ndarray]], count: int) -> list[Neighbours]:
+    """For each of names, with features wanted (Q, ...), the count nearest of found.
+
+    By Euclidean distance; a file is not its own neighbour. found: names and features (N, ...) of a
+    few images at a time. Only distances are kept, so it may be longer than memory.
+    """
+    best: list[Neighbours] = [[] for _ in names]
+    for paths, features in found:
+        for name, query, neighbours in zip(names, wanted, best):
+            neighbours += _distances(query, features, paths, os.path.realpath(name))
+            neighbours.sort()
+            del neighbours[count:]
+    return best
+
+
+def _distances(query: np.ndarray, features: np.ndarray, paths: list[str],
+               own: str) -> Iterator[tuple[float, str]]:
+    squares: Any = np.square(features - query, dtype=np.float64)
+    distances = np.sqrt(squares.reshape(len(paths), -1).sum(axis=1))
+    return ((float(distance), path) for distance, path in zip(distances, paths)
+            if os.path.realpath(path) != own)

@@ -1,0 +1,111 @@
+"""What is done to each image before the network sees it, in training and afterwards."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from data import (CenterCrop, Compose, Normalize, PackedPictures, PCANoise, RandomCrop,
+                  RandomHorizontalFlip, Resize, Squash, SubtractMean, TenCrop, UnreadableImage)
+
+from ..errors import UserError, as_user_error
+from ..progress import SILENT, Progress
+from ..settings import Settings
+from .sources import ON_ERROR, batches, make_loader
+
+MARGIN = 256 / 227                  # images are made this much larger than the crops taken of them
+COLOURS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}     # of ImageNet's images
+BYTES = [1 / 255] * 3               # the std with which Normalize keeps values within 0..255
+
+
+def preprocessing(settings: Settings, images: Any, progress: Progress = SILENT) -> dict[str, Any]:
+    """What a checkpoint must remember to see images as in training, by settings.normalize:
+
+    "imagenet"      {"resize", "crop": pixels, "mean", "std": of red, green, blue within 0..1}
+    "mean-pixel"    the same, with which Normalize subtracts the mean pixel of the training images
+                    from values within 0..255
+    "mean-image"    also {"mean_image": float32 (resize, resize, 3)}, subtracted from values within
+                    0..255
+    """
+    crop = settings.image_size
+    resize = settings.resize or _usual_side(settings, images)
+    if resize < crop:
+        raise UserError(f"--resize must be at least --image-size {crop}, not {resize}")
+    if settings.normalize == "imagenet":
+        return {"resize": resize, "crop": crop, **COLOURS}
+    image = mean_image(images, resize, settings, progress)
+    if settings.normalize == "mean-image":
+        return {"resize": resize, "crop": crop, "mean": [0.0] * 3, "std": BYTES,
+                "mean_image": image}
+    pixel = (image.mean(axis=(0, 1), dtype=float) / 255).tolist()
+    return {"resize": resize, "crop": crop, "mean": pixel, "std": BYTES}
+
+
+def _usual_side(settings: Settings, images: Any) -> int:
+    """The crop's of built-in images; packed images' own if there is room for the crop."""
+    crop = settings.image_size
+    if settings.data == "builtin":
+        return crop
+    side = getattr(images, "side", None) or 0           # of images that are all square and equal
+    return side if side >= crop else round(crop * MARGIN)
+
+
+def mean_image(images: Any, side: int, settings: Settings, progress: Progress) -> np.ndarray:
+    """Mean over images, each scaled and cut to its central side x side pixels.
+
+    -> float32 (side, side, 3), within 0..255
+    """
+    if isinstance(images, PackedPictures) and images.side == side:
+        return images.mean_image().astype(np.float32)
+    total, count = np.zeros((side, side, 3)), 0
+    in_bytes = evaluation_transform(
+        {"resize": side, "crop": side, "mean": [0.0] * 3, "std": BYTES})
+    loader = make_loader(images, in_bytes, settings, shuffle=False)
+    with loader, progress.bar(len(images), "mean image") as bar:
+        for batch, labels in batches(loader, lambda skipped: None):     # training will report them
+            total += batch.sum(axis=0, dtype=np.float64).transpose(1, 2, 0)
+            count += len(labels)
+            bar.update(len(labels))
+    return (total / count).astype(np.float32)
+
+
+def colour_noise(settings: Settings, images: Any, progress: Progress = SILENT) -> dict[str, Any]:
+    """What PCANoise needs to know of the training images, from 1,000 of them.
+
+    -> {"eigenvalues", "components"}, in lists
+    """
+    count = min(1000, len(images))
+    with as_user_error(UnreadableImage), progress.bar(count, "colours") as bar:
+        noise = PCANoise.fit(images, settings.pca_noise, count, ON_ERROR[settings.on_error],
+                             bar.update)
+    return {"eigenvalues": noise.eigenvalues.tolist(), "components": noise.components.tolist()}
+
+
+def train_transform(settings: Settings, p: dict[str, Any], colours: dict[str, Any]) -> Compose:
+    """Colour noise if asked for, a random crop (built-in images have no margin), a mirrored half.
+
+    p: preprocessing; colours: colour_noise, or nothing where there is none.
+    """
+    noise = [PCANoise(settings.pca_noise, **colours)] if settings.pca_noise else []
+    crop = (RandomCrop if settings.random_crop else CenterCrop)(p["crop"])
+    flip = [RandomHorizontalFlip()] if settings.flip else []
+    return Compose([*_square(p), *noise, *_subtraction(p), crop, *flip,
+                    Normalize(p["mean"], p["std"])])
+
+
+def evaluation_transform(p: dict[str, Any], ten_crop: bool = False) -> Compose:
+    """The central crop, or ten crops; p: preprocessing."""
+    crop = (TenCrop if ten_crop else CenterCrop)(p["crop"])
+    return Compose([*_square(p), *_subtraction(p), crop, Normalize(p["mean"], p["std"])])
+
+
+def _square(p: dict[str, Any]) -> list[Callable]:
+    """The image scaled and cut to its central square, 256 x 256 in the paper, to take crops of."""
+    if p.get("squash"):         # Caffe's weights
+        return [Squash(p["resize"])]
+    return [Resize(p["resize"]), CenterCrop(p["resize"])]
+
+
+def _subtraction(p: dict[str, Any]) -> list[Callable]:
+    return [SubtractMean(p["mean_image"])] if "mean_image" in p else []

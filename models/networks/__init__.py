@@ -1,0 +1,1 @@
+"""Networks as tables of named layers, and the modules that they become."""

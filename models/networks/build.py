@@ -1,0 +1,125 @@
+"""From a name to a network: the family of designs, and the module that a design becomes."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minitensor import Generator, nn
+from minitensor.nn.summary import summary
+
+from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISION
+from .cifar10 import CIFAR10_18PCT
+from .initial import INITS
+from .layers import Table
+from .tables import (modules, scaled, smallest_image, with_classes, with_dropout, with_tanh,
+                     without_groups, without_lrn, without_overlap)
+
+
+@dataclass(frozen=True)
+class Design:
+    """A table whose last layer is a Linear that gives the logits, and what suits it by default."""
+
+    table: Table
+    image_size: int = 227
+    init: str = "he"
+
+    @property
+    def num_classes(self) -> int:
+        return list(self.table.values())[-1].features
+
+
+FAMILY = {
+    "alexnet": Design(ALEXNET),
+    "alexnet-paper": Design(ALEXNET_PAPER),
+    "caffe-alexnet": Design(CAFFE_ALEXNET),
+    "caffenet": Design(CAFFENET),
+    "torchvision": Design(TORCHVISION, 224),
+    "cifar10-18pct": Design(CIFAR10_18PCT, 32, "cuda-convnet"),
+}
+ABLATIONS = {"tanh": with_tanh, "no-overlap": without_overlap, "no-lrn": without_lrn,
+             "one-tower": without_groups}
+
+
+class Network(nn.Sequential):
+    """(N, 3, image_size, image_size) float32 -> logits (N, num_classes).
+
+    name        of the family's design
+    config      the arguments of `build` that make the same network again, whatever its weights
+    """
+
+    def __init__(self, name: str, config: dict[str, Any], layers: dict[str, nn.Module]):
+        super().__init__(**layers)
+        self.name, self.config = name, config
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return 3, self.config["image_size"], self.config["image_size"]
+
+    def __repr__(self) -> str:
+        return summary(self, self.input_shape, self.name)
+
+
+def build(name: str, num_classes: int | None = None, image_size: int | None = None,
+          width: float = 1.0, dropout: float = 0.5, ablations: Sequence[str] = (), *,
+          generator: Generator, init: str | None = None) -> Network:
+    """The network called name in FAMILY.
+
+    num_classes     default: the design's, as are image_size's and init's
+    image_size      in pixels, at least what leaves the last pooling one
+    width           multiplies the channels of every hidden layer
+    dropout         probability of dropping each input of the layers that drop any, while training
+    ablations       names in ABLATIONS of what is changed, for comparison
+    generator       draws the weights, then the dropout masks
+    init            a name in INITS; "paper" learns slowly if at all on its own (see initial.py)
+
+    Raises ValueError naming the argument that is out of range.
+    """
+    table = table_of(name, num_classes, image_size, width, dropout, ablations)
+    design = FAMILY[name]
+    config: dict[str, Any] = {
+        "num_classes": num_classes or design.num_classes,
+        "image_size": image_size or design.image_size,
+        "width": width, "dropout": dropout, "ablations": list(ablations)}
+    init = init or design.init
+    if init not in INITS:
+        raise ValueError(f"{name}: init must be one of {tuple(INITS)}, not {init!r}")
+    shape = (3, config["image_size"], config["image_size"])
+    network = Network(name, config, modules(table, shape, generator))
+    INITS[init](network, generator)
+    return network
+
+
+def AlexNet(num_classes: int = 1000, image_size: int = 227, width: float = 1.0,
+            dropout: float = 0.5, *, generator: Generator, init: str = "he") -> Network:
+    """`build("alexnet", ...)`: 62,378,344 parameters and 1,135,256,096 MACs with these defaults."""
+    return build("alexnet", num_classes, image_size, width, dropout, generator=generator, init=init)
+
+
+def table_of(name: str, num_classes: int | None = None, image_size: int | None = None,
+             width: float = 1.0, dropout: float = 0.5, ablations: Sequence[str] = ()) -> Table:
+    """The layers that `build` makes of the same arguments.
+
+    Raises ValueError naming the argument that is out of range.
+    """
+    if name not in FAMILY:
+        raise ValueError(f"there is no network {name!r}; networks: {', '.join(FAMILY)}")
+    design = FAMILY[name]
+    if num_classes is not None and num_classes < 2:
+        raise ValueError(f"{name}: num_classes must be at least 2, not {num_classes}")
+    if not width > 0:
+        raise ValueError(f"{name}: width must be above 0, not {width}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"{name}: dropout must be in [0, 1), not {dropout}")
+    table = with_classes(scaled(design.table, width), num_classes or design.num_classes)
+    table = with_dropout(table, dropout)
+    for ablation in ablations:
+        if ablation not in ABLATIONS:
+            raise ValueError(f"{name}: ablations must be among {tuple(ABLATIONS)}, "
+                             f"not {ablation!r}")
+        table = ABLATIONS[ablation](table)
+    smallest = smallest_image(table)
+    if image_size is not None and image_size < smallest:
+        raise ValueError(f"{name}: image_size must be at least {smallest}, not {image_size}: "
+                         "the last pooling would have no output")
+    return table

@@ -1,0 +1,111 @@
+"""Tables of layers: one walk that tells what is in them, and how they are changed."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from minitensor import Generator, nn
+
+from .layers import LRN, Conv, Dropout, Layer, Linear, Pool, Shape, Table
+
+
+class Place(NamedTuple):
+    """A layer in its network: its name there, and the shapes that go in and come out."""
+
+    name: str
+    layer: Layer
+    input: Shape
+    output: Shape
+
+
+def walk(table: Table, shape: Shape) -> Iterator[Place]:
+    """Every layer in the order of computation, for images of this shape (C, H, W)."""
+    for name, layer in table.items():
+        output = layer.output(shape)
+        yield Place(name, layer, shape, output)
+        shape = output
+
+
+def shapes(table: Table, image_size: int) -> dict[str, Shape]:
+    """What each layer gives for one image (3, image_size, image_size), by name.
+
+    With a 0 where no window fits.
+    """
+    return {place.name: place.output for place in walk(table, (3, image_size, image_size))}
+
+
+def parameter_shapes(table: Table, image_size: int) -> dict[str, Shape]:
+    """The shapes of a network's parameters, by the names in its state dict."""
+    return {f"{place.name}.{name}": shape for place in walk(table, (3, image_size, image_size))
+            for name, shape in place.layer.parameters(place.input).items()}
+
+
+def modules(table: Table, shape: Shape, generator: Generator) -> dict[str, nn.Module]:
+    """The table's modules by name; generator draws their weights, in the order of the table."""
+    result = {}
+    for name, layer in table.items():
+        result[name] = layer.module(shape, generator)
+        shape = layer.output(shape)
+    return result
+
+
+def smallest_image(table: Table) -> int:
+    """The least image_size at which every layer has an output."""
+    size = 1
+    while not all(all(shape) for shape in shapes(table, size).values()):
+        size += 1
+    return size
+
+
+# ---- a table changed ---------------------------------------------------------------------------
+
+def changed(table: Table, kinds: type | tuple[type, ...], change: Callable[[Any], Any]) -> Table:
+    """The table with change(layer) for the layers of these kinds; without it where that is None."""
+    result = {}
+    for name, layer in table.items():
+        layer = change(layer) if isinstance(layer, kinds) else layer
+        if layer is not None:
+            result[name] = layer
+    return result
+
+
+def scaled(table: Table, width: float) -> Table:
+    """Every layer's channels times width, rounded to multiples of the groups, at least one each."""
+    groups = max(place.layer.groups for place in walk(table, (3, 0, 0))
+                 if isinstance(place.layer, Conv))
+
+    def rounded(channels: int) -> int:
+        return groups * max(1, round(width * channels / groups))
+    table = changed(table, Conv, lambda layer: replace(layer, channels=rounded(layer.channels)))
+    return changed(table, Linear, lambda layer: replace(layer, features=rounded(layer.features)))
+
+
+def with_classes(table: Table, num_classes: int) -> Table:
+    last = next(reversed(table))
+    return {**table, last: replace(table[last], features=num_classes)}
+
+
+def with_dropout(table: Table, p: float) -> Table:
+    return changed(table, Dropout, lambda layer: replace(layer, p=p))
+
+
+def with_tanh(table: Table) -> Table:
+    """tanh wherever ReLU was (2012 paper, section 3.1 and Figure 1)."""
+    return changed(table, (Conv, Linear),
+                   lambda layer: replace(layer, activation=layer.activation and "tanh"))
+
+
+def without_overlap(table: Table) -> Table:
+    """Pools whose windows are as wide as their stride (2012 paper, section 3.4)."""
+    return changed(table, Pool, lambda layer: replace(layer, kernel=layer.stride))
+
+
+def without_lrn(table: Table) -> Table:
+    """No local response normalisation (2012 paper, section 3.3)."""
+    return changed(table, LRN, lambda layer: None)
+
+
+def without_groups(table: Table) -> Table:
+    """One tower: every filter sees all channels of the layer before."""
+    return changed(table, Conv, lambda layer: replace(layer, groups=1))

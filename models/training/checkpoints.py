@@ -1,0 +1,89 @@
+"""Networks in checkpoint files: arrays by name, and metadata that explains them.
+
+Parameters stand under their own names, velocities as "velocity.NAME".
+"""
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from minitensor import Generator, checkpoint
+
+from .. import weights
+from ..errors import UserError, as_user_error
+from ..networks.build import FAMILY, Network, build
+from ..progress import SILENT, Progress
+from .run_folder import checkpoint_path
+
+VELOCITY = "velocity."
+MEAN_IMAGE = "preprocessing.mean_image"
+Arrays = dict[str, np.ndarray]
+
+
+def metadata_of(network: Network, classes: list[str],
+                preprocessing: dict[str, Any]) -> dict[str, Any]:
+    """What it takes to build the network again and to show it images."""
+    return {"network": network.name, "config": network.config, "classes": list(classes),
+            "preprocessing": preprocessing}
+
+
+def without_arrays(metadata: dict[str, Any]) -> dict[str, Any]:
+    """metadata as JSON can hold it: a checkpoint holds its arrays beside the parameters."""
+    p = {key: value for key, value in metadata["preprocessing"].items() if key != "mean_image"}
+    return {**metadata, "preprocessing": p}
+
+
+def arrays_of(metadata: dict[str, Any]) -> Arrays:
+    """The arrays in metadata by the names that they have in a checkpoint."""
+    p = metadata["preprocessing"]
+    return {MEAN_IMAGE: p["mean_image"]} if "mean_image" in p else {}
+
+
+def load_checkpoint(path: str) -> tuple[Arrays, dict[str, Any]]:
+    """(arrays, metadata).
+
+    Raises CheckpointError for an unreadable file, UserError for one without a network of ours.
+    """
+    arrays, metadata = checkpoint.load(path)
+    needed = {"network", "config", "classes", "preprocessing"}
+    if not isinstance(metadata, dict) or not needed <= metadata.keys():
+        raise UserError(f"{path} is a checkpoint, but not one that `python -m models train` wrote")
+    if str(metadata["network"]) not in FAMILY:
+        raise UserError(f"{path} holds a network called {metadata['network']}, "
+                        f"not one of {', '.join(FAMILY)}")
+    if MEAN_IMAGE in arrays:
+        metadata["preprocessing"]["mean_image"] = arrays.pop(MEAN_IMAGE)
+    return arrays, metadata
+
+
+def load_parameters(source: str, progress: Progress = SILENT) -> tuple[Arrays, dict[str, Any]]:
+    """(the parameters by name, the metadata) of source.
+
+    source: a checkpoint, a run folder, published weights, or the name of some that can be fetched;
+    published weights have metadata without "settings" and "progress". Raises CheckpointError or
+    UserError.
+    """
+    path = checkpoint_path(source)
+    if path in weights.PUBLISHED:
+        return weights.load(weights.fetch(path, progress))
+    if os.path.isfile(path) and not checkpoint.is_checkpoint(path):
+        return weights.load(path)
+    arrays, metadata = load_checkpoint(path)
+    return {name: a for name, a in arrays.items() if not name.startswith(VELOCITY)}, metadata
+
+
+def load_network(source: str, device: str = "cpu",
+                 progress: Progress = SILENT) -> tuple[Network, dict[str, Any]]:
+    """(the network, in evaluation mode, and the metadata) of what load_parameters takes.
+
+    Raises CheckpointError or UserError.
+    """
+    arrays, metadata = load_parameters(source, progress)
+    name = metadata["network"]
+    with as_user_error(ValueError, TypeError, what=f"{source} does not fit {name}: "):
+        network = build(name, **metadata["config"], generator=Generator(0))
+        network.load_state_dict(arrays)
+    network.eval().to(device)
+    return network, metadata

@@ -1,0 +1,123 @@
+"""What the user sees of a training: a bar over all its epochs, a line an epoch, advice."""
+from __future__ import annotations
+
+import math
+from shlex import quote
+from typing import Any
+
+from ..evaluation.scores import Scores
+from ..networks.initial import DEPARTURES
+from ..progress import Progress
+from ..settings import Settings
+from .run_folder import RunFolder
+from .step import Training
+
+STUCK_STEPS = 100       # as many steps whose mean loss is within 1 % of ln(classes) earn a warning
+
+
+class TrainingProgress:
+    """Told by the loop what happens; says it on a Progress. A context manager: the bar's life."""
+
+    def __init__(self, progress: Progress, training: Training, folder: RunFolder):
+        self.warn, self._say, self._bar = progress.warn, progress.say, progress.bar
+        self.training, self.counters, self.folder = training, training.counters, folder
+        self.classes = len(training.metadata["classes"])
+
+    def begin(self, images: int, validation: int) -> None:
+        """images: to train on, and to validate on."""
+        self.images, network = images, self.training.network
+        learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        total = network.num_parameters()
+        self._say(f"{self.classes} classes, {images:,} pictures to train on, "
+                  f"{validation:,} to validate on; {network.name} with {total:,} parameters"
+                  + (f", of which {learning:,} learn" if learning < total else "")
+                  + f"; run folder: {self.folder.path}")
+        if end := self.end():
+            self._say(f"nothing is left to do: {end}")
+
+    def end(self) -> str:
+        """Why there is no epoch left; "" while there is one."""
+        done, settings = self.counters.epoch, self.training.settings
+        if done >= settings.epochs:
+            return (f"this run has trained for {done} epoch{'s' * (done != 1)}; "
+                    f"--resume {self.folder.path} --epochs N goes on, with N above {done}")
+        if self.folder.reached(settings.target_error):
+            return (f"in epoch {done} the training error reached the --target-error "
+                    f"of {settings.target_error:g}")
+        return ""
+
+    # ---- while it learns -----------------------------------------------------------------------
+
+    def __enter__(self) -> None:
+        """The bar is over all epochs, so that the time left is that of the whole run."""
+        done = self.counters.epoch * self.images + self.counters.seen
+        self._opened = self._bar(self.images * self.training.settings.epochs, initial=done,
+                                 leave=True)
+        self.bar = self._opened.__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        self._opened.__exit__(*exception)
+
+    def learning(self) -> None:
+        epochs = self.training.settings.epochs
+        self.bar.set_description(f"epoch {self.counters.epoch + 1}/{epochs}")
+
+    def step(self, images: int) -> None:
+        c = self.counters
+        self.bar.set_postfix({"loss": f"{c.loss:.4f}", "top-1": f"{c.top1:.1%}"}, refresh=False)
+        self.bar.update(images)
+        self._warn_if_stuck()
+
+    def validating(self) -> None:
+        self.bar.set_description(f"epoch {self.counters.epoch + 1}, validation")
+
+    def epoch(self, scores: Scores, seconds: float) -> None:
+        c = self.counters
+        self._say(f"epoch {c.epoch + 1}: training loss {c.loss:.4f}, top-1 {c.top1:.2%}; "
+                  f"validation: {scores.in_words(self.classes)} ({seconds:.0f} s)")
+
+    def _warn_if_stuck(self) -> None:
+        losses, chance = list(self.folder.losses)[-STUCK_STEPS:], math.log(self.classes)
+        if self.folder.warned or len(losses) < STUCK_STEPS:
+            return
+        if abs(sum(losses) / STUCK_STEPS - chance) <= 0.01 * chance:
+            message = (f"for {STUCK_STEPS} steps the loss has been near ln({self.classes}) = "
+                       f"{chance:.4f}, that of guessing; "
+                       f"if it stays, {advice(self.training.settings)}")
+            self.warn(message)
+            self.folder.record("warning", epoch=self.counters.epoch + 1,
+                               step=self.counters.step, message=message)
+
+    # ---- afterwards ----------------------------------------------------------------------------
+
+    def stopped(self) -> None:
+        c = self.counters
+        self._say(f"stopped after step {c.step}, in epoch {c.epoch + 1}; go on with: "
+                  f"python -m models train --resume {self.folder.path}", error=True)
+
+    def finished(self) -> None:
+        c = self.counters
+        self._say(f"best validation accuracy {c.best_top1:.2%} (epoch {c.best_epoch}), "
+                  f"after {_duration(c.seconds)}\nrun folder: {self.folder.path}")
+
+    def samples(self) -> None:
+        """Where there are samples: how to classify them."""
+        if self.folder.samples.exists():
+            self._say("see what it says of validation pictures: python -m models classify "
+                      f"{quote(str(self.folder.path))} {quote(str(self.folder.samples))}")
+
+
+def advice(settings: Settings) -> str:
+    """What may help a training whose loss does not move."""
+    if settings.init == "paper" and len(settings.departures) < len(DEPARTURES):
+        return (f"try --departures {' '.join(DEPARTURES)}, for the paper's own initial values are "
+                "known for it, or --init he")
+    return (f"try another --lr than {settings.lr:g}, most often a lower one"
+            + (", or --init he" if settings.init == "paper" else ""))
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return ((f"{hours} h " if hours else "") + (f"{minutes} min " if minutes or hours else "")
+            + f"{seconds} s")

@@ -1,0 +1,147 @@
+"""A run's folder: its settings, its log, its checkpoints and its plots."""
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError, writing
+from ..files import write_file, write_text
+
+LOSSES = 200            # of the latest steps, in memory; the log holds all
+
+
+class RunFolder:
+    """path/config.json, log.jsonl (one line per step and per epoch), latest.safetensors,
+    best.safetensors, curves.png, filters.png; samples/ of built-in images, features/ while
+    feature_cache.py needs it.
+
+    epochs      the log's lines about epochs, as dicts
+    losses      of the latest steps
+    warned      whether the log holds a warning
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.latest, self.best = path / "latest.safetensors", path / "best.safetensors"
+        self.curves, self.filters = path / "curves.png", path / "filters.png"
+        self.log = path / "log.jsonl"
+        self.features, self.samples = path / "features", path / "samples"
+        self.epochs: list[dict[str, Any]] = []
+        self.losses: deque[float] = deque(maxlen=LOSSES)
+        self.warned = False
+
+    @classmethod
+    def create(cls, path: str | None, config: dict[str, Any]) -> RunFolder:
+        """A new folder with config.json, which also proves that it can be written to.
+
+        Raises UserError.
+        """
+        folder = cls(Path(path) if path else _dated())
+        if folder.log.exists() or folder.latest.exists():
+            go_on = (f"go on with it by --resume {folder.path}" if folder.latest.exists()
+                     else "it left no checkpoint, so delete it")
+            raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another --out")
+        with writing(folder.path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+        write_text(folder.path / "config.json", json.dumps(config, indent=2) + "\n")
+        return folder
+
+    @classmethod
+    def reopen(cls, path: str) -> RunFolder:
+        folder = cls(Path(path))
+        if not folder.latest.is_file():
+            raise UserError(f"{path} is not a run that can be resumed, "
+                            f"a folder with {folder.latest.name} in it")
+        return folder
+
+    # ---- the log -------------------------------------------------------------------------------
+
+    def read(self) -> RunFolder:
+        """With what is in the log."""
+        for record in self._lines():
+            self._remember(record)
+        return self
+
+    def rewind(self, step: int, epoch: int) -> None:
+        """Read the log and forget what came after a checkpoint.
+
+        That is what happened beyond step, and summaries of epochs beyond epoch.
+        """
+        def copy(partial: Path) -> None:
+            with open(partial, "w") as file:
+                for record in self._lines():
+                    if record["step"] <= step and (record["event"] != "epoch"
+                                                   or record["epoch"] <= epoch):
+                        self._remember(record)
+                        file.write(json.dumps(record) + "\n")
+        write_file(self.log, copy)
+
+    def record(self, event: str, **values: Any) -> None:
+        """Add a line to the log, and have it on disk at once."""
+        record = {"event": event, **values}
+        self._remember(record)
+        with writing(self.log), open(self.log, "a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def _remember(self, record: dict[str, Any]) -> None:
+        if record["event"] == "epoch":
+            self.epochs.append(record)
+        elif record["event"] == "step":
+            self.losses.append(record["loss"])
+        elif record["event"] == "warning":
+            self.warned = True
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """The log's lines, but for the half one that a killed process leaves."""
+        if not self.log.exists():
+            return
+        with open(self.log) as file:
+            for line in file:
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError:
+                    continue
+
+    def reached(self, target_error: float | None) -> bool:
+        """Whether the latest epoch's training error is target_error or less; never for None."""
+        error = 1 - self.epochs[-1]["train_top1"] if self.epochs else math.inf
+        return target_error is not None and error <= target_error
+
+    def error_curve(self, accuracy: str) -> list[float]:
+        """The error in % that goes with an accuracy of the log, epoch by epoch.
+
+        accuracy: "train_top1" (while learning) or "test_top1" (of the validation images).
+        """
+        return [100 * (1 - epoch[accuracy]) for epoch in self.epochs]
+
+
+def _dated() -> Path:
+    """A new folder runs/DATE-TIME.
+
+    Or runs/DATE-TIME-2 and so on where another run began in the same second.
+    """
+    name, number = datetime.now().strftime("%Y-%m-%d-%H%M%S"), 1
+    folder = Path("runs", name)
+    with writing(folder):
+        folder.parent.mkdir(exist_ok=True)
+        while True:
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                number += 1
+                folder = folder.with_name(f"{name}-{number}")
+
+
+def checkpoint_path(path: str) -> str:
+    """path itself, or the best checkpoint (else the latest) of the run folder that path is."""
+    if not os.path.isdir(path):
+        return path
+    folder = RunFolder(Path(path))
+    return str(folder.best if folder.best.exists() else folder.latest)
