@@ -33,7 +33,7 @@ FEW_ROWS = 8
 
 # ---- sums and rows: epilogue.cu, activation.cu, loss.cu ------------------------------------------
 
-# Threads of a block: columns, and rows that are summed side by side. WARP and STRIPE in epilogue.cu.
+# Threads of a block: columns, and rows that are summed side by side; WARP, STRIPE in epilogue.cu.
 COLUMN_SUM_BLOCK = 32, 8
 # Blocks of the first stage, about: the same on every GPU, so that sums round alike.
 COLUMN_SUM_BLOCKS = 1024
