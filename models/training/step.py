@@ -149,7 +149,8 @@ class Training:
             raise Diverged(f"a parameter became infinite or nan by step {self.counters.step}; "
                            "try a lower --lr")
         optimizer = self.optimizer.state_dict()
-        velocities = {VELOCITY + name: v for name, v in zip(self.names, optimizer["velocities"])}
+        velocities = {VELOCITY + name: v
+                      for name, v in zip(self.names, optimizer["state"]["velocity"])}
         metadata = {**without_arrays(self.metadata), "progress": asdict(self.counters),
                     "generator_step": self.generator.step, "optimizer": optimizer["groups"],
                     "schedule": self.schedule.state_dict()}
@@ -163,7 +164,7 @@ class Training:
         self.network.load_state_dict({name: array for name, array in arrays.items()
                                       if not name.startswith(VELOCITY)})
         self.optimizer.load_state_dict({
-            "velocities": [arrays[VELOCITY + name] for name in self.names],
+            "state": {"velocity": [arrays[VELOCITY + name] for name in self.names]},
             "groups": metadata["optimizer"]})
         moves = {name: metadata["schedule"][name] for name in vars(self.schedule)
                  if name in SCHEDULE_STATE}
