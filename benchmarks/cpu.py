@@ -1,117 +1,58 @@
-"""The layers of the network one by one: the textbook kernels, the fast ones and PyTorch, forward and backward."""
+"""`python -m benchmarks cpu`: the kernels and the network on the CPU, beside PyTorch."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+import argparse
 from typing import Any
 
-import numpy as np
+from . import cpu_tables, layers, network
+from .cases import CASES, QUICK_CASES
+from .contestants import torch as torch_side
+from .job import Job, Network
+from .output import begin, written_at_the_end
 
-from minitensor.backend import to_numpy
-from minitensor.kernels import kernel_set
-
-from . import torch_side
-from .cases import Arrays, Case
-from .timing import alternate, summary, timed
-
-SETS = ("reference", "cpu")
-PASSES = ("forward", "backward")
-Passes = dict[str, Callable[[], tuple]]
+SEED_NETWORK_PARAMETERS = 62_378_344
 
 
-class WrongResult(Exception):
-    """A contestant does not compute what the reference kernels compute."""
+def main(options: argparse.Namespace) -> int:
+    """Run the benchmarks; returns the exit status. Raises BenchmarkError."""
+    torch = torch_side.load(options.threads)
+    results = begin(options, kernels=[], network=[])
+    if torch is None:
+        print(torch_side.MISSING, flush=True)
+    with written_at_the_end(options, results, cpu_tables.write_png):
+        if options.only != "network":
+            _kernels(options, torch, results)
+        if options.only != "kernels":
+            _networks(options, torch, results["network"])
+    return 0
 
 
-def check(cases: list[Case], batch: int, torch: Any) -> None:
-    """Raises WrongResult unless every contestant agrees with the reference set on every case, forward and backward."""
-    for case in cases:
-        check_case(case, _contestants(case, _arrays(case, batch), torch), case.tolerance)
+def _kernels(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -> None:
+    quick, rows = options.quick, results["kernels"]
+    cases = QUICK_CASES if quick else CASES
+    seconds, rounds = (0.01, (1, 3)) if quick else (options.seconds, (3, 50))
+    layers.check(cases, options.batch, torch)
+    print("All results match. Starting benchmarks.", flush=True)
+    results["product_gflops"] = peak = layers.product_peak(seconds, 256 if quick else 3072)
+    print(f"A large matrix product in NumPy: {peak:.0f} GFLOP/s\n\n"
+          f"{cpu_tables.kernel_header(options.batch)}", flush=True)
+    for row in layers.measure(cases, options.batch, torch, seconds, rounds):
+        rows.append(row)
+        print(cpu_tables.kernel_line(row, peak), flush=True)
+    parameters = 10_000 if quick else SEED_NETWORK_PARAMETERS
+    rows.append(layers.measure_sgd(parameters, torch, seconds, rounds))
+    print(cpu_tables.kernel_line(rows[-1], peak), flush=True)
 
 
-def check_case(case: Case, contestants: dict[str, Passes], tolerance: float) -> None:
-    for one in PASSES:
-        expected = [_as_numpy(result) for result in contestants["reference"][one]()]
-        for name, passes in contestants.items():
-            if name.startswith("torch") and case.kernel == "dropout":       # another generator, another mask
-                continue
-            for actual, wanted in zip(passes[one](), expected):
-                compare(f"{case.name} {one}, {name}", _as_numpy(actual), wanted, tolerance)
-
-
-def _as_numpy(result: Any) -> np.ndarray:
-    """From an array of either device, or a tensor of PyTorch's."""
-    return result.detach().float().cpu().numpy() if hasattr(result, "detach") else to_numpy(result)
-
-
-def compare(what: str, actual: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
-    if actual.shape != expected.shape:
-        raise WrongResult(f"{what}: shape {actual.shape}, not {expected.shape}")
-    error = float(np.abs(actual - expected).max() / np.abs(expected).max())
-    if not error <= tolerance:
-        raise WrongResult(f"{what}: off by {error:.2g} of the largest value, more than {tolerance:g}")
-
-
-def measure(cases: list[Case], batch: int, torch: Any, seconds: float, rounds: tuple[int, int]) -> Iterator[dict[str, Any]]:
-    """One row per case and pass: layer, kernel, pass, shape, gflop (of the whole batch, 0 if not a product), times by contestant."""
-    for case in cases:
-        contestants = _contestants(case, _arrays(case, batch), torch)
-        for one in PASSES:
-            times = alternate({name: timed(passes[one]) for name, passes in contestants.items()}, seconds, rounds)
-            yield {"layer": case.name, "kernel": case.kernel, "pass": one, "shape": case.shape, "gflop": gflop(case, one, batch),
-                   "times": {name: summary(t) for name, t in times.items()}}
-
-
-def gflop(case: Case, one: str, batch: int) -> float:
-    """Of one pass over a whole batch; 0 for what is no product."""
-    products = 1 if one == "forward" else len(set(case.differentiated) & {"x", "w"})
-    return 2e-9 * case.macs * batch * products
-
-
-def _arrays(case: Case, batch: int) -> Arrays:
-    return case.arrays(np.random.default_rng(0), batch)
-
-
-def _contestants(case: Case, a: Arrays, torch: Any) -> dict[str, Passes]:
-    contestants = {name: passes_of(name, case, a) for name in SETS}
-    if torch is not None:
-        contestants |= {layout: torch_side.passes(torch, layout, case, a) for layout in torch_side.LAYOUTS}
-    return contestants
-
-
-def passes_of(set_name: str, case: Case, a: Arrays) -> Passes:
-    K = kernel_set(set_name)
-    results = case.forward(K, a)
-    return {"forward": lambda: case.forward(K, a), "backward": lambda: case.backward(K, a, results)}
-
-
-def measure_sgd(parameters: int, torch: Any, seconds: float, rounds: tuple[int, int]) -> dict[str, Any]:
-    """The optimiser's update on so many parameters. PyTorch's second column is its fused=True, not a layout."""
-    w, v, dw = (np.random.default_rng(i).standard_normal(parameters, np.float32) for i in range(3))
-    update = 1e-4, 0.9, 5e-4, False                                         # lr, momentum, weight_decay, nesterov
-    for name in SETS:
-        _check_sgd(name, w[:1000], v[:1000], dw[:1000], update)
-    contestants = {name: timed(partial(kernel_set(name).sgd, [w], [v], [dw], *update)) for name in SETS}
-    if torch is not None:
-        for name, options in zip(torch_side.LAYOUTS, ({}, {"fused": True})):
-            contestants[name] = timed(torch_side.sgd(torch, w, dw, *update[:3], options).step)
-    times = alternate(contestants, seconds, rounds)
-    return {"layer": "update", "kernel": "sgd", "pass": "step", "shape": f"{parameters:,} parameters; 2nd torch: fused", "gflop": 0.0,
-            "times": {name: summary(t) for name, t in times.items()}}
-
-
-def _check_sgd(name: str, w: np.ndarray, v: np.ndarray, dw: np.ndarray, update: tuple) -> None:
-    lr, momentum, weight_decay, _ = update
-    new_w, new_v = w.copy(), v.copy()
-    kernel_set(name).sgd([new_w], [new_v], [dw], *update)
-    expected = momentum * v - lr * (dw + weight_decay * w)
-    compare(f"sgd, {name}", new_v, expected, 1e-5)
-    compare(f"sgd, {name}", new_w, w + expected, 1e-5)
-
-
-def product_peak(seconds: float, size: int) -> float:
-    """GFLOP/s of a large float32 matrix product in NumPy, with the BLAS threads as they are: the median run."""
-    a, b = (np.random.default_rng(i).standard_normal((size, size), np.float32) for i in range(2))
-    out = np.empty_like(a)
-    times = alternate({"product": timed(lambda: np.matmul(a, b, out=out))}, seconds, (3, 50))["product"]
-    return 2e-9 * size**3 / summary(times)["median"]
+def _networks(options: argparse.Namespace, torch: Any, rows: list[dict[str, Any]]) -> None:
+    design = Network.called(options.network, options.quick)
+    seconds, rounds = (0.01, (1, 3)) if options.quick else (4 * options.seconds, (5, 50))
+    print(f"\n{cpu_tables.network_header()}", flush=True)
+    for mode in ("train", "infer"):
+        for batch in (2,) if options.quick else (1, 16, 128):
+            engines = ["cpu", *(torch_side.LAYOUTS if torch else ())]
+            if batch <= 16:                     # at 128 the textbook kernels take minutes and 10 GB
+                engines.insert(0, "reference")
+            jobs = [Job(engine, mode, batch, options.threads, design) for engine in engines]
+            rows.append(network.measure(jobs, seconds, rounds))
+            print(cpu_tables.network_line(rows[-1]), flush=True)

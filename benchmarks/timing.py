@@ -1,4 +1,6 @@
 """Timing contestants in turn, so that whatever else the machine does hits all of them alike."""
+from __future__ import annotations
+
 import math
 import statistics
 import time
@@ -7,13 +9,15 @@ from typing import Any
 
 from minitensor.backend import cupy
 
-REST = 0.005        # seconds before each call, in which the idle threads of the one before stop spinning
+REST = 0.005    # seconds before each call, in which idle threads of the one before stop spinning
 
 
-def alternate(contestants: Mapping[str, Callable[[], float]], seconds: float, rounds: tuple[int, int]) -> dict[str, list[float]]:
-    """Times of each contestant, a function that does its work once and returns the seconds it took.
+def alternate(contestants: Mapping[str, Callable[[], float]], seconds: float,
+              rounds: tuple[int, int]) -> dict[str, list[float]]:
+    """Times of each contestant, a function that does its work once and returns the seconds.
 
-    Each runs once to warm up, then at least rounds[0] times and at most rounds[1], until its runs together took `seconds`.
+    Each runs once to warm up, then at least rounds[0] times and at most rounds[1], until its runs
+    together took `seconds`.
     """
     for run in contestants.values():
         run()
@@ -32,18 +36,21 @@ def timed(work: Callable[[], Any]) -> Callable[[], float]:
         start = time.perf_counter()
         result = work()
         elapsed = time.perf_counter() - start
-        del result                                  # giving memory back is not part of the work of this contestant alone: not timed
+        del result              # not timed: others' results, too, are given back outside the clock
         return elapsed
     return run
 
 
 def summary(times: list[float]) -> dict[str, float]:
-    """Seconds: median, fastest, slowest, number of runs."""
-    return {"median": statistics.median(times), "fastest": min(times), "slowest": max(times), "runs": len(times)}
+    """Seconds: median, fastest, slowest; and the number of runs."""
+    return {"median": statistics.median(times), "fastest": min(times), "slowest": max(times),
+            "runs": len(times)}
 
 
 class OnDevice:
-    """A contestant that works on the GPU: seconds a call between two CUDA events, over as many calls as take about SPAN.
+    """A contestant that works on the GPU: seconds a call between two CUDA events.
+
+    They surround as many calls as take about SPAN.
 
     first       seconds of the first call by the wall clock, what it compiles and loads included
     """

@@ -22,6 +22,13 @@ def assert_close(actual, expected, tolerance=1e-10, name="result"):
     assert error <= tolerance, f"{name} is off by {error:.2g}, more than {tolerance:g}"
 
 
+def assert_norm_close(actual, expected, tolerance, name="result"):
+    """|actual - expected| <= tolerance |expected|, in the Euclidean norm over all elements."""
+    assert actual.shape == expected.shape
+    error, scale = np.linalg.norm(actual - expected), np.linalg.norm(expected)
+    assert error <= tolerance * scale, f"{name} is off by {error:.2g} of {scale:.2g}"
+
+
 def run(op, *arrays, dy=None):
     """y and the gradients of the arrays, for a given or else random output gradient (returned last)."""
     tensors = [Tensor(a, requires_grad=True) for a in arrays]

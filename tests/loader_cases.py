@@ -1,4 +1,4 @@
-"""Datasets and transforms for the loader's tests, in a module of their own so that worker processes can import them."""
+"""Datasets and transforms for the loader's tests: a module that worker processes can import."""
 import os
 import signal
 

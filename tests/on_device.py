@@ -1,4 +1,5 @@
-"""A kernel set on the GPU for tests that know NumPy only: arguments go up, results come down, strides that leave gaps stay such."""
+"""A kernel set on the GPU for tests that know NumPy only: arguments go up, results come down,
+strides that leave gaps stay such."""
 from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest import mock
@@ -12,7 +13,8 @@ from minitensor.backend import DEVICES, device_of, memory_order, to_device, to_n
 
 @contextmanager
 def plugged_in(name="cuda"):
-    """Inside the with-block `use_kernels(name)`, which it does, runs that set's kernels on the GPU, on arrays of either device."""
+    """Inside the with-block `use_kernels(name)`, which it does, runs that set's kernels on the GPU,
+    on arrays of either device."""
     there = kernels.kernel_set(name)
     moving = {kernel: _moving(getattr(there, kernel)) for kernel in kernels.KERNELS}
     wrapped = SimpleNamespace(**{**vars(there), **moving, "devices": DEVICES})
@@ -24,15 +26,20 @@ def _moving(kernel):
     def call(*arguments, **keywords):
         moved = _each(_up, arguments)
         results = kernel(*moved, **keywords)
-        if kernel.__name__ == "sgd":                    # the one that works in place, on lists
-            for here, there in zip((*arguments[0], *arguments[1]), (*moved[0], *moved[1])):
+        lists = [i for i, argument in enumerate(arguments) if isinstance(argument, list)]
+        for i in lists[:-1]:                            # an update works in place on all but dws
+            for here, there in zip(arguments[i], moved[i]):
                 here[...] = to_numpy(there)
-        return _each(_down, results) if any(isinstance(a, np.ndarray) for a in arguments) else results
+        from_here = any(isinstance(a, np.ndarray) for a in arguments)
+        return _each(_down, results) if from_here else results
     return call
 
 
 def _each(move, value):
-    return type(value)(_each(move, v) for v in value) if isinstance(value, (tuple, list)) else move(value)
+    if not isinstance(value, (tuple, list)):
+        return move(value)
+    moved = (_each(move, v) for v in value)
+    return value._make(moved) if hasattr(value, "_make") else type(value)(moved)
 
 
 def _up(value):

@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cpu, network, other_engines, timing, torch_side
+from benchmarks import engines, layers, timing
 from benchmarks.cases import CASES, QUICK_CASES
+from benchmarks.contestants import answers
+from benchmarks.contestants.torch_twin import twin
+from benchmarks.errors import WrongResult
+from benchmarks.job import Job, Network
 from minitensor import Generator
 from minitensor.kernels import KERNELS, kernel_set
 from models import build
@@ -18,25 +22,30 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments, **environment):
-    return subprocess.run([sys.executable, "-m", "benchmarks", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
-                          env={**os.environ, **environment})
+    return subprocess.run([sys.executable, "-m", "benchmarks", *map(str, arguments)], cwd=ROOT,
+                          capture_output=True, text=True, env={**os.environ, **environment})
 
 
 def test_quick_prints_a_table_and_writes_json_and_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
-    done = run("cpu", "--quick", "--threads", 2, "--json", tmp_path / "b.json", "--png", tmp_path / "b.png")
+    files = tmp_path / "b.json", tmp_path / "b.png"
+    done = run("cpu", "--quick", "--threads", 2, "--json", files[0], "--png", files[1])
     assert done.returncode == 0, done.stderr
     printed = done.stdout.splitlines()
-    assert printed.index("All results match. Starting benchmarks.") < next(i for i, line in enumerate(printed) if line.startswith("layer"))
-    results = json.loads((tmp_path / "b.json").read_text())
+    table = next(i for i, line in enumerate(printed) if line.startswith("layer"))
+    assert printed.index("All results match. Starting benchmarks.") < table
+    results = json.loads(files[0].read_text())
     assert results["machine"]["threads"] == 2
     assert [(row["layer"], row["pass"]) for row in results["kernels"]] == [
-        *((case.name, one) for case in QUICK_CASES for one in ("forward", "backward")), ("update", "step")]
-    assert [(row["mode"], row["batch"]) for row in results["network"]] == [("train", 2), ("infer", 2)]
+        *((case.name, one) for case in QUICK_CASES for one in ("forward", "backward")),
+        ("update", "step")]
+    networks = [(row["mode"], row["batch"]) for row in results["network"]]
+    assert networks == [("train", 2), ("infer", 2)]
     for row in results["kernels"] + results["network"]:
         assert all(0 < t["fastest"] <= t["median"] <= t["slowest"] for t in row["times"].values())
-    assert all(10e6 < size < 10e9 for row in results["network"] for size in row["peak_bytes"].values())
-    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    peaks = [size for row in results["network"] for size in row["peak_bytes"].values()]
+    assert all(10e6 < size < 10e9 for size in peaks)
+    assert files[1].read_bytes().startswith(b"\x89PNG")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["b.json", "b.png"]
 
 
@@ -45,28 +54,31 @@ def test_data_packs_and_reads(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "d.json").read_text())["data"]
     assert [row["group"] for row in rows] == ["packing"] * 3 + ["reading"] * 3
-    assert [row["what"] in line for row, line in zip(rows, done.stdout.splitlines()[1:], strict=True)] == [True] * 6
+    lines = done.stdout.splitlines()[1:]
+    assert [row["what"] in line for row, line in zip(rows, lines, strict=True)] == [True] * 6
     assert [file.name for file in tmp_path.iterdir()] == ["d.json"]
     done = run("data", "--quick", "--data", tmp_path)
-    assert done.returncode == 1 and "has no class folders" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert "has no class folders" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("one", ("forward", "backward"))
 @pytest.mark.parametrize("case", QUICK_CASES, ids=lambda case: case.name)
 def test_a_kernel_wrong_by_a_thousandth_is_not_timed(monkeypatch, case, one):
-    backward = one == "backward" and case.kernel != "dropout"               # which is its own backward
+    backward = one == "backward" and case.kernel != "dropout"       # which is its own backward
     name = f"{case.kernel}_backward" if backward else case.kernel
     kernel = getattr(kernel_set("cpu"), name)
 
     def wrong(*arguments):
         results = kernel(*arguments)
-        scaled = [r if r is None else r * r.dtype.type(1.001) for r in (results if isinstance(results, tuple) else (results,))]
+        each = results if isinstance(results, tuple) else (results,)
+        scaled = [r if r is None else r * r.dtype.type(1.001) for r in each]
         return tuple(scaled) if isinstance(results, tuple) else scaled[0]
 
-    cpu.check([case], 2, None)
+    layers.check([case], 2, None)
     monkeypatch.setattr(kernel_set("cpu"), name, wrong)
-    with pytest.raises(cpu.WrongResult, match=f"{case.name} .*, cpu: off by 0.001"):
-        cpu.check([case], 2, None)
+    with pytest.raises(WrongResult, match=f"{case.name} .*, cpu: off by 0.001"):
+        layers.check([case], 2, None)
 
 
 def test_macs_add_up_to_the_seed_network():
@@ -83,11 +95,13 @@ def test_alternate_takes_turns_and_stops():
     def contestant(name, seconds):
         return lambda: calls.append(name) or seconds
 
-    times = timing.alternate({"slow": contestant("slow", 1.0), "fast": contestant("fast", 0.1)}, 0.3, (2, 10))
+    contestants = {"slow": contestant("slow", 1.0), "fast": contestant("fast", 0.1)}
+    times = timing.alternate(contestants, 0.3, (2, 10))
     assert times["slow"] == [1.0] * 2
     assert times["fast"] == [0.1] * 3 or times["fast"] == [0.1] * 4
-    assert calls[:6] == ["slow", "fast"] * 3                                # the first of each warms up
-    assert timing.summary([3.0, 1.0, 2.0]) == {"median": 2.0, "fastest": 1.0, "slowest": 3.0, "runs": 3}
+    assert calls[:6] == ["slow", "fast"] * 3                        # the first of each warms up
+    assert timing.summary([3.0, 1.0, 2.0]) == {
+        "median": 2.0, "fastest": 1.0, "slowest": 3.0, "runs": 3}
 
 
 def test_without_pytorch_it_says_so(tmp_path):
@@ -99,35 +113,40 @@ def test_without_pytorch_it_says_so(tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     ([], "the following arguments are required: what"),
-    (["data", "--only", "kernels"], "--only says nothing to `data`"),
-    (["cpu", "--data", "photos"], "--data says nothing to `cpu`"),
+    (["data", "--only", "kernels"], "--only has no effect on `data`"),
+    (["cpu", "--data", "photos"], "--data has no effect on `cpu`"),
     (["cpu", "--threads", "0"], "argument --threads: must be an integer >= 1, not '0'"),
     (["cpu", "--json", "no/such/folder/b.json"],
-     "argument --json: must be a file in a folder that can be written to, not 'no/such/folder/b.json'"),
+     "argument --json: must be a file in a folder that can be written to, "
+     "not 'no/such/folder/b.json'"),
 ])
 def test_mistakes_end_at_once(arguments, message):
     done = run(*arguments)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name, dropouts", [("alexnet", 2), ("alexnet-paper", 2), ("cifar10-18pct", 0)])
+@pytest.mark.parametrize("name, dropouts", [("alexnet", 2), ("alexnet-paper", 2),
+                                            ("cifar10-18pct", 0)])
 def test_both_sides_time_the_same_network(torch, name, dropouts):
-    shape = network.Network(10, 67, 1 / 8, name)
-    ours, theirs = build(name, 10, 67, 1 / 8, generator=Generator(0)), torch_side.network(torch.nn, shape.table, 67)
+    shape = Network(10, 67, 1 / 8, name)
+    ours = build(name, 10, 67, 1 / 8, generator=Generator(0))
+    theirs = twin(torch, shape)
     assert [p.shape for p in ours.parameters()] == [tuple(p.shape) for p in theirs.parameters()]
-    assert [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)] == [ours.config["dropout"]] * dropouts
-    (our_logits, _), (their_logits, _) = (make(network.Job(engine, "infer", 2, 1, shape))
-                                          for make, engine in ((network._minitensor, "cpu"), (network._torch, "torch")))
-    np.testing.assert_allclose(our_logits(), their_logits(), rtol=1e-4, atol=1e-4 * np.abs(their_logits()).max())
+    drops = [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)]
+    assert drops == [ours.config["dropout"]] * dropouts
+    our_logits, their_logits = (answers(Job(engine, "infer", 2, 1, shape))["logits"]()
+                                for engine in ("cpu", "torch"))
+    largest = np.abs(their_logits).max()
+    np.testing.assert_allclose(our_logits, their_logits, rtol=1e-4, atol=1e-4 * largest)
 
 
 @pytest.mark.parametrize("engine", ["dezero", "mygrad"])
 def test_other_engines_compute_the_same_network(engine):
-    if engine not in other_engines.installed():
+    if engine not in engines.installed():
         pytest.skip(f"{engine} is not installed")
-    job = network.Job(engine, "train", 2, 1, network.Network(10, 67, 1 / 32))
-    ours, _ = network._minitensor(job._replace(engine="cpu"))
-    logits, step = other_engines.ENGINES[engine](job)
-    np.testing.assert_allclose(logits(), ours(), rtol=1e-4, atol=1e-5)
-    step()
-    assert np.isfinite(logits()).all()
+    job = Job(engine, "train", 2, 1, Network(10, 67, 1 / 32))
+    ours, theirs = answers(job._replace(engine="cpu")), answers(job)
+    np.testing.assert_allclose(theirs["logits"](), ours["logits"](), rtol=1e-4, atol=1e-5)
+    for contestant in (ours, theirs):
+        assert contestant["run"]() > 0
+    assert np.isfinite(theirs["logits"]()).all()

@@ -280,7 +280,7 @@ def test_what_replaces_the_tensor_cores_takes_its_words_as_they_do(precision, K)
     c = np.empty((32, 4), np.float32)
     arrays = a[group + i % 2 * 8, member + i // 2 * 4], b[group, member + j * 4], c
     source = "#define FULL 0\n#define TF32 1\n#define BF16 2\n" + launcher.source_of("mma.cuh") + PRODUCT
-    EmulatedModule(source, (f"-DPRECISION={precision}",)).get_function("product")((1, 1, 1), (32, 1, 1), arrays)
+    EmulatedModule(source, ("-DREAL=float", f"-DPRECISION={precision}")).get_function("product")((1, 1, 1), (32, 1, 1), arrays)
     product = bits[0].view(np.float32) @ bits[1].view(np.float32).T                                    # (16, 8)
     np.testing.assert_allclose(c, i + product[group + i // 2 * 8, 2 * member + i % 2], rtol=1e-5, atol=1e-5)
 

@@ -18,7 +18,8 @@ def save_picture(path, level=0):
 
 
 def test_image_folder(tmp_path):
-    for level, name in enumerate(["b/1.png", "b/2.JPEG", "a/z.png", "a/deeper/y.png", "c c/ü.jpg"]):
+    names = ["b/1.png", "b/2.JPEG", "a/z.png", "a/deeper/y.png", "c c/ü.jpg"]
+    for level, name in enumerate(names):
         save_picture(tmp_path / name, level * 50)
     (tmp_path / "a" / "notes.txt").write_text("no picture")
     (tmp_path / "README").write_text("no folder")
@@ -29,7 +30,8 @@ def test_image_folder(tmp_path):
     names = ["a/deeper/y.png", "a/z.png", "b/1.png", "b/2.JPEG", "c c/ü.jpg"]
     assert [folder.name(i) for i in range(len(folder))] == [str(tmp_path / name) for name in names]
     picture, label = folder[1]
-    assert picture.shape == (3, 4, 3) and picture.dtype == np.uint8 and (picture == 100).all() and label == 0
+    assert picture.shape == (3, 4, 3) and picture.dtype == np.uint8
+    assert (picture == 100).all() and label == 0
 
 
 def test_image_folder_errors(tmp_path):
@@ -47,9 +49,12 @@ def test_image_folder_errors(tmp_path):
 def test_links_to_folders_are_followed_but_not_round_and_round(tmp_path):
     save_picture(tmp_path / "elsewhere" / "2.png")
     save_picture(tmp_path / "root" / "cat" / "1.png")
-    for name, target in (("more", tmp_path / "elsewhere"), ("back", tmp_path / "root" / "cat"), ("here", ".")):
+    links = {"more": tmp_path / "elsewhere", "back": tmp_path / "root" / "cat", "here": "."}
+    for name, target in links.items():
         (tmp_path / "root" / "cat" / name).symlink_to(target)
-    assert [os.path.relpath(path, tmp_path / "root") for path in ImageFolder(tmp_path / "root").paths] == ["cat/1.png", "cat/more/2.png"]
+    found = ImageFolder(tmp_path / "root").paths
+    assert [os.path.relpath(path, tmp_path / "root") for path in found] == [
+        "cat/1.png", "cat/more/2.png"]
 
 
 def test_image_folder_names_the_file_it_cannot_read(tmp_path):
@@ -69,7 +74,8 @@ def small_files(monkeypatch):
 def cifar_batches():
     """{name: (planes uint8 (20, 3072), labels)}"""
     rng = np.random.default_rng(0)
-    return {name: (rng.integers(0, 256, (20, 3072), dtype=np.uint8), rng.integers(0, 10, 20).tolist()) for name in BATCHES}
+    return {name: (rng.integers(0, 256, (20, 3072), dtype=np.uint8),
+                   rng.integers(0, 10, 20).tolist()) for name in BATCHES}
 
 
 def write_binary(path, planes, labels):
@@ -77,18 +83,23 @@ def write_binary(path, planes, labels):
 
 
 def python_2_pickle(planes, labels):
-    """The bytes that Python 2's cPickle wrote into the official archive, opcode by opcode: its strings are bytes."""
+    """The bytes that Python 2's cPickle wrote into the official archive: its strings are bytes."""
     def text(value):
-        return b"U" + bytes([len(value)]) + value if len(value) < 256 else b"T" + struct.pack("<i", len(value)) + value
+        if len(value) < 256:
+            return b"U" + bytes([len(value)]) + value
+        return b"T" + struct.pack("<i", len(value)) + value
 
-    array = (b"cnumpy.core.multiarray\n_reconstruct\n" + b"cnumpy\nndarray\n" + b"K\x00\x85" + text(b"b") + b"\x87R"
+    array = (b"cnumpy.core.multiarray\n_reconstruct\n" + b"cnumpy\nndarray\n" + b"K\x00\x85"
+             + text(b"b") + b"\x87R"
              + b"(K\x01" + b"M" + struct.pack("<H", len(planes)) + b"M\x00\x0c\x86"
              + b"cnumpy\ndtype\n" + text(b"u1") + b"K\x00K\x01\x87R"
              + b"(K\x03" + text(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
              + b"\x89" + text(planes.tobytes()) + b"tb")
     numbers = b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
-    return (b"\x80\x02}(" + text(b"batch_label") + text(b"training batch 1 of 5") + text(b"labels") + numbers
-            + text(b"data") + array + text(b"filenames") + b"](" + text(b"leptodactylus_pentadactylus_s_000004.png") + b"eu.")
+    return (b"\x80\x02}(" + text(b"batch_label") + text(b"training batch 1 of 5")
+            + text(b"labels") + numbers + text(b"data") + array
+            + text(b"filenames") + b"](" + text(b"leptodactylus_pentadactylus_s_000004.png")
+            + b"eu.")
 
 
 def write_python_2(path, planes, labels):
@@ -99,7 +110,8 @@ def write_python_3(path, planes, labels):
     path.write_bytes(pickle.dumps({"data": planes, "labels": labels}, protocol=4))
 
 
-FORMS = [(write_binary, ".bin", ""), (write_binary, ".bin", "cifar-10-batches-bin"), (write_python_2, "", ""),
+FORMS = [(write_binary, ".bin", ""), (write_binary, ".bin", "cifar-10-batches-bin"),
+         (write_python_2, "", ""),
          (write_python_2, "", "cifar-10-batches-py"), (write_python_3, "", "")]
 
 
@@ -112,7 +124,8 @@ def test_cifar10(tmp_path, small_files, write, suffix, folder):
     for train, names in ((True, BATCHES[:5]), (False, BATCHES[5:])):
         dataset = CIFAR10(tmp_path, train)
         assert len(dataset) == 20 * len(names) and dataset.classes[3] == "cat"
-        assert dataset.labels.dtype == np.int64 and dataset.labels.tolist() == sum((batches[name][1] for name in names), [])
+        assert dataset.labels.dtype == np.int64
+        assert dataset.labels.tolist() == sum((batches[name][1] for name in names), [])
         picture, label = dataset[7]
         planes, labels = batches[names[0]]
         assert label == labels[7] and picture.dtype == np.uint8 and picture.shape == (32, 32, 3)
@@ -129,13 +142,16 @@ class Malicious:
 
 
 def test_cifar10_runs_nothing_of_a_pickle(tmp_path, small_files):
-    (tmp_path / "test_batch").write_bytes(pickle.dumps({"data": Malicious(str(tmp_path / "executed")), "labels": []}))
-    with pytest.raises(ValueError, match=r"test_batch is no CIFAR-10 batch: it asks for (posix|nt)\.mkdir"):
+    malicious = {"data": Malicious(str(tmp_path / "executed")), "labels": []}
+    (tmp_path / "test_batch").write_bytes(pickle.dumps(malicious))
+    message = r"test_batch is no CIFAR-10 batch: it asks for (posix|nt)\.mkdir"
+    with pytest.raises(ValueError, match=message):
         CIFAR10(tmp_path, train=False)
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("name", ["builtins\neval", "os\nsystem", "numpy\nload", "numpy.core.multiarray\nfromstring",
+@pytest.mark.parametrize("name", ["builtins\neval", "os\nsystem", "numpy\nload",
+                                  "numpy.core.multiarray\nfromstring",
                                   "numpy\nndarray.tofile"])
 def test_cifar10_allows_four_names_only(tmp_path, small_files, name):
     (tmp_path / "test_batch").write_bytes(b"\x80\x02c" + name.encode() + b"\n.")
@@ -148,14 +164,18 @@ def broken_files():
     whole = b"".join(bytes([label]) + row.tobytes() for row, label in zip(planes, labels))
     return {
         "cut": ("test_batch.bin", whole[:-5], "no multiple of 3,073"),
-        "short": ("test_batch.bin", whole[:-3073], "holds 19 pictures and 19 labels, not 20 of each"),
+        "short": ("test_batch.bin", whole[:-3073],
+                  "holds 19 pictures and 19 labels, not 20 of each"),
         "empty": ("test_batch.bin", b"", "holds 0 pictures"),
         "foreign": ("test_batch.bin", b"\xff" * len(whole), "holds the label 255, outside 0..9"),
-        "cut pickle": ("test_batch", python_2_pickle(planes, labels)[:-100], "is no CIFAR-10 batch"),
+        "cut pickle": ("test_batch", python_2_pickle(planes, labels)[:-100],
+                       "is no CIFAR-10 batch"),
         "text": ("test_batch", b"hello", "is no CIFAR-10 batch"),
         "list": ("test_batch", pickle.dumps([1, 2]), "is no CIFAR-10 batch"),
-        "float": ("test_batch", pickle.dumps({"data": planes / 2, "labels": labels}, 4), "its data are not uint8"),
-        "few labels": ("test_batch", pickle.dumps({"data": planes, "labels": labels[:3]}, 4), "holds 20 pictures and 3 labels"),
+        "float": ("test_batch", pickle.dumps({"data": planes / 2, "labels": labels}, 4),
+                  "its data are not uint8"),
+        "few labels": ("test_batch", pickle.dumps({"data": planes, "labels": labels[:3]}, 4),
+                       "holds 20 pictures and 3 labels"),
         "no labels": ("test_batch", pickle.dumps({"data": planes}, 4), "is no CIFAR-10 batch"),
     }
 
@@ -182,18 +202,21 @@ def test_split_holds_out_the_same_part_of_every_class(tmp_path):
             save_picture(tmp_path / name / f"{i:02d}.png", i)
     folder = ImageFolder(tmp_path)
     rest, held_out = split(folder, 0.2, seed=1)
-    assert np.bincount(held_out.labels).tolist() == [2, 4] and np.bincount(rest.labels).tolist() == [8, 16]
+    assert np.bincount(held_out.labels).tolist() == [2, 4]
+    assert np.bincount(rest.labels).tolist() == [8, 16]
     names = [[part.name(i) for i in range(len(part))] for part in (rest, held_out)]
     assert sorted(names[0] + names[1]) == folder.paths
     assert rest.classes == held_out.classes == folder.classes
     for part in (rest, held_out):
         picture, label = part[3]
-        assert label == part.labels[3] and f"{picture[0, 0, 0]:02d}" == os.path.basename(part.name(3))[:2]
+        assert label == part.labels[3]
+        assert f"{picture[0, 0, 0]:02d}" == os.path.basename(part.name(3))[:2]
     again, other = split(folder, 0.2, seed=1)[1], split(folder, 0.2, seed=2)[1]
     assert again.indices.tolist() == held_out.indices.tolist() != other.indices.tolist()
 
 
-@pytest.mark.parametrize("fraction, message", [(0, "between 0 and 1, not 0"), (1.0, "between 0 and 1"), (0.01, "leaves one part empty")])
+@pytest.mark.parametrize("fraction, message", [
+    (0, "between 0 and 1, not 0"), (1.0, "between 0 and 1"), (0.01, "leaves one part empty")])
 def test_split_errors(tmp_path, fraction, message):
     save_picture(tmp_path / "cat" / "1.png")
     with pytest.raises(ValueError, match=message):

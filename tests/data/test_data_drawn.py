@@ -20,7 +20,8 @@ def test_is_a_dataset_of_ten_balanced_classes():
     assert pictures.labels.dtype == np.int64 and np.bincount(pictures.labels).tolist() == [3] * 10
     for index in range(30):
         picture, label = pictures[index]
-        assert picture.shape == (40, 40, 3) and picture.dtype == np.uint8 and label == pictures.labels[index]
+        assert picture.shape == (40, 40, 3) and picture.dtype == np.uint8
+        assert label == pictures.labels[index]
     assert pictures.name(7) == "built-in picture 7 (seed 0)"
 
 
@@ -30,8 +31,9 @@ def digest(pictures):
 
 def test_another_process_draws_the_same():
     code = "from test_data_drawn import *; print(digest(BuiltinPictures(20, 64, seed=5)))"
+    path = f"{ROOT}:{Path(__file__).parent}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env={"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "PYTHONHASHSEED": "1"})
+                          env={"PYTHONPATH": path, "PYTHONHASHSEED": "1"})
     assert done.stdout.strip() == digest(BuiltinPictures(20, 64, seed=5))
 
 
@@ -52,7 +54,10 @@ def test_size_only_scales():
 
 
 def test_textures_differ_within_the_shape_alone():
-    """From one generator a striped and a dotted square differ; where neither differs from a disc, there is ground, the same in all."""
+    """From one generator a striped and a dotted square differ within the shape.
+
+    Where neither differs from a disc, there is ground, the same in all.
+    """
     stripes, dots, disc = (draw_image(label, 64, np.random.default_rng(3)) for label in (2, 3, 0))
     textured = (stripes != dots).any(axis=2)
     outside = np.ones((64, 64), bool)
@@ -86,11 +91,18 @@ def pixels_and_targets(count, seed):
 
 
 def test_a_linear_classifier_on_pixels_stays_under_60_percent():
-    """Ridge regression on one-hot targets, at the best of five strengths as judged on the very pictures it is tested on."""
+    """Ridge regression on one-hot targets, at the best of five strengths.
+
+    The best as judged on the very images it is tested on.
+    """
     pixels, targets = pixels_and_targets(2000, seed=0)
     held_out, truth = pixels_and_targets(500, seed=1)
     mean = pixels.mean(axis=0)
     gram, cross = (pixels - mean) @ (pixels - mean).T, (held_out - mean) @ (pixels - mean).T
-    accuracies = [np.mean((cross @ np.linalg.solve(gram + strength * np.eye(len(gram)), targets)).argmax(axis=1) == truth.argmax(axis=1))
-                  for strength in (1, 10, 100, 1_000, 10_000)]
+
+    def accuracy(strength):
+        solution = np.linalg.solve(gram + strength * np.eye(len(gram)), targets)
+        return np.mean((cross @ solution).argmax(axis=1) == truth.argmax(axis=1))
+
+    accuracies = [accuracy(strength) for strength in (1, 10, 100, 1_000, 10_000)]
     assert 0.08 < max(accuracies) < 0.6

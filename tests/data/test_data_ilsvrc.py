@@ -1,4 +1,4 @@
-"""ILSVRC-2012 as it is handed out: a flat validation folder and the texts that say what it shows."""
+"""ILSVRC-2012 as it is handed out: a flat validation folder and texts that say what it shows."""
 import json
 import re
 
@@ -11,7 +11,7 @@ from data import ILSVRCValidation, PackedPictures
 from data.__main__ import main as data_command
 from data.matlab import read_structs
 
-WNIDS = ("n02119789", "n02100735", "n01440764")                     # with the ILSVRC2012_IDs 1, 2 and 3, not in sorted order
+WNIDS = ("n02119789", "n02100735", "n01440764")     # of ILSVRC2012_ID 1, 2, 3: not in sorted order
 SHOWN = (2, 0, 2, 1)                                                # places in WNIDS
 CLASSES = sorted(WNIDS)
 LABELS = [CLASSES.index(WNIDS[i]) for i in SHOWN]
@@ -33,17 +33,20 @@ def root(tmp_path):
 
 
 def write_meta(path, **more):
-    """The devkit's description of the classes, by another program: ID and WNID among other things."""
+    """The devkit's description of the classes, by another program: ID and WNID among others."""
     savemat = pytest.importorskip("scipy.io").savemat
-    fields = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("children", "O"), ("num_train_images", "O")]
+    names = ("ILSVRC2012_ID", "WNID", "words", "children", "num_train_images")
+    fields = [(name, "O") for name in names]
     synsets = np.zeros((4, 1), fields)
     for i, wnid in enumerate((*WNIDS, "n00001740")):
-        synsets[i, 0] = (np.uint16(i + 1), wnid, "kit fox, Vulpes macrotis", np.array([[4.0, 5.0]]) if i == 3 else np.zeros((1, 0)), 1300.0)
+        children = np.array([[4.0, 5.0]]) if i == 3 else np.zeros((1, 0))
+        synsets[i, 0] = np.uint16(i + 1), wnid, "kit fox, Vulpes macrotis", children, 1300.0
     savemat(path, {"other": np.eye(2), "synsets": synsets}, **more)
 
 
 def check(pictures, classes=CLASSES):
-    assert pictures.classes == classes and [classes[label] for label in pictures.labels] == [WNIDS[i] for i in SHOWN]
+    assert pictures.classes == classes
+    assert [classes[label] for label in pictures.labels] == [WNIDS[i] for i in SHOWN]
     assert [round(float(pictures[i][0].mean())) for i in range(4)] == [20, 40, 60, 80]
 
 
@@ -68,8 +71,10 @@ def test_kaggles_table_in_kaggles_folders(root, tmp_path):
     inside.mkdir(parents=True)
     for folder in ("train", "val", "test"):
         (root / folder).rename(inside / folder)
-    lines = [f"ILSVRC2012_val_{n:08},{WNIDS[SHOWN[n - 1]]} 85 1 499 272 {WNIDS[0]} 1 2 3 4 \n" for n in (3, 1, 4, 2)]
-    (tmp_path / "kaggle" / "LOC_val_solution.csv").write_text("ImageId,PredictionString\n" + "".join(lines))
+    lines = [f"ILSVRC2012_val_{n:08},{WNIDS[SHOWN[n - 1]]} 85 1 499 272 {WNIDS[0]} 1 2 3 4 \n"
+             for n in (3, 1, 4, 2)]
+    table = "ImageId,PredictionString\n" + "".join(lines)
+    (tmp_path / "kaggle" / "LOC_val_solution.csv").write_text(table)
     splits = data.find_splits(tmp_path / "kaggle")
     check(splits["val"]())
     assert len(splits["train"]()) == 3
@@ -89,17 +94,22 @@ def test_packed(root):
     assert data_command(["pack", str(root), str(out), "--size", "8", "--workers", "1"]) == 0
     val = PackedPictures(out, "val")
     check(val)
-    assert json.loads((out / "val" / "names.json").read_text())[0] == "val/ILSVRC2012_val_00000001.JPEG"
+    names = json.loads((out / "val" / "names.json").read_text())
+    assert names[0] == "val/ILSVRC2012_val_00000001.JPEG"
     assert PackedPictures(out, "train").classes == CLASSES
 
 
 @pytest.mark.parametrize("name, text, words", [
     (TRUTH, "n02119789\n" * 3, "does not say what ILSVRC2012_val_00000004.JPEG shows"),
-    (TRUTH, "n00000001\n" * 4, "says that ILSVRC2012_val_00000001.JPEG shows n00000001, which is no folder of"),
+    (TRUTH, "n00000001\n" * 4,
+     "says that ILSVRC2012_val_00000001.JPEG shows n00000001, which is no folder of"),
     (TRUTH, "1\n2\n3\nfox\n", "must hold a WordNet ID or an ILSVRC2012_ID a line, not 'fox'"),
-    (TRUTH, "1\n2\n3\n1\n", "holds ILSVRC2012_IDs, which the devkit's meta.mat explains; copy it there, as"),
-    ("LOC_val_solution.csv", "ImageId,PredictionString\nILSVRC2012_val_00000001,\n", "has the line 'ILSVRC2012_val_00000001,', not a"),
-    ("notes.txt", "", "has neither ILSVRC2012_validation_ground_truth.txt, from ILSVRC's devkit, nor Kaggle's LOC_val_solution.csv"),
+    (TRUTH, "1\n2\n3\n1\n",
+     "holds ILSVRC2012_IDs, which the devkit's meta.mat explains; copy it there, as"),
+    ("LOC_val_solution.csv", "ImageId,PredictionString\nILSVRC2012_val_00000001,\n",
+     "has the line 'ILSVRC2012_val_00000001,', not a"),
+    ("notes.txt", "", "has neither ILSVRC2012_validation_ground_truth.txt, from ILSVRC's devkit, "
+     "nor Kaggle's LOC_val_solution.csv"),
 ])
 def test_what_does_not_fit_is_told(root, name, text, words):
     (root / name).write_text(text)
@@ -110,7 +120,8 @@ def test_what_does_not_fit_is_told(root, name, text, words):
 def test_a_number_that_meta_does_not_explain(root):
     write_meta(root / "meta.mat")
     (root / TRUTH).write_text("1\n2\n77\n1\n")
-    with pytest.raises(ValueError, match="holds the ILSVRC2012_ID 77, which meta.mat beside it does not explain"):
+    message = "holds the ILSVRC2012_ID 77, which meta.mat beside it does not explain"
+    with pytest.raises(ValueError, match=message):
         data.find_splits(root)["val"]()
 
 

@@ -1,4 +1,4 @@
-"""Every kind of picture file becomes uint8 (H, W, 3), and every broken one a sentence with its path."""
+"""Every kind of image file becomes uint8 (H, W, 3), every broken one a sentence with its path."""
 import pickle
 
 import numpy as np
@@ -47,11 +47,13 @@ def test_sixteen_bits_keep_their_eight_highest(tmp_path, suffix):
 def test_alpha_is_laid_on_white(tmp_path):
     rgba = np.array([[RED + [255], RED + [0], RED + [102]]], np.uint8)
     loaded = load_image(saved(Image.fromarray(rgba), tmp_path / "a.png"))
-    np.testing.assert_array_equal(loaded[0], [RED, WHITE, [255, 153, 153]])     # 0.4 red + 0.6 white
+    half_seen = [255, 153, 153]         # 0.4 red + 0.6 white
+    np.testing.assert_array_equal(loaded[0], [RED, WHITE, half_seen])
 
 
 def test_grey_with_alpha(tmp_path):
-    loaded = load_image(saved(Image.frombytes("LA", (2, 1), bytes([0, 255, 0, 0])), tmp_path / "a.png"))
+    image = Image.frombytes("LA", (2, 1), bytes([0, 255, 0, 0]))
+    loaded = load_image(saved(image, tmp_path / "a.png"))
     np.testing.assert_array_equal(loaded[0], [[0, 0, 0], WHITE])
 
 
@@ -60,7 +62,8 @@ def test_palette(tmp_path, transparent, second):
     image = Image.frombytes("P", (2, 1), bytes([0, 1]))
     image.putpalette(RED + [0, 0, 255])
     options = {} if transparent is None else {"transparency": transparent}
-    np.testing.assert_array_equal(load_image(saved(image, tmp_path / "a.png", **options))[0], [RED, second])
+    loaded = load_image(saved(image, tmp_path / "a.png", **options))
+    np.testing.assert_array_equal(loaded[0], [RED, second])
 
 
 def test_rgb_with_a_transparent_colour(tmp_path):
@@ -83,7 +86,8 @@ def test_first_frame_of_an_animation(tmp_path, suffix):
     np.testing.assert_array_equal(load_image(tmp_path / f"a.{suffix}"), np.full((3, 4, 3), RED))
 
 
-# What each EXIF orientation asks for, from the standard's own words: where row 0 and column 0 of the stored picture belong.
+# What each EXIF orientation asks for, from the standard's own words: where row 0 and column 0 of
+# the stored image belong.
 UPRIGHT = {
     1: lambda stored: stored,                                   # top, left
     2: lambda stored: stored[:, ::-1],                          # top, right
@@ -111,8 +115,9 @@ def jpeg_bytes(tmp_path):
 
 def test_bad_files_raise_one_sentence_with_the_path(tmp_path):
     jpeg = jpeg_bytes(tmp_path)
-    contents = {"truncated": jpeg[:len(jpeg) // 2], "text": b"not a picture\n", "empty": b"", "header": jpeg[:20],
-                "png": b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "gif": b"GIF89a" + b"\xff" * 30, "ppm": b"P6 99999 99999 255\n"}
+    contents = {"truncated": jpeg[:len(jpeg) // 2], "text": b"not a picture\n", "empty": b"",
+                "header": jpeg[:20], "png": b"\x89PNG\r\n\x1a\n" + b"\0" * 40,
+                "gif": b"GIF89a" + b"\xff" * 30, "ppm": b"P6 99999 99999 255\n"}
     for name, content in contents.items():
         path = tmp_path / f"{name}.jpg"
         path.write_bytes(content)
@@ -123,7 +128,8 @@ def check_refused(path):
     with pytest.raises(UnreadableImage) as caught:
         load_image(path)
     message = str(caught.value)
-    assert message.startswith(f"{path} cannot be read as a picture: ") and "\n" not in message and caught.value.path == str(path)
+    assert message.startswith(f"{path} cannot be read as a picture: ") and "\n" not in message
+    assert caught.value.path == str(path)
     return message
 
 
@@ -134,7 +140,7 @@ def test_missing_file_and_folder(tmp_path):
 
 def test_unreadable_permission(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
-        raise PermissionError(13, "Permission denied")      # chmod does not stop a test that runs as root
+        raise PermissionError(13, "Permission denied")      # chmod does not stop root's tests
 
     path = saved(Image.new("RGB", (2, 2)), tmp_path / "a.png")
     monkeypatch.setattr(Image, "open", refuse)
@@ -145,14 +151,15 @@ def test_unreadable_permission(tmp_path, monkeypatch):
 def test_a_picture_too_long_to_be_scaled(tmp_path, size):
     path = tmp_path / "line.png"
     Image.new("RGB", size).save(path)
-    assert f"{size[0]} x {size[1]} pixels, one side more than 200 times the other" in check_refused(path)
+    reason = f"{size[0]} x {size[1]} pixels, one side more than 200 times the other"
+    assert reason in check_refused(path)
     Image.new("RGB", (200, 1)).save(path)
     assert load_image(path).shape == (1, 200, 3)
 
 
 def test_decompression_bomb(tmp_path, monkeypatch):
     path = saved(Image.new("RGB", (100, 100)), tmp_path / "a.png")
-    for limit in (9_000, 4_000):        # Pillow warns above the limit and raises above twice the limit
+    for limit in (9_000, 4_000):        # Pillow warns above the limit and raises above twice it
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
         assert "decompression bomb" in check_refused(path)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loader_cases import Deadly, Failing, Numbered, WithUnreadable, channels_first, process_id, sized_by_its_number
+from loader_cases import (Deadly, Failing, Numbered, WithUnreadable, channels_first, process_id,
+                          sized_by_its_number)
 
-from data import (BuiltinPictures, Compose, DataLoader, DeadWorker, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, TenCrop,
-                  UnreadableImage)
+from data import (BuiltinPictures, Compose, DataLoader, DeadWorker, Normalize, PCANoise,
+                  RandomCrop, RandomHorizontalFlip, TenCrop, UnreadableImage)
 
 ROOT = Path(__file__).parents[2]
 NORMALIZE = Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -36,7 +37,8 @@ def test_batches_by_hand():
     batches = list(DataLoader(dataset, 4, NORMALIZE))
     assert [len(labels) for _, labels in batches] == [4, 4, 2]
     images, labels = batches[1]
-    assert images.dtype == np.float32 and images.shape == (4, 3, 24, 24) and labels.dtype == np.int64
+    assert images.dtype == np.float32 and images.shape == (4, 3, 24, 24)
+    assert labels.dtype == np.int64
     assert images.transpose(0, 2, 3, 1).flags.c_contiguous         # channels last in memory
     assert labels.tolist() == [4, 5, 6, 7]
     for i in range(4):
@@ -64,13 +66,16 @@ def test_start_resumes_bit_for_bit():
 def test_order():
     loader = DataLoader(Numbered(100), 10, channels_first, shuffle=True, seed=1)
     orders = [sum(numbers(loader.epoch(epoch)), []) for epoch in (0, 1)]
-    assert all(sorted(order) == list(range(100)) != order for order in orders) and orders[0] != orders[1]
-    assert sum(numbers(DataLoader(Numbered(100), 10, channels_first, shuffle=True, seed=2)), []) != orders[0]
+    assert all(sorted(order) == list(range(100)) != order for order in orders)
+    assert orders[0] != orders[1]
+    other_seed = DataLoader(Numbered(100), 10, channels_first, shuffle=True, seed=2)
+    assert sum(numbers(other_seed), []) != orders[0]
     assert sum(numbers(DataLoader(Numbered(100), 10, channels_first)), []) == list(range(100))
 
 
 def test_each_epoch_draws_anew():
-    images = [next(DataLoader(BuiltinPictures(4, 28), 4, TRAINING).epoch(epoch))[0] for epoch in (0, 1)]
+    loader = DataLoader(BuiltinPictures(4, 28), 4, TRAINING)
+    images = [next(loader.epoch(epoch))[0] for epoch in (0, 1)]
     assert not np.array_equal(*images)
 
 
@@ -95,14 +100,16 @@ def test_unreadable_pictures_raise(workers):
     with DataLoader(WithUnreadable(12), 3, channels_first, num_workers=workers) as loader:
         batches = iter(loader)
         assert numbers([next(batches)]) == [[0, 1, 2]]
-        with pytest.raises(UnreadableImage, match="picture-3.jpg cannot be read as a picture: it is text"):
+        message = "picture-3.jpg cannot be read as a picture: it is text"
+        with pytest.raises(UnreadableImage, match=message):
             next(batches)
     assert loader.skipped == []
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_unreadable_pictures_are_skipped(workers):
-    with DataLoader(WithUnreadable(12), 3, channels_first, num_workers=workers, on_error="skip") as loader:
+    with DataLoader(WithUnreadable(12), 3, channels_first, num_workers=workers,
+                    on_error="skip") as loader:
         for _ in range(2):
             assert numbers(loader) == [[0, 1, 2], [5], [6, 7, 8], [10, 11]]
     assert loader.skipped == [(f"picture-{i}.jpg", "it is text") for i in (3, 4, 9)]
@@ -116,7 +123,8 @@ def test_a_batch_of_unreadable_pictures_alone_raises():
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_dead_worker_is_reported_with_its_picture(workers):
     with DataLoader(Deadly(12), 3, channels_first, num_workers=workers) as loader:
-        with pytest.raises(DeadWorker, match="was killed by SIGKILL while working on picture-7.jpg"):
+        message = "was killed by SIGKILL while working on picture-7.jpg"
+        with pytest.raises(DeadWorker, match=message):
             list(loader)
         with pytest.raises(DeadWorker):         # new workers meet the same end
             list(loader)
@@ -132,12 +140,15 @@ def test_any_other_error_arrives_as_it_is(workers):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_transform_error_names_the_picture(workers):
     with DataLoader(Numbered(4), 2, RandomCrop(9), num_workers=workers) as loader:
-        with pytest.raises(ValueError, match=r"picture-0.jpg: RandomCrop\(9.*has only 5 x 5 pixels"):
+        message = r"picture-0.jpg: RandomCrop\(9.*has only 5 x 5 pixels"
+        with pytest.raises(ValueError, match=message):
             list(loader)
 
 
 def test_pictures_of_several_sizes_need_a_crop():
-    with pytest.raises(ValueError, match="picture-1.jpg became 2 x 2 pixels, others of its batch 1 x 2: the transform needs a crop"):
+    message = ("picture-1.jpg became 2 x 2 pixels, others of its batch 1 x 2: "
+               "the transform needs a crop")
+    with pytest.raises(ValueError, match=message):
         list(DataLoader(Numbered(4), 2, sized_by_its_number))
 
 
@@ -164,7 +175,8 @@ def test_workers_stay_between_epochs_and_leave_at_the_end():
         assert first == second and len(first) == 2 and os.getpid() not in first
         assert all(map(is_running, first))
     assert not any(map(is_running, first))
-    assert process_ids(loader).isdisjoint(first)        # closed, not finished: a new epoch starts new ones
+    # closed, not finished: a new epoch starts new ones
+    assert process_ids(loader).isdisjoint(first)
     loader.close()
 
 
@@ -187,7 +199,10 @@ def test_two_epochs_at_once_do_not_mix():
 
 
 def run_script(tmp_path, text, **options):
-    """Runs a script without a __main__ guard to its end and that of all its workers, which hold its output open."""
+    """Runs a script without a __main__ guard to its end and that of all its workers.
+
+    They hold its output open.
+    """
     header = """
         import os, signal, sys
         from data import DataLoader
@@ -219,7 +234,8 @@ def test_workers_leave_when_the_parent_is_killed(tmp_path):
 
 def test_an_interrupt_of_the_whole_group_leaves_one_traceback(tmp_path):
     done = run_script(tmp_path, """
-        signal.signal(signal.SIGINT, signal.default_int_handler)    # a job started in the background inherits that it is ignored
+        # a job started in the background inherits that it is ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         batches = iter(DataLoader(Numbered(8), 2, process_id, num_workers=2))
         next(batches)
         os.killpg(0, signal.SIGINT)
@@ -234,11 +250,13 @@ def test_a_transform_of_the_script_itself_is_explained(tmp_path):
             return channels_first(image, rng)
         list(DataLoader(Numbered(8), 2, mine, num_workers=1))
         """)
-    assert "define their classes in a module that can be imported" in done.stderr.splitlines()[-1] and done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "define their classes in a module that can be imported" in last and done.returncode == 1
 
 
 def test_a_lambda_is_explained():
-    with pytest.raises(TypeError, match="num_workers=1 needs a dataset and a transform that can be pickled"):
+    message = "num_workers=1 needs a dataset and a transform that can be pickled"
+    with pytest.raises(TypeError, match=message):
         list(DataLoader(Numbered(4), 2, lambda image, rng: image, num_workers=1))
 
 
@@ -248,7 +266,8 @@ def test_a_lambda_is_explained():
     ((2, None), {}, "transform must be callable, not None"),
     ((2, channels_first), {"num_workers": -1}, "num_workers must be at least 0, not -1"),
     ((2, channels_first), {"seed": "a"}, "seed must be a whole number, not 'a'"),
-    ((2, channels_first), {"on_error": "ignore"}, 'on_error must be "raise" or "skip", not \'ignore\''),
+    ((2, channels_first), {"on_error": "ignore"},
+     'on_error must be "raise" or "skip", not \'ignore\''),
     ((9, channels_first), {"drop_last": True}, "has 4 pictures, too few for a batch of 9"),
 ])
 def test_bad_arguments(arguments, options, message):

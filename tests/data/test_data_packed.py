@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 import data
-from data import (CIFAR10, CenterCrop, Compose, DataLoader, Normalize, PackedPictures, PCANoise, RandomCrop, RandomHorizontalFlip, Resize,
-                  Subset, SubtractMean, TenCrop)
-from data.batches import BatchMaker
-from data.packing import pack
-from data.colours import add_colour
+from data import (CIFAR10, CenterCrop, Compose, DataLoader, Normalize, PackedPictures, PCANoise,
+                  RandomCrop, RandomHorizontalFlip, Resize, Subset, SubtractMean, TenCrop)
 from data.batch_at_once import SquareBatchMaker, steps_at_once
+from data.batches import BatchMaker
+from data.colours import add_colour
+from data.packing import pack
 
 NORMALIZE = Normalize((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 SIDE, SIZE = 20, 13
@@ -27,7 +27,8 @@ class Noise:
         return 30
 
     def __getitem__(self, index):
-        return np.random.default_rng(index).integers(0, 256, (SIDE, SIDE + 2, 3), np.uint8), int(self.labels[index])
+        image = np.random.default_rng(index).integers(0, 256, (SIDE, SIDE + 2, 3), np.uint8)
+        return image, int(self.labels[index])
 
     def name(self, index):
         return f"noise {index}"
@@ -42,7 +43,9 @@ def packed(request, tmp_path_factory):
 
 @pytest.fixture(params=["packed", "subset"])
 def pictures(request, packed):
-    return packed if request.param == "packed" else Subset(packed, np.random.default_rng(1).permutation(30)[:19])
+    if request.param == "packed":
+        return packed
+    return Subset(packed, np.random.default_rng(1).permutation(30)[:19])
 
 
 def chances(seed, epoch, number):
@@ -57,7 +60,8 @@ def order(pictures, seed, epoch):
 @pytest.mark.parametrize("noise", [None, PCANoise(sigma=2)], ids=["", "colours"])
 def test_training_batches_are_the_same_steps_one_by_one(pictures, noise, mean):
     before = [*([noise] if noise else []), *([SubtractMean(MEAN)] if mean else [])]
-    steps = [Resize(SIDE), CenterCrop(SIDE), *before, RandomCrop(SIZE), RandomHorizontalFlip(0.4), NORMALIZE]
+    steps = [Resize(SIDE), CenterCrop(SIDE), *before, RandomCrop(SIZE), RandomHorizontalFlip(0.4),
+             NORMALIZE]
     loader = DataLoader(pictures, 8, Compose(steps), shuffle=True, seed=5)
     batches = list(loader.epoch(2))
     assert len(batches) == -(-len(pictures) // 8) and type(loader._maker) is SquareBatchMaker
@@ -72,20 +76,24 @@ def test_training_batches_are_the_same_steps_one_by_one(pictures, noise, mean):
             picture = add_colour(picture, noise.shift(alpha[k])) if noise else picture
             picture = picture - MEAN.astype(np.float32) if mean else picture
             crop = picture[top[k]:top[k] + SIZE, left[k]:left[k] + SIZE]
-            np.testing.assert_array_equal(images[k], NORMALIZE(crop[:, ::-1] if flipped[k] else crop, None))
+            crop = crop[:, ::-1] if flipped[k] else crop
+            np.testing.assert_array_equal(images[k], NORMALIZE(crop, None))
             assert labels[k] == label
-        assert images.dtype == np.float32 and images.shape == (len(indices), 3, SIZE, SIZE) and labels.dtype == np.int64
+        assert images.dtype == np.float32 and labels.dtype == np.int64
+        assert images.shape == (len(indices), 3, SIZE, SIZE)
         assert images.transpose(0, 2, 3, 1).flags.c_contiguous         # channels last in memory
 
 
-@pytest.mark.parametrize("steps", [[CenterCrop(SIZE)], [TenCrop(SIZE)], [SubtractMean(MEAN), TenCrop(SIZE)], [],
-                                   [TenCrop(SIZE), RandomHorizontalFlip(1)]])
+@pytest.mark.parametrize("steps", [
+    [CenterCrop(SIZE)], [TenCrop(SIZE)], [SubtractMean(MEAN), TenCrop(SIZE)], [],
+    [TenCrop(SIZE), RandomHorizontalFlip(1)]])
 def test_evaluation_batches_are_those_of_any_other_dataset(pictures, steps):
     class Plain(Subset):                # without crops to take at once
         side = property(lambda self: None, lambda self, value: None)
 
     transform = Compose([Resize(SIDE), CenterCrop(SIDE), *steps, NORMALIZE])
-    ours, theirs = (DataLoader(dataset, 8, transform) for dataset in (pictures, Plain(pictures, np.arange(len(pictures)))))
+    plain = Plain(pictures, np.arange(len(pictures)))
+    ours, theirs = (DataLoader(dataset, 8, transform) for dataset in (pictures, plain))
     assert type(ours._maker) is SquareBatchMaker is not type(theirs._maker)
     for (images, labels), (expected, expected_labels) in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(images, expected)
@@ -98,7 +106,8 @@ def test_workers_and_resumption_change_nothing(packed, workers):
     alone = list(DataLoader(packed, 8, transform, shuffle=True).epoch(1))
     with DataLoader(packed, 8, transform, shuffle=True, num_workers=workers) as loader:
         for start in (0, 2):
-            for (images, labels), (expected, expected_labels) in zip(loader.epoch(1, start), alone[start:], strict=True):
+            resumed = zip(loader.epoch(1, start), alone[start:], strict=True)
+            for (images, labels), (expected, expected_labels) in resumed:
                 np.testing.assert_array_equal(images, expected)
                 np.testing.assert_array_equal(labels, expected_labels)
 
@@ -126,22 +135,27 @@ def test_threads_end_with_the_loader(packed):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_arrives_as_it_is(packed, workers):
     with DataLoader(packed, 2, Compose([CenterCrop(21), NORMALIZE]), num_workers=workers) as loader:
-        with pytest.raises(ValueError, match=r"picture 0 of .*: CenterCrop\(21\): the picture has only 20 x 20 pixels"):
+        message = r"picture 0 of .*: CenterCrop\(21\): the picture has only 20 x 20 pixels"
+        with pytest.raises(ValueError, match=message):
             list(loader)
 
 
 def test_epochs_batches_and_seeds_draw_anew(packed):
     transform = Compose([RandomCrop(5), NORMALIZE])
-    images = [next(DataLoader(packed, 30, transform, seed=seed).epoch(epoch))[0] for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    images = [next(DataLoader(packed, 30, transform, seed=seed).epoch(epoch))[0]
+              for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert not any(np.array_equal(images[i], images[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
 def test_every_crop_and_both_directions_occur(packed):
-    loader = DataLoader(Subset(packed, np.zeros(2000, int)), 500, Compose([RandomCrop(SIDE - 2), RandomHorizontalFlip(), NORMALIZE]))
+    transform = Compose([RandomCrop(SIDE - 2), RandomHorizontalFlip(), NORMALIZE])
+    loader = DataLoader(Subset(packed, np.zeros(2000, int)), 500, transform)
     picture = packed[0][0]
-    places = [picture[top:top + SIDE - 2, left:left + SIDE - 2] for top in range(3) for left in range(3)]
+    places = [picture[top:top + SIDE - 2, left:left + SIDE - 2]
+              for top in range(3) for left in range(3)]
     expected = {NORMALIZE(crop[:, ::step], None).tobytes() for crop in places for step in (1, -1)}
-    assert {image.tobytes() for images, _ in loader for image in images} == expected and len(expected) == 18
+    assert {image.tobytes() for images, _ in loader for image in images} == expected
+    assert len(expected) == 18
 
 
 @pytest.mark.parametrize("steps, at_once", [
@@ -173,10 +187,11 @@ def test_cifar10_is_made_at_once():
     cifar = CIFAR10.__new__(CIFAR10)
     cifar.images, cifar.labels = pictures, np.arange(5)
     images, _ = next(iter(DataLoader(cifar, 5, Compose([CenterCrop(24), NORMALIZE]))))
-    np.testing.assert_array_equal(images, [NORMALIZE(picture[4:28, 4:28], None) for picture in pictures])
+    expected = [NORMALIZE(picture[4:28, 4:28], None) for picture in pictures]
+    np.testing.assert_array_equal(images, expected)
 
 
-# ---- opening ---------------------------------------------------------------------------------------------------------------------------
+# ---- opening -------------------------------------------------------------------------------------
 
 @pytest.fixture
 def folder(tmp_path):
@@ -189,18 +204,28 @@ def truncated(folder):
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def rewritten(file, content):
+    return lambda folder: (folder / file).write_bytes(content)
+
+
+def saved(file, array):
+    return lambda folder: np.save(folder / file, array, allow_pickle=True)
+
+
 @pytest.mark.parametrize("damage, words", [
     (truncated, "shard-00000.npy is truncated, or no array"),
-    (lambda folder: (folder / "shard-00000.npy").write_bytes(b""), "shard-00000.npy is truncated, or no array"),
-    (lambda folder: np.save(folder / "shard-00000.npy", np.zeros((30, SIDE, SIDE, 3))), "holds float64"),
-    (lambda folder: np.save(folder / "labels.npy", np.zeros(29, np.int64)), r"holds int64 \(29,\), not int64 \(30,\)"),
-    (lambda folder: np.save(folder / "labels.npy", np.full(30, 2)), "does not hold the labels that the manifest counts"),
-    (lambda folder: np.save(folder / "labels.npy", np.full(30, -1)), "does not hold the labels that the manifest counts"),
-    (lambda folder: np.save(folder / "labels.npy", np.array([{}] * 30), allow_pickle=True), "labels.npy is truncated, or no array"),
-    (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json is no manifest of packed pictures"),
-    (lambda folder: (folder / "manifest.json").write_text("[]"), "manifest.json is no manifest of packed pictures"),
-    (lambda folder: (folder / "manifest.json").write_text('{"format": "other", "version": 1}'), "describes 'other', version 1"),
-    (lambda folder: (folder / "manifest.json").write_text('{"format": "minitensor packed pictures", "version": 1}'), "has no 'classes'"),
+    (rewritten("shard-00000.npy", b""), "shard-00000.npy is truncated, or no array"),
+    (saved("shard-00000.npy", np.zeros((30, SIDE, SIDE, 3))), "holds float64"),
+    (saved("labels.npy", np.zeros(29, np.int64)), r"holds int64 \(29,\), not int64 \(30,\)"),
+    (saved("labels.npy", np.full(30, 2)), "does not hold the labels that the manifest counts"),
+    (saved("labels.npy", np.full(30, -1)), "does not hold the labels that the manifest counts"),
+    (saved("labels.npy", np.array([{}] * 30)), "labels.npy is truncated, or no array"),
+    (rewritten("manifest.json", b"{"), "manifest.json is no manifest of packed pictures"),
+    (rewritten("manifest.json", b"[]"), "manifest.json is no manifest of packed pictures"),
+    (rewritten("manifest.json", b'{"format": "other", "version": 1}'),
+     "describes 'other', version 1"),
+    (rewritten("manifest.json", b'{"format": "minitensor packed pictures", "version": 1}'),
+     "has no 'classes'"),
 ])
 def test_damage_is_told(folder, damage, words):
     damage(folder / "train")

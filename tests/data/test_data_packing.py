@@ -41,7 +41,8 @@ def make_pictures(root, classes=("dog", "cow", "ant"), pictures=7, broken=()):
 
 
 def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def complaint(capsys):
@@ -71,35 +72,45 @@ def test_pictures_labels_names_and_mean_are_those_of_the_folder(folder, packed):
     made = [CenterCrop(24)(Resize(24)(source[i][0], None), None) for i in readable]
     assert pictures.classes == ["ant", "cow", "dog"] and len(pictures) == 19 and pictures.side == 24
     np.testing.assert_array_equal([pictures[i][0] for i in range(19)], made)
-    assert [pictures[i][1] for i in range(19)] == source.labels[readable].tolist() == pictures.labels.tolist()
-    assert json.loads((packed / "all" / "names.json").read_text()) == [os.path.relpath(source.paths[i], folder) for i in readable]
-    np.testing.assert_allclose(pictures.mean_image(), np.mean(made, axis=0, dtype=np.float64), rtol=1e-14)
+    labels = source.labels[readable].tolist()
+    assert [pictures[i][1] for i in range(19)] == labels == pictures.labels.tolist()
+    names = [os.path.relpath(source.paths[i], folder) for i in readable]
+    assert json.loads((packed / "all" / "names.json").read_text()) == names
+    mean = np.mean(made, axis=0, dtype=np.float64)
+    np.testing.assert_allclose(pictures.mean_image(), mean, rtol=1e-14)
     assert pictures.mean_image().dtype == np.float64
 
 
 def test_the_shards_are_plain_arrays(packed):
     shards = [np.load(packed / "all" / f"shard-0000{k}.npy", mmap_mode="r") for k in range(5)]
-    assert [shard.shape for shard in shards] == [(n, 24, 24, 3) for n in (5, 4, 5, 4, 1)] and shards[0].dtype == np.uint8
+    assert [shard.shape for shard in shards] == [(n, 24, 24, 3) for n in (5, 4, 5, 4, 1)]
+    assert shards[0].dtype == np.uint8
 
 
 def test_the_manifest(folder, packed):
     manifest = json.loads((packed / "all" / "manifest.json").read_text())
-    assert manifest["pictures_per_class"] == [7, 6, 6] and manifest["unreadable"] == 2 and manifest["preprocessing"]["filter"] == "bilinear"
-    sums = {**{shard["file"]: shard["sha256"] for shard in manifest["shards"]}, **manifest["sha256"]}
+    assert manifest["pictures_per_class"] == [7, 6, 6] and manifest["unreadable"] == 2
+    assert manifest["preprocessing"]["filter"] == "bilinear"
+    sums = {shard["file"]: shard["sha256"] for shard in manifest["shards"]}
     files = contents(packed / "all")
-    assert sums == {file: hashlib.sha256(data).hexdigest() for file, data in files.items() if file != "manifest.json"}
-    np.testing.assert_allclose(manifest["mean_colour"], PackedPictures(packed, "all").mean_image().mean(axis=(0, 1)))
+    assert {**sums, **manifest["sha256"]} == {
+        file: hashlib.sha256(data).hexdigest() for file, data in files.items()
+        if file != "manifest.json"}
+    mean = PackedPictures(packed, "all").mean_image()
+    np.testing.assert_allclose(manifest["mean_colour"], mean.mean(axis=(0, 1)))
 
 
 def test_unreadable_pictures_are_listed(folder, packed, tmp_path, capsys):
     lines = (packed / "all" / "unreadable.txt").read_text().splitlines()
-    assert [line.split(": ")[0] for line in lines] == list(BROKEN) and all("no picture format" in line for line in lines)
+    assert [line.split(": ")[0] for line in lines] == list(BROKEN)
+    assert all("no picture format" in line for line in lines)
     assert packing("pack", folder, tmp_path / "again", "--size", 24, "--workers", 1) == 0
     assert "2 could not be read and were left out" in capsys.readouterr().out
 
 
 def test_neither_workers_nor_shards_change_a_picture(folder, packed, tmp_path):
-    assert packing("pack", folder, tmp_path / "3", "--size", 24, "--workers", 3, "--shard-pictures", 5) == 0
+    assert packing("pack", folder, tmp_path / "3", "--size", 24, "--workers", 3,
+                   "--shard-pictures", 5) == 0
     assert contents(tmp_path / "3") == contents(packed)
     assert packing("pack", folder, tmp_path / "one", "--size", 24, "--workers", 1) == 0
     one, many = PackedPictures(tmp_path / "one", "all"), PackedPictures(packed, "all")
@@ -115,12 +126,14 @@ def test_train_and_test_folders_become_splits(tmp_path):
 
 def test_a_shard_of_unreadable_pictures_alone(tmp_path):
     make_pictures(tmp_path / "in", ("a", "b"), 2, broken=("b/0.jpg", "b/1.jpg"))
-    assert packing("pack", tmp_path / "in", tmp_path / "out", "--size", 16, "--workers", 1, "--shard-pictures", 2) == 0
-    assert len(PackedPictures(tmp_path / "out", "all")) == 2 and not (tmp_path / "out" / "all" / "shard-00001.npy").exists()
+    assert packing("pack", tmp_path / "in", tmp_path / "out", "--size", 16, "--workers", 1,
+                   "--shard-pictures", 2) == 0
+    assert len(PackedPictures(tmp_path / "out", "all")) == 2
+    assert not (tmp_path / "out" / "all" / "shard-00001.npy").exists()
     assert packing("verify", tmp_path / "out") == 0
 
 
-# ---- kills ---------------------------------------------------------------------------------------------------------------------------
+# ---- kills ---------------------------------------------------------------------------------------
 
 STOPS = """
 import os, signal, sys
@@ -144,11 +157,14 @@ sys.exit(main(sys.argv[2:]))
 def test_a_packing_killed_at_any_write_goes_on_to_the_same_bytes(folder, packed, tmp_path):
     out, kills = tmp_path / "out", 0
     command = ["pack", folder, out, "--size", "24", "--workers", "1", "--shard-pictures", "5"]
-    for stop in (0, 1, 3, 2, 7, 11, 8, 5, 16, 17, 18, 20, 21, 22):      # counted from each new beginning
-        done = subprocess.run([sys.executable, "-c", STOPS, str(stop), *map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    manifest = out / "all" / "manifest.json"
+    # Counted from each new beginning.
+    for stop in (0, 1, 3, 2, 7, 11, 8, 5, 16, 17, 18, 20, 21, 22):
+        done = subprocess.run([sys.executable, "-c", STOPS, str(stop), *map(str, command)],
+                              cwd=ROOT, capture_output=True, text=True)
         assert done.returncode in (-signal.SIGKILL, 0) and done.stderr == ""
         kills += done.returncode != 0
-        assert not kills or not (out / "all" / "manifest.json").exists() or json.loads((out / "all" / "manifest.json").read_text())
+        assert not kills or not manifest.exists() or json.loads(manifest.read_text())
     assert kills >= 8
     assert packing(*command) == 0
     assert contents(out) == contents(packed)
@@ -160,7 +176,7 @@ def test_an_ended_packing_is_not_done_again(folder, packed):
     assert {path: path.stat().st_mtime_ns for path in (packed / "all").iterdir()} == before
 
 
-# ---- mistakes and refusals -------------------------------------------------------------------------------------------------------------
+# ---- mistakes and refusals -----------------------------------------------------------------------
 
 @pytest.mark.parametrize("arguments, words", [
     (["--size", "25", "--shard-pictures", "5"], "holds another packing, of another side"),
@@ -219,19 +235,23 @@ def test_usage(arguments, words, capsys):
 def test_no_picture_can_be_read(tmp_path, capsys):
     make_pictures(tmp_path / "in", ("a",), 1, broken=["a/0.jpg"])
     assert packing("pack", tmp_path / "in", tmp_path / "out", "--workers", 1) == 1
-    assert "none of the 1 pictures can be read; the first: a/0.jpg: no picture format" in complaint(capsys)
+    message = "none of the 1 pictures can be read; the first: a/0.jpg: no picture format"
+    assert message in complaint(capsys)
 
 
 def test_training_and_test_pictures_of_different_classes(tmp_path, capsys):
-    make_pictures(tmp_path / "in" / "train", pictures=1), make_pictures(tmp_path / "in" / "val", ("cat",), 1)
+    make_pictures(tmp_path / "in" / "train", pictures=1)
+    make_pictures(tmp_path / "in" / "val", ("cat",), 1)
     assert packing("pack", tmp_path / "in", tmp_path / "out") == 1
     assert "different classes" in complaint(capsys) and not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_is_told_and_recovered_from(folder, packed, tmp_path, capsys):
-    command = ["pack", folder, tmp_path / "out", "--size", 24, "--workers", 1, "--shard-pictures", 5]
+    command = ["pack", folder, tmp_path / "out", "--size", 24, "--workers", 1,
+               "--shard-pictures", 5]
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))       # larger files fail, as on a full disk
+    # Larger files fail, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
     try:
         assert packing(*command) == 1
     finally:
@@ -248,12 +268,13 @@ def test_a_read_only_folder(folder, tmp_path, capsys):
     assert "Permission denied" in complaint(capsys)
 
 
-# ---- verify ------------------------------------------------------------------------------------------------------------------------------
+# ---- verify --------------------------------------------------------------------------------------
 
 def test_verify_names_what_is_damaged(folder, tmp_path, capsys):
     assert packing("pack", folder, tmp_path / "out", "--size", 24, "--workers", 1) == 0
     assert packing("verify", tmp_path / "out") == 0
-    assert "19 pictures of 3 classes, 24 x 24 pixels, in 1 shard: every checksum is right" in capsys.readouterr().out
+    summary = "19 pictures of 3 classes, 24 x 24 pixels, in 1 shard: every checksum is right"
+    assert summary in capsys.readouterr().out
     shard = tmp_path / "out" / "all" / "shard-00000.npy"
     data = bytearray(shard.read_bytes())
     data[5000] ^= 1

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip, Resize, Squash, SubtractMean, TenCrop
-from data import UnreadableImage
+from data import (CenterCrop, Compose, Normalize, PCANoise, RandomCrop, RandomHorizontalFlip,
+                  Resize, Squash, SubtractMean, TenCrop, UnreadableImage)
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -19,8 +19,9 @@ def image():
     return np.random.default_rng(1).integers(0, 256, (13, 17, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("height, width, expected", [(20, 30, (10, 15)), (30, 20, (15, 10)), (5, 8, (10, 16)), (7, 7, (10, 10)),
-                                                     (7, 13, (10, 18)), (500, 333, (15, 10))])
+@pytest.mark.parametrize("height, width, expected", [
+    (20, 30, (10, 15)), (30, 20, (15, 10)), (5, 8, (10, 16)), (7, 7, (10, 10)), (7, 13, (10, 18)),
+    (500, 333, (15, 10))])
 def test_resize_sets_the_shorter_side(rng, height, width, expected):
     assert Resize(10)(np.zeros((height, width, 3), np.uint8), rng).shape == (*expected, 3)
 
@@ -37,7 +38,8 @@ def test_resize_averages_what_it_shrinks(rng):
 
 
 def test_resize_of_a_ramp_is_linear_interpolation(rng):
-    ramp = np.repeat(np.arange(0, 160, 20, dtype=np.uint8)[:, None, None], 8, axis=1).repeat(3, axis=2)
+    column = np.arange(0, 160, 20, dtype=np.uint8)
+    ramp = np.repeat(column[:, None, None], 8, axis=1).repeat(3, axis=2)
     doubled = Resize(16)(ramp, rng)[:, 3, 0]
     expected = np.interp((np.arange(16) + 0.5) / 2 - 0.5, np.arange(8), ramp[:, 0, 0])
     assert np.abs(doubled - expected).max() <= 0.51
@@ -47,7 +49,8 @@ def test_center_crop(image, rng):
     np.testing.assert_array_equal(CenterCrop(5)(image, rng), image[4:9, 6:11])
 
 
-@pytest.mark.parametrize("height, width, size, top, left", [(13, 17, 10, 2, 4), (10, 15, 10, 0, 2), (11, 17, 10, 0, 4)])
+@pytest.mark.parametrize("height, width, size, top, left", [
+    (13, 17, 10, 2, 4), (10, 15, 10, 0, 2), (11, 17, 10, 0, 4)])
 def test_half_pixels_fall_where_torchvisions_fall(rng, height, width, size, top, left):
     image = np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)
     expected = image[top:top + size, left:left + size]
@@ -61,14 +64,16 @@ def test_squash_forgets_proportions(image, rng):
 
 
 def test_random_crop_reaches_every_place_and_nothing_else(image, rng):
-    places = {image[top:top + 11, left:left + 11].tobytes() for top in range(3) for left in range(7)}
+    places = {image[top:top + 11, left:left + 11].tobytes()
+              for top in range(3) for left in range(7)}
     assert {RandomCrop(11)(image, rng).tobytes() for _ in range(400)} == places
 
 
 def test_random_crop_pads_with_black(image, rng):
     padded = np.zeros((17, 21, 3), np.uint8)
     padded[2:-2, 2:-2] = image
-    places = {padded[top:top + 16, left:left + 16].tobytes() for top in range(2) for left in range(6)}
+    places = {padded[top:top + 16, left:left + 16].tobytes()
+              for top in range(2) for left in range(6)}
     assert {RandomCrop(16, padding=2)(image, rng).tobytes() for _ in range(300)} == places
 
 
@@ -84,7 +89,9 @@ def test_flip(image, rng):
 def test_pca_noise_is_the_papers_formula(image, seed):
     noise = PCANoise(sigma=0.5, eigenvalues=(0.3, 0.2, 0.1))
     alpha = np.random.default_rng(seed).normal(0, 0.5, 3)
-    shift = [255 * sum(float(noise.components[channel, i]) * alpha[i] * (0.3, 0.2, 0.1)[i] for i in range(3)) for channel in range(3)]
+    terms = [[float(noise.components[channel, i]) * alpha[i] * (0.3, 0.2, 0.1)[i]
+              for i in range(3)] for channel in range(3)]
+    shift = [255 * sum(term) for term in terms]
     expected = np.clip(image + np.array(shift), 0, 255)
     assert np.abs(noise(image, np.random.default_rng(seed)) - expected).max() <= 0.51
 
@@ -99,7 +106,8 @@ class Pictures(list):
 
 
 def test_pca_noise_fit_finds_the_covariance(rng):
-    pictures = Pictures(rng.integers(0, 256, (size, 9, 3), dtype=np.uint8) // [1, 2, 4] for size in (3, 8, 5))
+    pictures = Pictures(rng.integers(0, 256, (size, 9, 3), dtype=np.uint8) // [1, 2, 4]
+                        for size in (3, 8, 5))
     colours = np.concatenate([list.__getitem__(pictures, i).reshape(-1, 3) for i in range(3)]) / 255
     noise = PCANoise.fit(pictures)
     covariance = noise.components @ np.diag(noise.eigenvalues) @ noise.components.T
@@ -108,7 +116,8 @@ def test_pca_noise_fit_finds_the_covariance(rng):
 
 def test_normalize(image, rng):
     pixels = Normalize(MEAN, STD)(image, rng)
-    expected = [[[(image[row, column, c] / 255 - MEAN[c]) / STD[c] for column in range(17)] for row in range(13)] for c in range(3)]
+    expected = [[[(image[row, column, c] / 255 - MEAN[c]) / STD[c] for column in range(17)]
+                 for row in range(13)] for c in range(3)]
     np.testing.assert_allclose(pixels, expected, atol=2e-6)
     assert pixels.dtype == np.float32 and pixels.shape == (3, 13, 17)
     assert pixels.transpose(1, 2, 0).flags.c_contiguous        # channels last in memory
@@ -117,14 +126,16 @@ def test_normalize(image, rng):
 def test_a_mean_picture_is_subtracted_before_crop_and_flip(image, rng):
     mean = rng.uniform(0, 255, image.shape)
     bytes_kept = Normalize((0, 0, 0), (1 / 255,) * 3)
-    pixels = Compose([SubtractMean(mean), RandomCrop(8), RandomHorizontalFlip(1), bytes_kept])(image, np.random.default_rng(5))
+    steps = Compose([SubtractMean(mean), RandomCrop(8), RandomHorizontalFlip(1), bytes_kept])
+    pixels = steps(image, np.random.default_rng(5))
     top, left = np.random.default_rng(5).integers(0, (6, 10))
     expected = (image - mean)[top:top + 8, left:left + 8][:, ::-1].transpose(2, 0, 1)
     np.testing.assert_allclose(pixels, expected, atol=1e-4)
     assert pixels.dtype == np.float32
     crops = Compose([SubtractMean(mean), TenCrop(8), bytes_kept])(image, rng)
     for crop, (top, left) in zip(crops, ((0, 0), (0, 9), (5, 0), (5, 9), (2, 4))):
-        np.testing.assert_allclose(crop, (image - mean)[top:top + 8, left:left + 8].transpose(2, 0, 1), atol=1e-4)
+        expected = (image - mean)[top:top + 8, left:left + 8].transpose(2, 0, 1)
+        np.testing.assert_allclose(crop, expected, atol=1e-4)
 
 
 def test_the_mean_pixel_is_subtracted_from_bytes(image, rng):
@@ -143,7 +154,8 @@ def test_ten_crops_and_their_normalisation(image, rng):
 
 
 def test_the_training_pipeline_equals_its_steps_by_hand(image):
-    pipeline = Compose([Resize(16), RandomCrop(12), RandomHorizontalFlip(1), PCANoise(), Normalize(MEAN, STD)])
+    pipeline = Compose([Resize(16), RandomCrop(12), RandomHorizontalFlip(1), PCANoise(),
+                        Normalize(MEAN, STD)])
     rng = np.random.default_rng(3)
     resized = np.asarray(Image.fromarray(image).resize((20, 16), Image.Resampling.BILINEAR))
     top, left = rng.integers(0, (5, 9))
@@ -156,8 +168,8 @@ def test_the_training_pipeline_equals_its_steps_by_hand(image):
 def test_no_step_changes_its_input(image, rng):
     before = image.copy()
     image.flags.writeable = False
-    for step in (Resize(8), CenterCrop(8), RandomCrop(8, 1), RandomHorizontalFlip(1), PCANoise(1), TenCrop(8),
-                 SubtractMean(np.ones(image.shape)), Normalize(MEAN, STD)):
+    for step in (Resize(8), CenterCrop(8), RandomCrop(8, 1), RandomHorizontalFlip(1), PCANoise(1),
+                 TenCrop(8), SubtractMean(np.ones(image.shape)), Normalize(MEAN, STD)):
         step(image, rng)
         np.testing.assert_array_equal(image, before)
 
@@ -170,7 +182,8 @@ def test_no_step_changes_its_input(image, rng):
     (lambda: PCANoise(-1), "PCANoise: sigma must not be negative, it is -1"),
     (lambda: PCANoise(eigenvalues=(1, 2)), "PCANoise: eigenvalues must be three finite numbers"),
     (lambda: PCANoise(components=np.ones(3)), "PCANoise: components must be 3 x 3"),
-    (lambda: SubtractMean(np.zeros((4, 4))), r"SubtractMean: mean must be a picture \(H, W, 3\) of finite numbers, not \(4, 4\)"),
+    (lambda: SubtractMean(np.zeros((4, 4))),
+     r"SubtractMean: mean must be a picture \(H, W, 3\) of finite numbers, not \(4, 4\)"),
     (lambda: Normalize(0.5, STD), "Normalize: mean must be three finite numbers"),
     (lambda: Normalize(MEAN, (1, 0, 1)), "Normalize: std must be positive"),
     (lambda: Compose([Resize(2), 3]), "Compose: steps must be transforms, not 3"),
@@ -182,18 +195,22 @@ def test_bad_arguments(make, message):
 
 @pytest.mark.parametrize("step", [CenterCrop(14), RandomCrop(14), TenCrop(14)])
 def test_a_picture_too_small_to_crop(step, image, rng):
-    with pytest.raises(ValueError, match=r"14.*the picture has only 13 x 17 pixels; put a Resize before"):
+    message = r"14.*the picture has only 13 x 17 pixels; put a Resize before"
+    with pytest.raises(ValueError, match=message):
         step(image, rng)
 
 
 def test_a_mean_of_another_size(image, rng):
-    with pytest.raises(ValueError, match=r"SubtractMean\(12 x 17\): the picture is 13 x 17; put a Resize and a CenterCrop before"):
+    message = (r"SubtractMean\(12 x 17\): the picture is 13 x 17; "
+               "put a Resize and a CenterCrop before")
+    with pytest.raises(ValueError, match=message):
         SubtractMean(np.zeros((12, 17, 3)))(image, rng)
 
 
 def test_repr_can_be_read_as_the_recipe():
     steps = Compose([Resize(256), RandomCrop(227, padding=1), RandomHorizontalFlip(0.5)])
-    assert repr(steps) == "Compose([Resize(256), RandomCrop(227, padding=1), RandomHorizontalFlip(p=0.5)])"
+    assert repr(steps) == ("Compose([Resize(256), RandomCrop(227, padding=1), "
+                           "RandomHorizontalFlip(p=0.5)])")
     assert "0.485" in repr(Normalize(MEAN, STD))
 
 

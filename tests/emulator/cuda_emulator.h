@@ -73,7 +73,7 @@ inline float __int_as_float(int x) { return emulator_bits<float>(x); }
 inline uint64_t __umul64hi(uint64_t a, uint64_t b) { return uint64_t((static_cast<unsigned __int128>(a) * b) >> 64); }
 inline double rsqrt(double x) { return 1 / std::sqrt(x); }
 inline float rsqrt(float x) { return 1 / std::sqrt(x); }
-using std::exp; using std::log; using std::pow; using std::tanh;
+using std::exp; using std::log; using std::pow; using std::sqrt; using std::tanh;
 
 // CUDA's max and min forget a NaN, as fmax and fmin do.
 template <class A, class B> std::common_type_t<A, B> max(A a, B b) {

@@ -55,7 +55,8 @@ class EmulatedKernel:
 
     def __call__(self, grid, block, values):
         self._check_limits(grid, block)
-        arrays = [(i, v) for i, v in enumerate(values) if isinstance(v, np.ndarray)]
+        arrays = [(i, v) for i, (p, v) in enumerate(zip(self.parameters, values))
+                  if p.pointer and isinstance(v, np.ndarray)]
         regions = self._regions(arrays)
         places, offsets = (ctypes.c_int * len(values))(*[-1] * len(values)), (ctypes.c_size_t * len(values))()
         for number, region in enumerate(regions):
@@ -105,10 +106,11 @@ class EmulatedKernel:
 
 
 def _addresses(values):
-    """The addresses of the numbers among values, as the driver takes them; the runtime puts in those of the arrays."""
-    numbers = [np.array(v) for v in values]
-    addresses = (ctypes.c_void_p * len(values))(*[n.ctypes.data for n in numbers])
-    addresses.numbers = numbers                         # as long as the addresses live
+    """Where the driver finds each value: a number or a struct here, an array where the runtime puts
+    it in."""
+    kept = [np.asarray(v) for v in values]
+    addresses = (ctypes.c_void_p * len(values))(*[v.ctypes.data for v in kept])
+    addresses.kept = kept                               # as long as the addresses live
     return addresses
 
 
@@ -135,7 +137,7 @@ def _module(source: str, options: tuple[str, ...]) -> EmulatedModule:
 def _poisoned(new):
     def empty(*args, **options):
         array = new(*args, **options)
-        if array.dtype != object:
+        if array.dtype != object and array.itemsize:
             array.view()[...] = np.frombuffer(bytes([POISON]) * array.itemsize, array.dtype)[0]
         return array
     return empty

@@ -185,13 +185,15 @@ def test_a_case_passes_on_every_kernel_set(case, kernels):
 
 
 def test_a_case_reaches_each_fast_convolution():
-    from minitensor.kernels.cpu.conv import _winograd_tiling
+    from minitensor.kernels.cpu.conv import winograd_tiling
+    from minitensor.kernels.cpu.im2col_conv import Windows
     reached = set()
     for case in op_cases():
         if case.name.endswith(("as in conv2", "as in conv3")):
             (N, C, *_), (F, _, *kernel) = case.arrays[0].shape, case.arrays[1].shape
             out = case.function(*map(Tensor, case.arrays)).shape[2:]
-            reached.add((kernel[0], bool(_winograd_tiling(N, C, F, tuple(kernel), (1, 1), (1, 1), 1, out))))
+            windows = Windows(tuple(kernel), (1, 1), (1, 1))
+            reached.add((kernel[0], bool(winograd_tiling(N, C, F, windows, 1, out))))
     assert reached == {(5, True), (3, True)}
 
 

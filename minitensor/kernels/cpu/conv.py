@@ -1,90 +1,112 @@
 """The fast convolution: which algorithm takes which shape, and the gradients in terms of them."""
 import numpy as np
 
-from ..geometry import output_size
-from . import im2col_conv, winograd
-from .blocks import Source, channels_last, empty_channels_last, select, split
+from ..epilogue import Epilogue
+from ..geometry import Pair, output_sizes
+from . import im2col_conv, tuning, winograd_conv
+from .blocks import PaddedInput, as_nhwc, empty_nhwc, select, split
+from .im2col_conv import Windows
+from .linear import Needs, before_activation
 from .memory import scratch
 from .threads import parallel_for
-
-Pair = tuple[int, int]
-
-SUM_BYTES = 2**20                   # of a gradient whose channels are added up in one call: it stays in the second-level cache
+from .winograd import Tiling, best_tiling
 
 
-def _winograd_tiling(images: int, C: int, F: int, kernel: Pair, stride: Pair, dilation: Pair, groups: int,
-                     out: Pair) -> winograd.Tiling | None:
-    """Winograd where it saves a third of the multiplications, transforms included; else None: the block-wise im2col.
+def winograd_tiling(images: int, C: int, F: int, windows: Windows, groups: int,
+                    out: Pair) -> Tiling | None:
+    """The tiles of Winograd's algorithm where it pays, else None: im2col, which takes all shapes.
 
-    Never for a handful of images: the transformed filters are 2.5 to 5 times the filters, and reading them takes longer than the products.
+    It pays where it makes less than WINOGRAD_WORTH of the multiplications of the definition,
+    counted as in `winograd.multiplications`. With few images it does not: to transform the filters
+    and to read them, 2.5 to 5 times as large as before, then costs more than the products.
     """
-    K = kernel[0]
-    if kernel != (K, K) or K not in (3, 4, 5) or stride != (1, 1) or dilation != (1, 1):
+    K = windows.kernel[0]
+    if windows.kernel != (K, K) or K not in (3, 4, 5) or windows[1:] != ((1, 1), (1, 1)):
         return None
-    tiling, multiplications = winograd.best_tiling(images, C, F, groups, K, out)
-    return tiling if multiplications < 2 / 3 * images * out[0] * out[1] * K * K * C * F // groups else None
+    tiling, multiplications = best_tiling(images, C, F, groups, K, out)
+    direct = images * out[0] * out[1] * K * K * C * F // groups
+    return tiling if multiplications < tuning.WINOGRAD_WORTH * direct else None
 
 
-def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair, groups: int,
-           relu: bool) -> np.ndarray:
-    OH, OW = (output_size(*side) for side in zip(x.shape[2:], w.shape[2:], stride, padding, dilation))
-    y = empty_channels_last((len(x), len(w), OH, OW), x.dtype)
-    _convolve(x, None, w, b, stride, padding, dilation, groups, relu, y)
+def conv2d(x: np.ndarray, w: np.ndarray, epilogue: Epilogue, stride: Pair, padding: Pair,
+           dilation: Pair, groups: int) -> np.ndarray:
+    out = output_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    y = empty_nhwc((len(x), len(w), *out), x.dtype)
+    epilogue = epilogue._replace(residual=as_nhwc(epilogue.residual))
+    _convolve(PaddedInput(as_nhwc(x), None, padding), w, epilogue,
+              Windows(w.shape[2:], stride, dilation), groups, as_nhwc(y))
     return y
 
 
-def _convolve(x, relu_of, w, b, stride, padding, dilation, groups, relu, y) -> None:
-    """conv2d into y, of an x that counts as 0 where relu_of <= 0."""
-    tiling = _winograd_tiling(len(x), x.shape[1], len(w), w.shape[2:], stride, dilation, groups, y.shape[2:])
-    if tiling:
-        winograd.convolve(Source(channels_last(x), channels_last(relu_of), padding), w, b, groups, relu, tiling, channels_last(y))
+def _convolve(x: PaddedInput, w: np.ndarray, epilogue: Epilogue, windows: Windows, groups: int,
+              y: np.ndarray) -> None:
+    """conv2d into y (N, OH, OW, F); the residual is laid out as y."""
+    N, OH, OW, F = y.shape
+    if tiling := winograd_tiling(N, x.x.shape[3], F, windows, groups, (OH, OW)):
+        winograd_conv.convolve(x, w, epilogue, groups, tiling, y)
     else:
-        im2col_conv.convolve(x, relu_of, w, b, stride, padding, dilation, groups, relu, y)
+        im2col_conv.convolve(x, w, epilogue, windows, groups, y)
 
 
-def conv2d_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray, y: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair,
-                    groups: int, needs: tuple[bool, bool, bool]) -> tuple[np.ndarray | None, ...]:
-    dx = _input_gradient(dy, y, x, w, stride, padding, dilation, groups) if needs[0] else None
-    dw = _weight_gradient(dy, y, x, w, stride, padding, dilation, groups) if needs[1] else None
-    return dx, dw, _bias_gradient(dy, y) if needs[2] else None
+def conv2d_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray, y: np.ndarray | None,
+                    stride: Pair, padding: Pair, dilation: Pair, groups: int,
+                    activation: str | None, needs: Needs) -> tuple[np.ndarray | None, ...]:
+    """Each gradient applies a relu where it reads dy, which costs less than one pass of its own.
+
+    The gradient behind any other activation is written first; that behind a relu too if somebody
+    needs it, the residual."""
+    if activation != "relu" or needs[3]:
+        dy, y = before_activation(dy, y, activation), None
+    source, windows = PaddedInput(as_nhwc(dy), as_nhwc(y)), Windows(w.shape[2:], stride, dilation)
+    dx = _input_gradient(source, x.shape, w, windows, padding, groups) if needs[0] else None
+    dw = _weight_gradient(source, x, w, windows, padding, groups) if needs[1] else None
+    return dx, dw, _bias_gradient(source) if needs[2] else None, dy if needs[3] else None
 
 
-def _input_gradient(dy, y, x, w, stride, padding, dilation, groups) -> np.ndarray:
-    """A stride of 1 makes it a convolution of dy with the filters turned by half a circle, the roles of C and F exchanged."""
-    dx = empty_channels_last(x.shape, x.dtype)
-    reach = [(k - 1) * d - p for k, d, p in zip(w.shape[2:], dilation, padding)]
-    if stride == (1, 1) and min(reach) >= 0:
+def _input_gradient(dy: PaddedInput, shape: tuple[int, ...], w: np.ndarray, windows: Windows,
+                    padding: Pair, groups: int) -> np.ndarray:
+    """With a stride of 1 it is a convolution of dy with the filters turned by half a circle, the
+    roles of C and F exchanged."""
+    dx = empty_nhwc(shape, dy.x.dtype)
+    reach = [(k - 1) * d - p for k, d, p in zip(windows.kernel, windows.dilation, padding)]
+    if windows.stride == (1, 1) and min(reach) >= 0:
         F, _, KH, KW = w.shape
         by_group = w[:, :, ::-1, ::-1].reshape(groups, F // groups, -1, KH, KW)
-        turned = by_group.swapaxes(1, 2).reshape(x.shape[1], F // groups, KH, KW)       # (C, F/G, KH, KW)
-        _convolve(dy, y, turned, None, (1, 1), (reach[0], reach[1]), dilation, groups, False, dx)
+        turned = by_group.swapaxes(1, 2).reshape(shape[1], F // groups, KH, KW)
+        _convolve(dy._replace(padding=(reach[0], reach[1])), turned, Epilogue(), windows, groups,
+                  as_nhwc(dx))
     else:
-        im2col_conv.input_gradient(dy, y, w, stride, padding, dilation, groups, dx)
+        im2col_conv.input_gradient(dy, w, windows, padding, groups, as_nhwc(dx))
     return dx
 
 
-def _weight_gradient(dy, y, x, w, stride, padding, dilation, groups) -> np.ndarray:
+def _weight_gradient(dy: PaddedInput, x: np.ndarray, w: np.ndarray, windows: Windows, padding: Pair,
+                     groups: int) -> np.ndarray:
     """In w's own order in memory, so that the optimiser reads both alike."""
-    dw = empty_channels_last(w.shape, w.dtype)
-    tiling = _winograd_tiling(len(x), x.shape[1], len(w), w.shape[2:], stride, dilation, groups, dy.shape[2:])
-    if tiling:
-        winograd.weight_gradient(Source(channels_last(dy), channels_last(y), (0, 0)), Source(channels_last(x), None, padding), groups,
-                                 tiling, channels_last(dw))
+    dw = empty_nhwc(w.shape, w.dtype)
+    N, OH, OW, F = dy.x.shape
+    source = PaddedInput(as_nhwc(x), None, padding)
+    if N == 0:
+        dw.fill(0)
+    elif tiling := winograd_tiling(N, x.shape[1], F, windows, groups, (OH, OW)):
+        winograd_conv.weight_gradient(dy, source, groups, tiling, as_nhwc(dw))
     else:
-        im2col_conv.weight_gradient(dy, y, x, stride, padding, dilation, groups, dw)
-    return dw if channels_last(w).flags.c_contiguous else np.ascontiguousarray(dw)
+        im2col_conv.weight_gradient(dy, source, windows, groups, as_nhwc(dw))
+    return dw if as_nhwc(w).flags.c_contiguous else np.ascontiguousarray(dw)
 
 
-def _bias_gradient(dy, y) -> np.ndarray:
+def _bias_gradient(dy: PaddedInput) -> np.ndarray:
     """db (F,): one sum per image, then the sum of those, which also rounds less."""
-    dy, y = channels_last(dy), channels_last(y)
-    sums = np.empty((len(dy), dy.shape[3]), dy.dtype)
+    N, OH, OW, F = dy.x.shape
+    sums = np.empty((N, F), dy.x.dtype)
 
     def add_up(images: slice) -> None:
-        masked = dy[images]
-        if y is not None:
-            masked = select(y[images] > 0, masked, scratch("masked", masked.shape, dy.dtype))
+        masked = dy.x[images]
+        if dy.relu_output is not None:
+            masked = select(dy.relu_output[images] > 0, masked,
+                            scratch("masked", masked.shape, masked.dtype))
         np.add.reduce(masked, axis=(1, 2), out=sums[images])
 
-    parallel_for(add_up, split(len(dy), max(1, SUM_BYTES // max(1, dy[:1].nbytes))))
+    image_bytes = max(1, OH * OW * F * dy.x.itemsize)
+    parallel_for(add_up, split(N, max(1, tuning.BIAS_GRADIENT_BYTES // image_bytes)))
     return sums.sum(axis=0)

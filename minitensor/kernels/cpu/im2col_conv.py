@@ -1,138 +1,139 @@
-"""Convolution as a matrix product, block by block: the general algorithm, for every stride, padding, dilation and group.
+"""Convolution as a matrix product, block by block: the general algorithm, for every shape.
 
     y (pixels, F) = columns (pixels, KH·KW·C) · wᵀ (KH·KW·C, F)
 
-as in the reference set, but a block of columns is made, multiplied and forgotten while it is in the second-level cache: the whole of them
-would be up to 25 times the input. In channels-last memory a row of a window is one run of KW·C numbers, so making them is a copy of long
-runs, and the product lands in y as it is, where bias and relu meet it still in cache.
+as in the reference set, but a block of columns is made, multiplied and forgotten while it is in
+the second-level cache: the whole of them would be up to 25 times the input. In channels-last memory
+a row of a window is one run of KW·C numbers, so making them is a copy of long runs, and the product
+lands in y as it is, where the epilogue meets it still in cache.
 """
+from typing import NamedTuple
+
 import numpy as np
 
-from .blocks import Strip, channels_last, load_strip, split, strips
+from ..epilogue import Epilogue
+from ..geometry import Pair, reaches
+from . import tuning
+from .blocks import PaddedInput, Rows, add_product, as_nhwc, row_blocks, split, sum_over, tasks_of
+from .linear import finish, part_of
 from .memory import scratch
 from .threads import parallel_for
 
-Pair = tuple[int, int]
 
-BLOCK_BYTES = 2**21                 # columns of one block: they stay in cache until they are multiplied
-FEW_PIXELS = 256                    # up to here a product is cut by filters instead: BLAS reads all of w again for every block of pixels
-FILTER_PIECES = 4
-GRADIENT_PIECES = 8                 # partial sums of a weight gradient; a fixed number, so that it rounds alike on any number of threads
+class Windows(NamedTuple):
+    """Where the windows of a convolution lie on its padded input."""
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
 
 
-def _columns(x, relu_of, block: Strip, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair,
+def _columns(x: PaddedInput, block: Rows, windows: Windows,
              out: np.ndarray | None = None) -> np.ndarray:
-    """(pixels of the block, KH·KW·C), in out or else scratch: under every output pixel the pixels of x (N, H, W, C) its window sees."""
-    (KH, KW), (SH, SW), (DH, DW), (n, rows, OW) = kernel, stride, dilation, block.shape
-    height, width = (rows - 1) * SH + (KH - 1) * DH + 1, (OW - 1) * SW + (KW - 1) * DW + 1
-    windows = load_strip("x", x, relu_of, block.images, block.start * SH - padding[0], -padding[1], (height, width))
-    (sn, sh, sw, sc), C = windows.strides, windows.shape[3]
+    """(pixels of the block, KH·KW·C), in out or else scratch: under every output pixel the pixels
+    of x that its window sees."""
+    (KH, KW), (SH, SW), (DH, DW) = windows
+    n, rows, OW = block.shape
+    seen = x.load("x", block.images, block.start * SH, 0, reaches((rows, OW), *windows))
+    (sn, sh, sw, sc), C = seen.strides, seen.shape[3]
     shape, strides = (n, rows, OW, KH, KW, C), (sn, sh * SH, sw * SW, sh * DH, sw * DW, sc)
-    columns = scratch("columns", (block.tiles, KH * KW * C), x.dtype) if out is None else out
-    np.copyto(columns.reshape(shape), np.lib.stride_tricks.as_strided(windows, shape, strides))
+    columns = scratch("columns", (block.size, KH * KW * C), seen.dtype) if out is None else out
+    np.copyto(columns.reshape(shape), np.lib.stride_tricks.as_strided(seen, shape, strides))
     return columns
 
 
 def _as_matrices(w: np.ndarray, groups: int) -> np.ndarray:
     """w (F, C/G, KH, KW) as (G, F/G, KH·KW·C/G); a view when w is channels-last in memory."""
-    return np.ascontiguousarray(channels_last(w)).reshape(groups, len(w) // groups, -1)
+    return np.ascontiguousarray(as_nhwc(w)).reshape(groups, len(w) // groups, -1)
 
 
 def _group(size: int, groups: int, g: int) -> slice:
     return slice(g * size // groups, (g + 1) * size // groups)
 
 
-def _add_bias_and_relu(rows: np.ndarray, b: np.ndarray | None, relu: bool) -> None:
-    if b is not None:
-        np.add(rows, b, out=rows)
-    if relu:
-        np.maximum(rows, 0, out=rows)
+def convolve(x: PaddedInput, w: np.ndarray, epilogue: Epilogue, windows: Windows, groups: int,
+             y: np.ndarray) -> None:
+    """Fills y (N, OH, OW, F); the residual is laid out as y."""
+    (N, OH, OW, F), C = y.shape, x.x.shape[3]
+    matrices = _as_matrices(w, groups)
+    by_group = [x.channels(_group(C, groups, g)) for g in range(groups)]
+    blocks = row_blocks(N, OH, OW, OW * matrices[0, 0].nbytes, tuning.COLUMNS_BYTES)
+    all_filters = slice(0, F)
 
-
-def convolve(x: np.ndarray, relu_of: np.ndarray | None, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair,
-             groups: int, relu: bool, y: np.ndarray) -> None:
-    """Fills y (N, F, OH, OW), channels-last in memory; x counts as 0 where relu_of <= 0."""
-    x, relu_of, y = channels_last(x), channels_last(relu_of), channels_last(y)
-    kernel, F, matrices = w.shape[2:], y.shape[3], _as_matrices(w, groups)
-    channels = [_group(x.shape[3], groups, g) for g in range(groups)]
-    by_group = [(x[..., c], None if relu_of is None else relu_of[..., c]) for c in channels]
-
-    N, OH, OW, _ = y.shape
-    blocks = strips(N, OH, OW, OW * matrices[0, 0].nbytes, BLOCK_BYTES)
-
-    def multiply(block: Strip) -> None:
-        rows = y[block.images, block.start: block.stop].reshape(-1, F)                  # a view: whole rows, or whole images
+    def multiply(block: Rows) -> None:
+        where = np.s_[block.images, block.start: block.stop]
+        rows = y[where].reshape(-1, F)                      # a view: whole rows, or whole images
         for g, matrix in enumerate(matrices):
-            columns = _columns(*by_group[g], block, kernel, stride, padding, dilation)
-            np.matmul(columns, matrix.T, out=rows[:, _group(F, groups, g)])
-        _add_bias_and_relu(rows, b, relu)
+            np.matmul(_columns(by_group[g], block, windows), matrix.T,
+                      out=rows[:, _group(F, groups, g)])
+        finish(y[where], part_of(epilogue, all_filters, where), y[where])
 
-    def make_columns(block: Strip) -> None:
-        first = (block.images.start * y.shape[1] + block.start) * y.shape[2]
+    def make_columns(block: Rows) -> None:
+        first = (block.images.start * OH + block.start) * OW
         for g in range(groups):
-            _columns(*by_group[g], block, kernel, stride, padding, dilation, all_columns[g, first: first + block.tiles])
+            _columns(by_group[g], block, windows, all_columns[g, first: first + block.size])
 
-    def multiply_filters(filters: slice) -> None:
+    def multiply_filters(some: slice) -> None:
         for g, matrix in enumerate(matrices):
-            rows = y.reshape(-1, groups, F // groups)[:, g, filters]
-            np.matmul(all_columns[g], matrix[filters].T, out=rows)
-            _add_bias_and_relu(rows, None if b is None else b.reshape(groups, -1)[g, filters], relu)
+            filters = slice(g * F // groups + some.start, g * F // groups + some.stop)
+            np.matmul(all_columns[g], matrix[some].T, out=y.reshape(-1, F)[:, filters])
+            where = np.s_[..., filters]
+            finish(y[where], part_of(epilogue, filters, where), y[where])
 
-    if y[..., 0].size > FEW_PIXELS:
+    if N * OH * OW > tuning.FEW_PIXELS:
         parallel_for(multiply, blocks, uses_blas=True)
     else:
-        all_columns = scratch("all columns", (groups, y[..., 0].size, matrices.shape[2]), x.dtype)
+        all_columns = scratch("all columns", (groups, N * OH * OW, matrices.shape[2]), y.dtype)
         parallel_for(make_columns, blocks)
-        parallel_for(multiply_filters, split(F // groups, -(-F // groups // FILTER_PIECES)), uses_blas=True)
+        parallel_for(multiply_filters, split(F // groups, -(-F // groups // tuning.FILTER_TASKS)),
+                     uses_blas=True)
 
 
-def input_gradient(dy: np.ndarray, relu_of: np.ndarray | None, w: np.ndarray, stride: Pair, padding: Pair, dilation: Pair, groups: int,
+def input_gradient(dy: PaddedInput, w: np.ndarray, windows: Windows, padding: Pair, groups: int,
                    dx: np.ndarray) -> None:
-    """Fills dx (N, C, H, W), channels-last in memory: dy · w gives the gradient of the columns, which is added where they were read."""
-    dy, relu_of, dx = channels_last(dy), channels_last(relu_of), channels_last(dx)
-    (_, OH, OW, F), (H, W, C), (KH, KW) = dy.shape, dx.shape[1:], w.shape[2:]
-    (SH, SW), (PH, PW), (DH, DW) = stride, padding, dilation
-    matrices = _as_matrices(w, groups)
-    padded_size = max(H + 2 * PH, (OH - 1) * SH + (KH - 1) * DH + 1), max(W + 2 * PW, (OW - 1) * SW + (KW - 1) * DW + 1)
+    """Fills dx (N, H, W, C): dy · w gives the gradient of the columns, which is added where they
+    were read."""
+    (N, OH, OW, F), (H, W, C) = dy.x.shape, dx.shape[1:]
+    (KH, KW), (SH, SW), (DH, DW) = windows
+    (PH, PW), matrices = padding, _as_matrices(w, groups)
+    height, width = reaches((OH, OW), *windows)
+    padded_size = max(H + 2 * PH, height), max(W + 2 * PW, width)
+    blocks = row_blocks(1, OH, OW, OW * matrices[0, 0].nbytes, tuning.COLUMNS_BYTES)
 
     def scatter(image: int) -> None:
         padded = scratch("padded", (*padded_size, C), dx.dtype)
         padded[...] = 0
-        for block in strips(1, OH, OW, OW * matrices[0, 0].nbytes, BLOCK_BYTES):
-            rows = load_strip("dy", dy, relu_of, slice(image, image + 1), block.start, 0, (block.stop - block.start, OW))
+        for block in blocks:
+            _, rows, _ = block.shape
+            gradients = dy.load("dy", slice(image, image + 1), block.start, 0, (rows, OW))
             for g, matrix in enumerate(matrices):
-                dcolumns = scratch("columns", (block.tiles, KH * KW * C // groups), dx.dtype)
-                np.matmul(rows.reshape(-1, F)[:, _group(F, groups, g)], matrix, out=dcolumns)
-                dcolumns = dcolumns.reshape(-1, OW, KH, KW, C // groups)
+                dcolumns = scratch("columns", (block.size, KH * KW * C // groups), dx.dtype)
+                np.matmul(gradients.reshape(-1, F)[:, _group(F, groups, g)], matrix, out=dcolumns)
+                dcolumns = dcolumns.reshape(rows, OW, KH, KW, C // groups)
                 target = padded[block.start * SH:, :, _group(C, groups, g)]
                 for i in range(KH):
                     for j in range(KW):
-                        seen = target[i * DH:, j * DW:][: (len(dcolumns) - 1) * SH + 1: SH, : (OW - 1) * SW + 1: SW]
-                        np.add(seen, dcolumns[:, :, i, j], out=seen)
+                        cells = target[i * DH:, j * DW:]
+                        cells = cells[: (rows - 1) * SH + 1: SH, : (OW - 1) * SW + 1: SW]
+                        np.add(cells, dcolumns[:, :, i, j], out=cells)
         np.copyto(dx[image], padded[PH: PH + H, PW: PW + W])
 
-    parallel_for(scatter, range(len(dy)), uses_blas=True)
+    parallel_for(scatter, range(N), uses_blas=True)
 
 
-def weight_gradient(dy: np.ndarray, relu_of: np.ndarray | None, x: np.ndarray, stride: Pair, padding: Pair, dilation: Pair, groups: int,
+def weight_gradient(dy: PaddedInput, x: PaddedInput, windows: Windows, groups: int,
                     dw: np.ndarray) -> None:
-    """Fills dw (F, C/G, KH, KW), channels-last in memory: the sum over all blocks of dyᵀ (F, pixels) · columns (pixels, KH·KW·C/G)."""
-    dy, relu_of, x = channels_last(dy), channels_last(relu_of), channels_last(x)
-    (N, OH, OW, F), kernel = dy.shape, dw.shape[2:]
-    matrices = channels_last(dw).reshape(groups, F // groups, -1)                      # a view
-    blocks = strips(N, OH, OW, OW * matrices[0, 0].nbytes, BLOCK_BYTES)
-    pieces = split(len(blocks), max(1, -(-len(blocks) // GRADIENT_PIECES)))
-    sums = scratch("sums", (len(pieces), *matrices.shape), x.dtype)
+    """Fills dw (F, KH, KW, C/G): the sum over all blocks of
+    dyᵀ (F, pixels) · columns (pixels, KH·KW·C/G)."""
+    (N, OH, OW, F), C = dy.x.shape, x.x.shape[3]
+    matrices = dw.reshape(groups, F // groups, -1)          # a view
+    by_group = [x.channels(_group(C, groups, g)) for g in range(groups)]
 
-    def add_up(piece: int) -> None:
-        sums[piece] = 0
-        for block in blocks[pieces[piece]]:
-            rows = load_strip("dy", dy, relu_of, block.images, block.start, 0, block.shape[1:]).reshape(-1, F)
-            for g in range(groups):
-                product = scratch("product", matrices.shape[1:], x.dtype)
-                columns = _columns(x[..., _group(x.shape[3], groups, g)], None, block, kernel, stride, padding, dilation)
-                np.matmul(rows[:, _group(F, groups, g)].T, columns, out=product)
-                np.add(sums[piece, g], product, out=sums[piece, g])
+    def add(block: Rows, total: np.ndarray, fresh: bool) -> None:
+        rows = dy.load("dy", block.images, block.start, 0, block.shape[1:]).reshape(-1, F)
+        for g in range(groups):
+            add_product(rows[:, _group(F, groups, g)].T, _columns(by_group[g], block, windows),
+                        total[g], fresh)
 
-    parallel_for(add_up, range(len(pieces)), uses_blas=True)
-    np.add.reduce(sums, axis=0, out=matrices)
+    blocks = row_blocks(N, OH, OW, OW * matrices[0, 0].nbytes, tuning.COLUMNS_BYTES)
+    tasks = tasks_of(blocks, tuning.COLUMNS_SUMS)
+    matrices[...] = sum_over(tasks, add, scratch("sums", (len(tasks), *matrices.shape), dw.dtype))

@@ -1,29 +1,36 @@
-"""The fast linear layer: w is cut into rows (forward, dw) or columns (dx), one matrix product each."""
+"""The fast linear layer, and the epilogue that it shares with the convolution.
+
+A task is one matrix product with some rows of w (forward, dw) or some of its columns (dx).
+"""
 import numpy as np
 
+from ..epilogue import Epilogue
+from . import activation as activations, tuning
 from .blocks import split
 from .memory import empty, scratch
 from .threads import parallel_for
 
-BLOCK = 512                         # rows of w a piece: a few MB, so that there are pieces for every thread
+Needs = tuple[bool, bool, bool, bool]       # which gradients are wanted: of x, w, bias, residual
 
 
-def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
+def linear(x: np.ndarray, w: np.ndarray, epilogue: Epilogue) -> np.ndarray:
     y = empty((len(x), len(w)), x.dtype)
 
     def multiply(filters: slice) -> None:
         product = scratch("product", (filters.stop - filters.start, len(x)), x.dtype)
-        np.matmul(w[filters], x.T, out=product)                             # up to 1.7 times as fast as x · wᵀ
-        np.add(product.T, 0 if b is None else b[filters], out=y[:, filters])
+        np.matmul(w[filters], x.T, out=product)             # up to 1.7 times as fast as x · wᵀ
+        finish(product.T, part_of(epilogue, filters, np.s_[:, filters]), y[:, filters])
 
-    parallel_for(multiply, split(len(w), BLOCK), uses_blas=True)
+    parallel_for(multiply, split(len(w), tuning.LINEAR_ROWS), uses_blas=True)
     return y
 
 
-def linear_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray, needs: tuple[bool, bool, bool]) -> tuple[np.ndarray | None, ...]:
+def linear_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray, y: np.ndarray | None,
+                    activation: str | None, needs: Needs) -> tuple[np.ndarray | None, ...]:
+    dy = before_activation(dy, y, activation)
     dx = _input_gradient(dy, w) if needs[0] else None
     dw = _weight_gradient(dy, x, w) if needs[1] else None
-    return dx, dw, dy.sum(axis=0) if needs[2] else None
+    return dx, dw, dy.sum(axis=0) if needs[2] else None, dy if needs[3] else None
 
 
 def _input_gradient(dy: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -32,7 +39,7 @@ def _input_gradient(dy: np.ndarray, w: np.ndarray) -> np.ndarray:
     def multiply(channels: slice) -> None:
         np.matmul(dy, w[:, channels], out=dx[:, channels])
 
-    parallel_for(multiply, split(w.shape[1], BLOCK), uses_blas=True)
+    parallel_for(multiply, split(w.shape[1], tuning.LINEAR_ROWS), uses_blas=True)
     return dx
 
 
@@ -42,5 +49,35 @@ def _weight_gradient(dy: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray
     def multiply(filters: slice) -> None:
         np.matmul(dy[:, filters].T, x, out=dw[filters])
 
-    parallel_for(multiply, split(len(w), BLOCK), uses_blas=True)
+    parallel_for(multiply, split(len(w), tuning.LINEAR_ROWS), uses_blas=True)
     return dw
+
+
+# ---- the epilogue --------------------------------------------------------------------------------
+
+def part_of(epilogue: Epilogue, filters: slice, where) -> Epilogue:
+    """The epilogue of some filters; `where` they are in the residual, laid out as the product."""
+    bias, residual, activation = epilogue
+    return Epilogue(None if bias is None else bias[filters],
+                    None if residual is None else residual[where], activation)
+
+
+def finish(product: np.ndarray, epilogue: Epilogue, out: np.ndarray) -> None:
+    """out = activation(product + bias + residual), all (..., F): for a block that is in cache.
+
+    out may be the product itself.
+    """
+    for term in epilogue.bias, epilogue.residual:
+        if term is not None:
+            product = np.add(product, term, out=out)
+    if epilogue.activation:
+        activations.WRITE[epilogue.activation](product, out)
+    elif product is not out:
+        np.copyto(out, product)
+
+
+def before_activation(dy: np.ndarray, y: np.ndarray | None, activation: str | None) -> np.ndarray:
+    """The gradient of product + bias + residual, which is that of each of the three."""
+    if activation is None:
+        return dy
+    return getattr(activations, f"{activation}_backward")(dy, y)

@@ -2,8 +2,9 @@
 import numpy as np
 
 
-def cross_entropy(logits: np.ndarray, labels: np.ndarray, smoothing: float) -> tuple[np.ndarray, np.ndarray]:
-    """log_softmax(logits)[k] = shifted[k] - log(Σ exp(shifted)), with shifted = logits - max(logits)."""
+def cross_entropy(logits: np.ndarray, labels: np.ndarray,
+                  smoothing: float) -> tuple[np.ndarray, np.ndarray]:
+    """log_softmax(logits)[k] = shifted[k] - log(Σ exp(shifted)); shifted = logits - max(logits)."""
     shifted = logits - logits.max(axis=1, keepdims=True)                    # (N, K)
     losses = -(1 - smoothing) * shifted[np.arange(len(labels)), labels]
     if smoothing:
@@ -15,7 +16,8 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray, smoothing: float) -> t
     return losses, probabilities
 
 
-def cross_entropy_backward(dlosses: np.ndarray, probabilities: np.ndarray, labels: np.ndarray, smoothing: float) -> np.ndarray:
+def cross_entropy_backward(dlosses: np.ndarray, probabilities: np.ndarray, labels: np.ndarray,
+                           smoothing: float) -> np.ndarray:
     dlogits = probabilities * dlosses[:, None]                              # (N, K)
     dlogits[np.arange(len(labels)), labels] -= (1 - smoothing) * dlosses
     if smoothing:

@@ -4,27 +4,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import reference
-from .activation import flat_views
-from .blocks import split
+from . import tuning
+from .blocks import flat_views, split
 from .memory import scratch
 from .threads import parallel_for
 
-BLOCK = 2**18           # numbers
 
-
-def sgd(ws: Sequence[np.ndarray], vs: Sequence[np.ndarray], dws: Sequence[np.ndarray], lr: float, momentum: float, weight_decay: float,
-        nesterov: bool) -> None:
+def sgd(ws: Sequence[np.ndarray], vs: Sequence[np.ndarray], dws: Sequence[np.ndarray], lr: float,
+        momentum: float, weight_decay: float, nesterov: bool) -> None:
     for w, v, dw in zip(ws, vs, dws):
         _update(w, v, dw, lr, momentum, weight_decay, nesterov)
 
 
-def _update(w: np.ndarray, v: np.ndarray, dw: np.ndarray, lr: float, momentum: float, weight_decay: float, nesterov: bool) -> None:
+def _update(w: np.ndarray, v: np.ndarray, dw: np.ndarray, lr: float, momentum: float,
+            weight_decay: float, nesterov: bool) -> None:
     """One pass over memory instead of six."""
     flat = flat_views(w, v, dw)
     if flat is None:
         return reference.sgd([w], [v], [dw], lr, momentum, weight_decay, nesterov)
 
-    def piece(block: slice) -> None:
+    def task(block: slice) -> None:
         w, v, dw = (a[block] for a in flat)
         step = scratch("sgd step", w.shape, w.dtype)
         np.multiply(w, weight_decay, out=step)
@@ -33,9 +32,10 @@ def _update(w: np.ndarray, v: np.ndarray, dw: np.ndarray, lr: float, momentum: f
         np.multiply(v, momentum, out=v)
         np.subtract(v, step, out=v)
         if nesterov:
-            np.add(w, np.multiply(v, momentum, out=scratch("sgd ahead", v.shape, v.dtype)), out=w)
+            ahead = np.multiply(v, momentum, out=scratch("sgd ahead", v.shape, v.dtype))
+            np.add(w, ahead, out=w)
             np.subtract(w, step, out=w)
         else:
             np.add(w, v, out=w)
 
-    parallel_for(piece, split(w.size, BLOCK))
+    parallel_for(task, split(w.size, tuning.BLOCK_ELEMENTS))

@@ -1,58 +1,73 @@
-"""Activations and dropout, in the order that the elements have in memory."""
-import math
-from typing import Any
-
+"""Activations, in the order that the elements have in memory; softmax, a block of threads per row.
+"""
 from ...backend import Array, memory_order, xp_of
+from ..epilogue import ACTIVATIONS
 from .launcher import launch
-from .layout import contiguous, in_order, packs
-from .arguments import number_or_memory
+from .layout import from_rows, in_order, packs, rows_along, threads_of_row
 
-FILE = "elementwise.cu"
-DRAWS = 8               # elements of a dropout mask that one thread decides: those of one counter of the generator
+FILE = "activation.cu"
 
 
-def _elementwise(kernel: str, *arrays: Array) -> Array:
-    """y, in the memory order of the first array: kernel(arrays..., y, n)."""
+def _elementwise(kernel: str, activation: str, *arrays: Array) -> Array:
+    """y, in the memory order of the first array: kernel(arrays..., y, n, activation)."""
     order, restore = memory_order(arrays[0])
     inputs = in_order(order, *arrays)
     y = xp_of(arrays[0]).empty_like(inputs[0])
-    launch(FILE, kernel, (*inputs, y, y.size), dtype=y.dtype, items=packs(y))
+    launch(FILE, kernel, (*inputs, y, y.size, ACTIVATIONS.index(activation)), dtype=y.dtype,
+           items=packs(y))
     return y.transpose(restore)
 
 
+def activation_backward(dy: Array, y: Array, activation: str) -> Array:
+    """dx from dy and the activation's result y."""
+    return _elementwise("activation_backward", activation, dy, y)
+
+
 def relu(x: Array) -> Array:
-    return _elementwise("relu", x)
+    return _elementwise("activation", "relu", x)
 
 
 def relu_backward(dy: Array, y: Array) -> Array:
-    return _elementwise("relu_backward", dy, y)
+    return activation_backward(dy, y, "relu")
 
 
 def tanh(x: Array) -> Array:
-    return _elementwise("tanh_forward", x)
+    return _elementwise("activation", "tanh", x)
 
 
 def tanh_backward(dy: Array, y: Array) -> Array:
-    return _elementwise("tanh_backward", dy, y)
+    return activation_backward(dy, y, "tanh")
 
 
 def sigmoid(x: Array) -> Array:
-    return _elementwise("sigmoid", x)
+    return _elementwise("activation", "sigmoid", x)
 
 
 def sigmoid_backward(dy: Array, y: Array) -> Array:
-    return _elementwise("sigmoid_backward", dy, y)
+    return activation_backward(dy, y, "sigmoid")
 
 
-def dropout(x: Array, p: float, key: tuple[int, Any]) -> Array:
-    x, (seed, step) = contiguous(x), key
-    y = xp_of(x).empty_like(x)
-    arguments = x, y, x.size, math.ceil(p * 2**24), 1 - p, seed, *number_or_memory(step)
-    launch(FILE, "dropout", arguments, dtype=x.dtype, items=math.ceil(x.size / DRAWS))
-    return y
+# ---- softmax -------------------------------------------------------------------------------------
+
+def _along_axis(kernel: str, axis: int, *arrays: Array) -> Array:
+    rows = rows_along(axis, *arrays)
+    y = xp_of(rows[0]).empty_like(rows[0])
+    launch(FILE, kernel, (*rows, y, y.shape[1]), dtype=y.dtype, grid=len(y),
+           threads=threads_of_row(y.shape[1]))
+    return from_rows(y, axis, arrays[0])
 
 
-def add_bias(y: Array, b: Array | None, relu: bool) -> None:
-    """In place: y (..., F) + b (F,), then max(·, 0) if relu; y is in C order."""
-    if b is not None or relu:
-        launch(FILE, "add_bias", (y, b, y.size, y.shape[-1], relu), dtype=y.dtype, items=y.size)
+def softmax(x: Array, axis: int) -> Array:
+    return _along_axis("softmax", axis, x)
+
+
+def softmax_backward(dy: Array, y: Array, axis: int) -> Array:
+    return _along_axis("softmax_backward", axis, dy, y)
+
+
+def log_softmax(x: Array, axis: int) -> Array:
+    return _along_axis("log_softmax", axis, x)
+
+
+def log_softmax_backward(dy: Array, y: Array, axis: int) -> Array:
+    return _along_axis("log_softmax_backward", axis, dy, y)

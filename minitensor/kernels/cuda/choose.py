@@ -1,28 +1,25 @@
 """Who multiplies: cuBLAS or kernels of our own, and by which rule.
 
 The ladder of a convolution on the GPU, each step the reason for the next:
-    the textbook            `kernels/reference.py`: im2col, then one product per image
-    im2col and cuBLAS       `im2col_conv.py`: one product per group over all pixels; the columns are written to memory and read again
-    implicit GEMM           `implicit_gemm.py`: the columns are gathered on the way into the product, and bias and relu ride along
-    tensor cores            the same kernel compiled for tf32 or bf16 (`use_precision`), with sums in float32
+    naive                   `conv2d_naive` in `src/conv.cu`: a thread an output, no number is reused
+    im2col and cuBLAS       `im2col_conv.py`: one product per group over all pixels; the columns are
+                            written to memory and read again
+    implicit GEMM           `implicit_gemm.py`: the columns are gathered on the way into the
+                            product, and the epilogue rides along
+    tensor cores            the same kernel compiled for tf32 or bf16 (`use_precision`), with sums
+                            in float32
 """
 from ...backend import Array, capturing
 from ..precision import precision_of
-
-COLUMNS_PAY = 128       # filters of a group
+from . import tuning
 
 
 def cublas_multiplies(x: Array) -> bool:
-    """In full precision alone, because rounding float32 arrays would cost it a pass over memory, and not while a CUDA graph is recorded,
-    which cuBLAS, called through CuPy, cannot be.
-    """
+    """In full precision alone, because rounding float32 arrays would cost it a pass over memory,
+    and not while a CUDA graph is recorded, which cuBLAS, called through CuPy, cannot be."""
     return precision_of(x) == "fp32" and not capturing()
 
 
-def columns_pay(x: Array, filters_per_group: int) -> bool:
-    """Whether a convolution is im2col and cuBLAS rather than an implicit GEMM.
-
-    A number of the columns is written and read once, 8 bytes, for 2 · filters operations of the product: with the 4.3 TB/s of an H200
-    and cuBLAS's 47 TFLOP/s in float32 on an H100 that adds 44 / filters to the product's time. The rule is reckoned, not measured.
-    """
-    return cublas_multiplies(x) and filters_per_group >= COLUMNS_PAY
+def use_im2col(x: Array, filters_per_group: int) -> bool:
+    """Whether a convolution is im2col and cuBLAS rather than an implicit GEMM."""
+    return cublas_multiplies(x) and filters_per_group >= tuning.IM2COL_FILTERS

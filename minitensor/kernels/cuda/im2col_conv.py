@@ -1,81 +1,88 @@
-"""Convolution as im2col and one product of cuBLAS per group, over so many images at a time that their columns fit.
+"""Convolution as im2col and one product per group, over so many images at a time that their columns
+fit.
 
-    y (pixels, F) = columns (pixels, KH·KW·C) · wᵀ (KH·KW·C, F)        dcolumns = dy · w        dw = dyᵀ · columns
+    y (pixels, F) = columns (pixels, KH·KW·C) · wᵀ (KH·KW·C, F)
+    dcolumns = dy · w
+    dw = dyᵀ · columns
+
+In memory columns are one matrix (pixels, KH·KW·C) per group: the rows a matrix product wants.
 """
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ...backend import Array, xp_of
-from .activation import add_bias
-from .columns import columns_of, image_of
-from .geometry import Geometry
-from .layout import Pair
-
-COLUMN_BYTES = 2**30                # of the images that are done at once
-
-
-def _parts(images: int, image_bytes: int) -> Iterator[slice]:
-    """0 ... images in slices whose columns take COLUMN_BYTES at most; one image at least."""
-    step = max(1, COLUMN_BYTES // image_bytes)
-    return (slice(start, min(start + step, images)) for start in range(0, images, step))
+from ..epilogue import Epilogue
+from . import tuning
+from .epilogue import add_epilogue
+from .launcher import launch
+from .products import matmul, tile_for
+from .sizes import Sizes
 
 
-def _column_bytes(w: Array, out: Pair, groups: int) -> int:
-    """Of one image."""
-    return out[0] * out[1] * groups * w[0].size * w.itemsize
+def columns_of(x: Array, s: Sizes) -> Array:
+    """(G, pixels, KH·KW·C) of x (N, H, W, G·C)."""
+    columns = xp_of(x).empty((s.groups, s.pixels, s.window), x.dtype)
+    launch("conv.cu", "im2col", (x, columns, columns.size, s), dtype=x.dtype, items=columns.size,
+           options=tile_for(x).options)
+    return columns
 
 
-def _by_group(rows: Array, groups: int) -> list[Array]:
-    """Views (pixels, F/G) of rows (N, OH, OW, F)."""
-    F = rows.shape[3] // groups
-    matrix = rows.reshape(-1, rows.shape[3])
-    return [matrix[:, g * F:(g + 1) * F] for g in range(groups)]
+def image_of(columns: Array, s: Sizes) -> Array:
+    """(N, H, W, G·C): the adjoint of `columns_of`."""
+    x = xp_of(columns).empty((s.N, s.H, s.W, s.groups * s.C), columns.dtype)
+    launch("conv.cu", "col2im", (columns, x, x.size, s), dtype=x.dtype, items=x.size,
+           options=tile_for(x).options)
+    return x
 
 
-def _filters_by_group(w: Array, groups: int) -> list[Array]:
-    """Views (F/G, KH·KW·C/G) of w (F, KH, KW, C/G)."""
-    F = len(w) // groups
-    return [w[g * F:(g + 1) * F].reshape(F, -1) for g in range(groups)]
-
-
-def _columns_by_group(x: Array, kernel_size: Pair, geometry: Geometry) -> Array:
-    """(G, pixels, KH·KW·C/G)."""
-    columns = columns_of(x, kernel_size, *geometry)
-    return columns.reshape(geometry.groups, -1, kernel_size[0] * kernel_size[1] * columns.shape[-1])
-
-
-def convolve(x: Array, w: Array, b: Array | None, geometry: Geometry, relu: bool) -> Array:
-    """y (N, OH, OW, F) of x (N, H, W, C), w (F, KH, KW, C/G)."""
-    xp, groups, kernel_size = xp_of(x), geometry.groups, w.shape[1:3]
-    out = geometry.output_size(x.shape[1:3], kernel_size)
-    y = xp.empty((len(x), *out, len(w)), x.dtype)
-    for images in _parts(len(x), _column_bytes(w, out, groups)):
-        columns = _columns_by_group(x[images], kernel_size, geometry)
-        for target, columns_of_group, filters in zip(_by_group(y[images], groups), columns, _filters_by_group(w, groups)):
-            target[...] = xp.matmul(columns_of_group, filters.T)
-    add_bias(y, b, relu)
+def convolve(x: Array, w: Array, epilogue: Epilogue, s: Sizes) -> Array:
+    """y (N, OH, OW, G·F) of x (N, H, W, G·C), w (G·F, KH, KW, C)."""
+    y = xp_of(x).empty((s.N, s.OH, s.OW, len(w)), x.dtype)
+    for images, part in _parts(s, x.itemsize):
+        columns = columns_of(x[images], part)
+        for target, rows, filters in zip(_by_group(y[images], s), columns, _filters(w, s)):
+            target[...] = matmul(rows, filters.T)
+    add_epilogue(y, epilogue)
     return y
 
 
-def input_gradient(dy: Array, w: Array, image_size: Pair, geometry: Geometry,
-                   multiply: Callable[[Array, Array], Array] | None = None) -> Array:
-    """dx (N, H, W, C) of dy (N, OH, OW, F), w (F, KH, KW, C/G). multiply: who multiplies two matrices, if not cuBLAS."""
-    xp, groups, C_per_group = xp_of(dy), geometry.groups, w.shape[3]
-    dx = xp.empty((len(dy), *image_size, groups * C_per_group), dy.dtype)
-    for images in _parts(len(dy), _column_bytes(w, dy.shape[1:3], groups)):
-        part = dy[images]
-        dcolumns = xp.empty((groups, *part.shape[:3], *w.shape[1:]), dy.dtype)
-        for target, gradient, filters in zip(dcolumns, _by_group(part, groups), _filters_by_group(w, groups)):
-            target[...] = (multiply or xp.matmul)(gradient, filters).reshape(target.shape)
-        dx[images] = image_of(dcolumns, image_size, *geometry[:3])
+def input_gradient(dy: Array, w: Array, s: Sizes) -> Array:
+    """dx (N, H, W, G·C) of dy (N, OH, OW, G·F), w (G·F, KH, KW, C)."""
+    xp = xp_of(dy)
+    dx = xp.empty((s.N, s.H, s.W, s.groups * s.C), dy.dtype)
+    for images, part in _parts(s, dy.itemsize):
+        dcolumns = xp.empty((s.groups, part.pixels, s.window), dy.dtype)
+        for target, rows, filters in zip(dcolumns, _by_group(dy[images], s), _filters(w, s)):
+            target[...] = matmul(rows, filters)
+        dx[images] = image_of(dcolumns, part)
     return dx
 
 
-def weight_gradient(dy: Array, x: Array, kernel_size: Pair, geometry: Geometry) -> Array:
-    """dw (F, KH, KW, C/G) of dy (N, OH, OW, F), x (N, H, W, C)."""
-    xp, groups = xp_of(dy), geometry.groups
-    dw = xp.zeros((dy.shape[3], *kernel_size, x.shape[3] // groups), dy.dtype)
-    for images in _parts(len(dy), _column_bytes(dw, dy.shape[1:3], groups)):
-        columns = _columns_by_group(x[images], kernel_size, geometry)
-        for target, gradient, columns_of_group in zip(_filters_by_group(dw, groups), _by_group(dy[images], groups), columns):
-            target += xp.matmul(gradient.T, columns_of_group)
+def weight_gradient(dy: Array, x: Array, s: Sizes) -> Array:
+    """dw (G·F, KH, KW, C) of dy (N, OH, OW, G·F), x (N, H, W, G·C)."""
+    dw = xp_of(dy).zeros((dy.shape[3], s.KH, s.KW, s.C), dy.dtype)
+    for images, part in _parts(s, dy.itemsize):
+        columns = columns_of(x[images], part)
+        for target, rows, numbers in zip(_filters(dw, s), _by_group(dy[images], s), columns):
+            target += matmul(rows.T, numbers)
     return dw
+
+
+def _parts(s: Sizes, itemsize: int) -> Iterator[tuple[slice, Sizes]]:
+    """The images in slices whose columns take IM2COL_BYTES at most, one image at least; each with
+    its sizes."""
+    image_bytes = s.OH * s.OW * s.groups * s.window * itemsize
+    step = max(1, tuning.IM2COL_BYTES // image_bytes)
+    for start in range(0, s.N, step):
+        stop = min(start + step, s.N)
+        yield slice(start, stop), s._replace(N=stop - start)
+
+
+def _by_group(rows: Array, s: Sizes) -> list[Array]:
+    """Views (pixels, F) of rows (N, OH, OW, G·F)."""
+    matrix = rows.reshape(-1, rows.shape[3])
+    return [matrix[:, g * s.F:(g + 1) * s.F] for g in range(s.groups)]
+
+
+def _filters(w: Array, s: Sizes) -> list[Array]:
+    """Views (F, KH·KW·C) of w (G·F, KH, KW, C)."""
+    return [w[g * s.F:(g + 1) * s.F].reshape(s.F, -1) for g in range(s.groups)]

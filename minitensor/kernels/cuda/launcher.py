@@ -1,9 +1,13 @@
-"""The one way from Python to a CUDA kernel: compile once, check every argument, cast, launch, and name what failed.
+"""The one way from Python to a CUDA kernel: compile once, check every argument, cast, launch, and
+name what failed.
 
-A kernel is an `extern "C" __global__` function in `minitensor/kernels/cuda/src/*.cu`, where REAL is the dtype of the call. CuPy checks
-nothing and passes a Python int as `long long` whatever the kernel expects, so the launcher reads the kernel's parameters from the source.
+A kernel is an `extern "C" __global__` function in `minitensor/kernels/cuda/src/*.cu`, where REAL is
+the dtype of the call. CuPy checks nothing and passes a Python int as `long long` whatever the
+kernel expects, so the launcher reads the kernel's parameters from the source: pointers, numbers,
+and structs of numbers, which travel by value.
 
-The first lines of a file state what it is compiled for, one combination a line, and nothing else can be launched:
+The first lines of a file state what it is compiled for, one combination a line, and nothing else
+can be launched:
 
     // variant: float32 -DPRECISION=FULL
     // variant: float32 -DPRECISION=TF32
@@ -22,12 +26,15 @@ from ...backend import Array, device_of
 
 FOLDER = Path(__file__).parent / "src"
 REAL = {"float32": "float", "float64": "double"}
-MOST_NUMBERS = 2**31 - 2**12     # of an array: kernels index with an int, and the last block's threads go on a little beyond the end
+# Of an array: kernels index with an int, and the last block's threads go on a little past the end.
+MOST_NUMBERS = 2**31 - 2**12
 TYPES = {
-    "float": np.float32, "double": np.float64, "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32,
-    "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8, "signed char": np.int8,
-    "unsigned short": np.uint16, "short": np.int16, "bool": np.bool_, "uint8_t": np.uint8, "int32_t": np.int32, "uint32_t": np.uint32,
-    "int64_t": np.int64, "uint64_t": np.uint64, "uint16_t": np.uint16,
+    "float": np.float32, "double": np.float64, "bool": np.bool_,
+    "int": np.int32, "int32_t": np.int32, "long long": np.int64, "int64_t": np.int64,
+    "unsigned": np.uint32, "unsigned int": np.uint32, "uint32_t": np.uint32,
+    "unsigned long long": np.uint64, "uint64_t": np.uint64,
+    "unsigned char": np.uint8, "uint8_t": np.uint8, "signed char": np.int8,
+    "unsigned short": np.uint16, "uint16_t": np.uint16, "short": np.int16,
 }
 
 
@@ -38,12 +45,12 @@ class Variant(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """One parameter of a kernel; dtype is of the value or of what the pointer points to (None: any)."""
+    """One parameter of a kernel."""
     name: str
-    dtype: np.dtype | None
+    dtype: Any          # of the value, with fields for a struct, or of what the pointer points to
     pointer: bool
-    const: bool
-    restrict: bool
+    const: bool         # for the emulator, which watches what a kernel writes to
+    restrict: bool      # for the emulator, which watches what overlaps
 
 
 class Kernel(NamedTuple):
@@ -53,17 +60,24 @@ class Kernel(NamedTuple):
     device: str
 
 
-def launch(file: str, kernel: str, args: Sequence, *, dtype: Any, items: int | None = None, grid: int | tuple[int, ...] | None = None,
-           threads: int | tuple[int, ...] = 256, options: tuple[str, ...] = ()) -> None:
-    """Run a kernel of file on blocks of threads: `grid` of them, or as many as `items` threads need. No block at all is no launch.
+def launch(file: str, kernel: str, args: Sequence, *, dtype: Any, items: int | None = None,
+           grid: int | tuple[int, ...] | None = None, threads: int | tuple[int, ...] = 256,
+           options: tuple[str, ...] = ()) -> None:
+    """Run a kernel of file on blocks of threads: `grid` of them, or as many as `items` threads
+    need. No block at all is no launch.
 
-    args     arrays in C order, None (a null pointer), Python or NumPy numbers, in the order of the kernel's parameters
+    args     in the order of the kernel's parameters: arrays in C order, None (a null pointer),
+             Python or NumPy numbers, and for a struct a NamedTuple with the same fields
     dtype    float32 or float64: the kernel's REAL
     options  for the compiler, as on a variant line of the file
 
-    Raises TypeError or ValueError for an argument that does not fit, RuntimeError when compiling or launching fails.
+    Raises TypeError or ValueError for an argument that does not fit, RuntimeError when compiling or
+    launching fails.
     """
-    blocks = _triple(-(-items // _count(threads)) if grid is None else grid)        # type: ignore[operator]
+    if grid is None:
+        assert items is not None
+        grid = -(-items // _count(threads))
+    blocks = _triple(grid)
     if not all(blocks):
         return
     compiled = _kernel(file, kernel, np.dtype(dtype).name, options)
@@ -72,8 +86,8 @@ def launch(file: str, kernel: str, args: Sequence, *, dtype: Any, items: int | N
     except (TypeError, ValueError, OverflowError) as error:
         raise type(error)(f"{kernel} ({file}): {error}") from None
     except Exception as error:
-        raise RuntimeError(f"CUDA kernel {kernel} ({file}) failed on {blocks} blocks of {threads} threads, "
-                           f"arguments {_described(compiled, args)}: {error}") from error
+        raise RuntimeError(f"CUDA kernel {kernel} ({file}) failed on {blocks} blocks of {threads} "
+                           f"threads, arguments {_described(compiled, args)}: {error}") from error
 
 
 def _triple(size: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -84,38 +98,54 @@ def _count(threads: int | tuple[int, ...]) -> int:
     return threads if isinstance(threads, int) else int(np.prod(threads))
 
 
-# ---- arguments -------------------------------------------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------
 
 def _checked(kernel: Kernel, args: Sequence) -> tuple:
     """args as the driver takes them: arrays as they are, numbers in the type of their parameter."""
     if len(args) != len(kernel.parameters):
-        raise TypeError(f"takes {len(kernel.parameters)} arguments {_names(kernel)}, not {len(args)}")
-    values = []
-    for parameter, value in zip(kernel.parameters, args):
-        if not parameter.pointer:
-            if hasattr(value, "ndim") and value.ndim:
-                raise TypeError(f"{parameter.name} must be a number, not an array {value.shape}")
-            value = parameter.dtype.type(value)                                     # type: ignore[union-attr]
-        elif value is None:
-            value = np.uintp(0)
-        else:
-            _check_array(parameter, value, kernel.device)
-        values.append(value)
-    return tuple(values)
+        raise TypeError(f"takes {len(kernel.parameters)} arguments {_names(kernel)}, "
+                        f"not {len(args)}")
+    return tuple(_pointer(parameter, value, kernel.device) if parameter.pointer
+                 else _struct(parameter, value) if parameter.dtype.names
+                 else _number(parameter, value)
+                 for parameter, value in zip(kernel.parameters, args))
+
+
+def _number(parameter: Parameter, value: Any) -> np.generic:
+    if hasattr(value, "ndim") and value.ndim:
+        raise TypeError(f"{parameter.name} must be a number, not an array {value.shape}")
+    return parameter.dtype.type(value)
+
+
+def _struct(parameter: Parameter, value: Any) -> np.ndarray:
+    """An array of shape (), because CuPy passes NumPy's arrays of size one by value."""
+    fields = parameter.dtype.names
+    if getattr(value, "_fields", None) != fields:
+        raise TypeError(f"{parameter.name} must be a NamedTuple of {', '.join(fields)}, "
+                        f"not {value!r}")
+    return np.array(tuple(value), parameter.dtype)
+
+
+def _pointer(parameter: Parameter, value: Array | None, device: str) -> Any:
+    if value is None:
+        return np.uintp(0)
+    _check_array(parameter, value, device)
+    return value
 
 
 def _check_array(parameter: Parameter, array: Array, device: str) -> None:
     if not hasattr(array, "strides"):
         raise TypeError(f"{parameter.name} must be an array or None, not {array!r}")
+    name = f"{parameter.name} {array.shape}"
     if device_of(array) != device:
-        raise ValueError(f"{parameter.name} {array.shape} lives on device {device_of(array)!r}, not {device!r}")
+        raise ValueError(f"{name} lives on device {device_of(array)!r}, not {device!r}")
     if parameter.dtype is not None and array.dtype != parameter.dtype:
-        raise TypeError(f"{parameter.name} {array.shape} must be {parameter.dtype}, not {array.dtype}")
+        raise TypeError(f"{name} must be {parameter.dtype}, not {array.dtype}")
     if not array.flags.c_contiguous:
-        raise ValueError(f"{parameter.name} {array.shape} with strides {array.strides} must be in C order")
+        raise ValueError(f"{name} with strides {array.strides} must be in C order")
     if array.size > MOST_NUMBERS:
-        raise ValueError(f"{parameter.name} {array.shape} has {array.size:,} numbers, and a kernel takes {MOST_NUMBERS:,}: "
-                         "use smaller batches")
+        raise ValueError(f"{name} has {array.size:,} numbers, and a kernel takes "
+                         f"{MOST_NUMBERS:,}: use smaller batches")
 
 
 def _names(kernel: Kernel) -> str:
@@ -123,43 +153,30 @@ def _names(kernel: Kernel) -> str:
 
 
 def _described(kernel: Kernel, args: Sequence) -> str:
-    """x (2, 3, 4) float32, N 2, …"""
-    return ", ".join(f"{p.name} {a.shape} {a.dtype}" if hasattr(a, "strides") else f"{p.name} {a}" for p, a in zip(kernel.parameters, args))
+    """x (2, 3, 4) float32, n 24, …"""
+    return ", ".join(f"{p.name} {a.shape} {a.dtype}" if hasattr(a, "strides") else f"{p.name} {a}"
+                     for p, a in zip(kernel.parameters, args))
 
 
-# ---- compiling -------------------------------------------------------------------------------------------------------------
-
-def compile_module(source: str, options: tuple[str, ...]) -> Any:
-    """CuPy's module of a source: `get_function(name)` gives a kernel. The one place where a test puts a stand-in."""
-    import cupy
-    return cupy.RawModule(code=source, options=options)
-
+# ---- compiling -----------------------------------------------------------------------------------
 
 @cache
 def _kernel(file: str, kernel: str, dtype: str, options: tuple[str, ...]) -> Kernel:
     source, defines = source_of(file), compiler_options(file, dtype, options)
     parameters = parameters_of(source, kernel, defines)
     module = _module(file, dtype, options)
-    return Kernel(module.get_function(kernel), parameters, getattr(module, "device", "cuda"))
+    return Kernel(module.get_function(kernel), parameters, device_of_module(module))
 
 
 @cache
 def _module(file: str, dtype: str, options: tuple[str, ...]) -> Any:
     try:
-        module = compile_module(source_of(file), compiler_options(file, dtype, options))
-        if hasattr(module, "compile"):          # CuPy compiles late: its error belongs here
-            module.compile()
-        return module
+        return compile_module(source_of(file), compiler_options(file, dtype, options))
     except ImportError:
         raise
     except Exception as error:
-        raise RuntimeError(f"{file} does not compile for {dtype} with options {options}: {error}") from error
-
-
-def forget_modules() -> None:
-    """Compile again from now on: for whoever replaces `compile_module`."""
-    for remembered in (_kernel, _module):
-        remembered.cache_clear()
+        raise RuntimeError(f"{file} does not compile for {dtype} with options {options}: "
+                           f"{error}") from error
 
 
 def compiler_options(file: str, dtype: str, options: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -178,7 +195,8 @@ def variants(file: str) -> tuple[Variant, ...]:
 
 @cache
 def source_of(file: str) -> str:
-    """The text of file with each of its own headers in the place of its first #include: CuPy's cache does not look into those."""
+    """The text of file with each of its own headers in the place of its first #include: CuPy's
+    cache does not look into those."""
     return "\n".join(_inlined(file, set()))
 
 
@@ -188,7 +206,8 @@ def _inlined(file: str, seen: set[str]) -> list[str]:
     for number, line in enumerate((FOLDER / file).read_text().splitlines(), 1):
         header = re.fullmatch(r'\s*#include\s+"(.+)"\s*', line)
         if header:
-            lines += [*(_inlined(header[1], seen) if header[1] not in seen else ()), f'#line {number + 1} "{file}"']
+            inside = _inlined(header[1], seen) if header[1] not in seen else []
+            lines += [*inside, f'#line {number + 1} "{file}"']
         elif line.strip() != "#pragma once":
             lines.append(line)
         else:
@@ -196,9 +215,32 @@ def _inlined(file: str, seen: set[str]) -> list[str]:
     return lines
 
 
-# ---- what a source says about its kernels -----------------------------------------------------------------------------------
+# ---- for the emulator: what a test puts in the place of CuPy's modules ---------------------------
 
-KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s+)?(\w+)\s*\(([^)]*)\)')
+def compile_module(source: str, options: tuple[str, ...]) -> Any:
+    """CuPy's module of a source: `get_function(name)` gives a kernel."""
+    import cupy
+    module = cupy.RawModule(code=source, options=options)
+    module.compile()                # which CuPy puts off, but its error belongs here
+    return module
+
+
+def device_of_module(module: Any) -> str:
+    """Where the arrays of a module's kernels live: an emulated one has a device."""
+    return getattr(module, "device", "cuda")
+
+
+def forget_modules() -> None:
+    """Compile again from now on: for whoever replaces `compile_module`."""
+    for remembered in (_kernel, _module):
+        remembered.cache_clear()
+
+
+# ---- what a source says about its kernels --------------------------------------------------------
+
+KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+'
+                    r'(?:__launch_bounds__\s*\([^)]*\)\s+)?(\w+)\s*\(([^)]*)\)')
+STRUCT = re.compile(r"struct\s+(\w+)\s*\{([^{}()]*)\}\s*;")     # of plain numbers
 
 
 def kernels_in(source: str) -> list[str]:
@@ -207,27 +249,49 @@ def kernels_in(source: str) -> list[str]:
 
 
 def parameters_of(source: str, kernel: str, options: tuple[str, ...]) -> tuple[Parameter, ...]:
-    """The parameters of a kernel. Raises ValueError where source has no such kernel, or a type is not understood."""
+    """The parameters of a kernel. Raises ValueError where source has no such kernel, or a type is
+    not understood."""
     text = _without_comments(source)
     aliases = {name: kind for kind, name in re.findall(r"typedef\s+([\w ]+?)\s+(\w+);", text)}
     aliases |= dict(re.findall(r"using\s+(\w+)\s*=\s*([\w ]+?)\s*;", text))
-    aliases |= dict(option[2:].split("=", 1) for option in options if option.startswith("-D") and "=" in option)
+    aliases |= dict(option[2:].split("=", 1) for option in options
+                    if option.startswith("-D") and "=" in option)
+    structs = dict(STRUCT.findall(text))
     lists = [parameters for name, parameters in KERNEL.findall(text) if name == kernel]
     if not lists:
         raise ValueError(f"no kernel {kernel!r}; there are {', '.join(kernels_in(source))}")
-    return tuple(_parameter(text, aliases) for text in lists[0].split(",") if text.strip())
+    return tuple(_parameter(text, aliases, structs)
+                 for text in lists[0].split(",") if text.strip())
 
 
-def _parameter(text: str, aliases: dict[str, str]) -> Parameter:
+def _parameter(text: str, aliases: dict[str, str], structs: dict[str, str]) -> Parameter:
     *words, name = re.findall(r"\w+|\*", text)
     kind = " ".join(w for w in words if w not in ("const", "__restrict__", "*"))
+    pointer = "*" in words
+    dtype = _dtype(kind, aliases, {} if pointer else structs)
+    if dtype is None and not pointer:
+        raise ValueError(f"parameter {name!r} has the unknown type {kind!r}")
+    return Parameter(name, dtype, pointer, "const" in words, "__restrict__" in words)
+
+
+def _dtype(kind: str, aliases: dict[str, str], structs: dict[str, str]) -> np.dtype | None:
+    """The dtype of a C++ type, of a struct with its fields where C++ puts them; None if unknown."""
     while kind in aliases:
         kind = aliases[kind]
-    pointer = "*" in words
-    if kind not in TYPES and not pointer:
-        raise ValueError(f"parameter {name!r} has the unknown type {kind!r}")
-    dtype = np.dtype(TYPES[kind]) if kind in TYPES else None
-    return Parameter(name, dtype, pointer, "const" in words, "__restrict__" in words)
+    if kind in TYPES:
+        return np.dtype(TYPES[kind])
+    if kind not in structs:
+        return None
+    fields: list[tuple[str, Any]] = []
+    for line in structs[kind].split(";"):
+        if line.strip():
+            first, *others = line.split(",")
+            *words, name = first.split()
+            of_field = _dtype(" ".join(words), aliases, structs)
+            if of_field is None:
+                return None
+            fields += [(other.strip(), of_field) for other in (name, *others)]
+    return np.dtype(fields, align=True)
 
 
 def _without_comments(source: str) -> str:

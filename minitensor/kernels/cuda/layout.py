@@ -1,13 +1,13 @@
-"""Arrays as kernels take them: gap-free, pictures channels-last. What is already so is not copied."""
+"""Arrays as kernels take them: gap-free, images channels-last. What is already so is not copied."""
 import math
 from collections.abc import Sequence
 
 from ...backend import Array, xp_of
+from . import tuning
 
-Pair = tuple[int, int]
-
-PACK_BYTES = 16         # what a thread reads at once
-CHANNELS = 4            # of a group come in multiples of this where products read packs
+WARP = 32               # threads that run in step, as in common.cuh
+PACK_BYTES = 16         # of a vectorised load: what a thread reads at once
+PACK = 4                # numbers that vectorised loads want rows and channels in multiples of
 
 
 def contiguous(a: Array) -> Array:
@@ -15,12 +15,12 @@ def contiguous(a: Array) -> Array:
     return a if a.flags.c_contiguous else a.copy()
 
 
-def channels_last(a: Array) -> Array:
+def to_nhwc(a: Array) -> Array:
     """a (N, C, H, W) as an array (N, H, W, C) in C order."""
     return contiguous(a.transpose(0, 2, 3, 1))
 
 
-def channels_first(a: Array) -> Array:
+def as_nchw(a: Array) -> Array:
     """The view (N, C, H, W) of a (N, H, W, C)."""
     return a.transpose(0, 3, 1, 2)
 
@@ -46,13 +46,19 @@ def from_rows(rows: Array, axis: int, like: Array) -> Array:
     return xp.moveaxis(rows.reshape(xp.moveaxis(like, axis, -1).shape), -1, axis)
 
 
-def filled_up(a: Array, groups: int) -> Array:
-    """a (..., G·C) with the channels of each group filled up to fours with zeros; in C order at an address of whole packs."""
+def threads_of_row(K: int) -> int:
+    """Of a block per row: whole warps, one number a thread as far as that goes."""
+    return min(tuning.ROW_THREADS, -(-K // WARP) * WARP)
+
+
+def filled_up(a: Array, groups: int = 1) -> Array:
+    """a (..., G·C) with the channels of each group filled up to a multiple of PACK with zeros; in C
+    order, at an address of whole packs."""
     C = a.shape[-1] // groups
-    if C % CHANNELS == 0:
+    if C % PACK == 0:
         a = contiguous(a)
         return a if _address(a) % PACK_BYTES == 0 else a.copy()
-    wide = xp_of(a).zeros((*a.shape[:-1], groups, C + -C % CHANNELS), a.dtype)
+    wide = xp_of(a).zeros((*a.shape[:-1], groups, C + -C % PACK), a.dtype)
     wide[..., :C] = a.reshape(*a.shape[:-1], groups, C)
     return wide.reshape(*a.shape[:-1], groups * wide.shape[-1])
 

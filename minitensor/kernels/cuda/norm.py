@@ -1,28 +1,40 @@
-"""Local response normalisation: across channels the window is 1 x 1 x size, within one it is size x size x 1."""
+"""Local response normalisation: across channels the window is 1 x 1 x size, within one it is
+size x size x 1."""
+from typing import NamedTuple
+
 from ...backend import Array, xp_of
 from .launcher import launch
-from .layout import channels_first, channels_last
+from .layout import as_nchw, to_nhwc
 
 FILE = "norm.cu"
 
 
-def _sides(size: int, axes: tuple[int, ...]) -> tuple[int, int, int]:
-    """The window's height, width and channels."""
-    return size if 2 in axes else 1, size if 3 in axes else 1, size if 1 in axes else 1
+class Sides(NamedTuple):
+    """`struct Sides` of norm.cu: of an image or of a window."""
+    H: int
+    W: int
+    C: int
 
 
-def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    x = channels_last(x)
+def _window(size: int, axes: tuple[int, ...]) -> Sides:
+    return Sides(*(size if axis in axes else 1 for axis in (2, 3, 1)))
+
+
+def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float,
+                        axes: tuple[int, ...]) -> tuple[Array, Array]:
+    x = to_nhwc(x)
     y, scale = xp_of(x).empty_like(x), xp_of(x).empty_like(x)
-    launch(FILE, "local_response_norm", (x, y, scale, x.size, *x.shape[1:], *_sides(size, axes), alpha / size**len(axes), beta, k),
-           dtype=x.dtype, items=x.size)
-    return channels_first(y), channels_first(scale)
+    arguments = (x, y, scale, x.size, Sides(*x.shape[1:]), _window(size, axes),
+                 alpha / size**len(axes), beta, k)
+    launch(FILE, "local_response_norm", arguments, dtype=x.dtype, items=x.size)
+    return as_nchw(y), as_nchw(scale)
 
 
-def local_response_norm_backward(dy: Array, x: Array, scale: Array, size: int, alpha: float, beta: float,
-                                 axes: tuple[int, ...]) -> Array:
-    dy, x, scale = map(channels_last, (dy, x, scale))
+def local_response_norm_backward(dy: Array, x: Array, scale: Array, size: int, alpha: float,
+                                 beta: float, axes: tuple[int, ...]) -> Array:
+    dy, x, scale = map(to_nhwc, (dy, x, scale))
     dx = xp_of(x).empty_like(x)
-    launch(FILE, "local_response_norm_backward",
-           (dy, x, scale, dx, x.size, *x.shape[1:], *_sides(size, axes), alpha / size**len(axes), beta), dtype=x.dtype, items=x.size)
-    return channels_first(dx)
+    arguments = (dy, x, scale, dx, x.size, Sides(*x.shape[1:]), _window(size, axes),
+                 alpha / size**len(axes), beta)
+    launch(FILE, "local_response_norm_backward", arguments, dtype=x.dtype, items=x.size)
+    return as_nchw(dx)

@@ -1,36 +1,49 @@
-"""The optimiser's update: eight tensors a launch."""
+"""The optimisers' updates: eight tensors a launch."""
 from collections.abc import Sequence
 from typing import Any
 
 from ...backend import Array, memory_order
-from .. import reference
+from . import tuning
+from .arguments import scalar_or_pointer
 from .launcher import launch
 from .layout import in_order, packs
-from .arguments import number_or_memory
-
-TENSORS = 8             # that the kernel takes
-THREADS = 256
-MOST_BLOCKS = 2048      # threads beyond these only wait in line: each goes on to the next numbers
 
 
-def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: Any, momentum: float, weight_decay: float,
-        nesterov: bool) -> None:
-    hyperparameters = lr, momentum, weight_decay, nesterov
-    by_dtype: dict = {}
-    for w, v, dw in zip(ws, vs, dws):
-        order, _ = memory_order(w)
-        if not (w.transpose(order).flags.c_contiguous and v.transpose(order).flags.c_contiguous):
-            reference.sgd([w], [v], [dw], *hyperparameters)                 # views with gaps, which no layer makes
-            continue
-        by_dtype.setdefault(w.dtype, []).append(in_order(order, w, v, dw))
+def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: Any, momentum: float,
+        weight_decay: float, nesterov: bool) -> None:
+    _update("sgd", (*scalar_or_pointer(lr), momentum, weight_decay, nesterov), ws, vs, dws)
+
+
+def adam(ws: Sequence[Array], ms: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array],
+         lr: Any, beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool,
+         step: Any) -> None:
+    hyperparameters = (*scalar_or_pointer(lr), *scalar_or_pointer(step), beta1, beta2, eps,
+                       weight_decay, decoupled)
+    _update("adam", hyperparameters, ws, ms, vs, dws)
+
+
+def _update(kernel: str, hyperparameters: tuple, *lists: Sequence[Array]) -> None:
+    """lists: of the arrays that the kernel changes, and last of the gradients."""
+    by_dtype: dict[Any, list] = {}
+    gaps: list[tuple[Array, Array]] = []        # views with gaps, and the dense copies to update
+    for arrays in zip(*lists):
+        order, _ = memory_order(arrays[0])
+        dense = in_order(order, *arrays)
+        views = [state.transpose(order) for state in arrays[:-1]]
+        gaps += [pair for pair in zip(views, dense) if not pair[0].flags.c_contiguous]
+        by_dtype.setdefault(arrays[0].dtype, []).append(dense)
     for dtype, tensors in by_dtype.items():
-        for start in range(0, len(tensors), TENSORS):
-            _update(dtype, tensors[start:start + TENSORS], hyperparameters)
+        for start in range(0, len(tensors), tuning.UPDATE_TENSORS):
+            _launch(kernel, dtype, hyperparameters, tensors[start:start + tuning.UPDATE_TENSORS])
+    for view, updated in gaps:
+        view[...] = updated
 
 
-def _update(dtype, tensors: list[list[Array]], hyperparameters: tuple) -> None:
-    lr, *others = hyperparameters
-    slots = [(w, v, dw, w.size) for w, v, dw in tensors] + (TENSORS - len(tensors)) * [(None, None, None, 0)]
-    blocks = min(MOST_BLOCKS, -(-max(packs(w) for w, _, _ in tensors) // THREADS))
-    arguments = *number_or_memory(lr), *others, *(value for slot in slots for value in slot)
-    launch("update.cu", "sgd", arguments, dtype=dtype, grid=max(1, blocks), threads=THREADS)
+def _launch(kernel: str, dtype: Any, hyperparameters: tuple, tensors: list[list[Array]]) -> None:
+    slots = [(*arrays, arrays[0].size) for arrays in tensors]
+    nothing = (*(None for _ in tensors[0]), 0)
+    slots += (tuning.UPDATE_TENSORS - len(tensors)) * [nothing]
+    threads = max(packs(arrays[0]) for arrays in tensors)
+    blocks = min(tuning.UPDATE_BLOCKS, -(-threads // tuning.UPDATE_THREADS))
+    launch("update.cu", kernel, (*hyperparameters, *(value for slot in slots for value in slot)),
+           dtype=dtype, grid=max(1, blocks), threads=tuning.UPDATE_THREADS)

@@ -1,10 +1,10 @@
 #pragma once
 // What several kernels share: numbers of threads, packs of 16 bytes, reductions over a block.
 
-constexpr int WARP = 32;
+constexpr int WARP = 32;                        // threads that run in step
 constexpr int PACK = 16 / sizeof(REAL);         // numbers that one thread reads or writes at once
 
-struct __align__(16) Pack { REAL v[PACK]; };
+struct __align__(16) Pack { REAL v[PACK]; };    // one vectorised load or store
 
 __device__ inline int thread_index() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
@@ -32,7 +32,8 @@ __device__ REAL warp_reduce(REAL value, Combine combine)
     return value;
 }
 
-// All values of a block of whole warps combined, in every thread, always in the same order. parts: WARP numbers of shared memory.
+// All values of a block of whole warps combined, in every thread, always in the same order.
+// parts: WARP numbers of shared memory.
 template <class Combine>
 __device__ REAL block_reduce(REAL value, Combine combine, REAL* parts)
 {

@@ -1,6 +1,6 @@
 // variant: float32
 // variant: float64
-// Local response normalisation of channels-last arrays (N, H, W, C), forward and backward in one pass each.
+// Local response normalisation of channels-last arrays (N, H, W, C): one pass forward, one back.
 #include "common.cuh"
 
 // s^-beta. AlexNet's beta 0.75 is s^(-1/2) · s^(-1/4), and 1/√s is one instruction.
@@ -14,7 +14,8 @@ __device__ inline REAL power(REAL s, REAL beta)
 
 struct Sides { int H, W, C; };
 
-// The sum of f(i) over the neighbours of element `index`: those from `before` ahead of it on, size.H x size.W x size.C of them, in the image.
+// The sum of f(i) over the neighbours of element `index`: those from `before` ahead of it on,
+// size.H x size.W x size.C of them, in the image.
 template <class F>
 __device__ REAL sum_neighbours(int index, Sides image, Sides size, Sides before, F f)
 {
@@ -30,26 +31,33 @@ __device__ REAL sum_neighbours(int index, Sides image, Sides size, Sides before,
 }
 
 // A thread computes one element of scale = k + alpha/n · Σ x² and of y = x / scale^beta.
-extern "C" __global__ void local_response_norm(const REAL* x, REAL* y, REAL* scale, int n, int H, int W, int C, int size_h, int size_w,
-                                               int size_c, REAL alpha_per_n, REAL beta, REAL k)
+extern "C" __global__ void local_response_norm(const REAL* x, REAL* y, REAL* scale, int n,
+                                               Sides image, Sides size, REAL alpha_per_n, REAL beta,
+                                               REAL k)
 {
     int i = thread_index();
     if (i >= n)
         return;
-    Sides size = {size_h, size_w, size_c}, before = {size_h / 2, size_w / 2, size_c / 2};
-    REAL s = k + alpha_per_n * sum_neighbours(i, {H, W, C}, size, before, [&](int j) { return x[j] * x[j]; });
+    Sides before = {size.H / 2, size.W / 2, size.C / 2};
+    REAL total = sum_neighbours(i, image, size, before, [&](int j) { return x[j] * x[j]; });
+    REAL s = k + alpha_per_n * total;
     scale[i] = s;
     y[i] = x[i] * power(s, beta);
 }
 
-// A thread computes one element of dx = dy / scale^beta - 2 alpha beta / n · x · Σ dy x / scale^(beta+1).
-extern "C" __global__ void local_response_norm_backward(const REAL* dy, const REAL* x, const REAL* scale, REAL* dx, int n, int H, int W,
-                                                        int C, int size_h, int size_w, int size_c, REAL alpha_per_n, REAL beta)
+// A thread computes one element of dx = dy / scale^beta
+// - 2 alpha beta / n · x · Σ dy x / scale^(beta+1), over the windows that the element is in.
+extern "C" __global__ void local_response_norm_backward(const REAL* dy, const REAL* x,
+                                                        const REAL* scale, REAL* dx, int n,
+                                                        Sides image, Sides size, REAL alpha_per_n,
+                                                        REAL beta)
 {
     int i = thread_index();
     if (i >= n)
         return;
-    Sides size = {size_h, size_w, size_c}, before = {(size_h - 1) - size_h / 2, (size_w - 1) - size_w / 2, (size_c - 1) - size_c / 2};
-    REAL ratio = sum_neighbours(i, {H, W, C}, size, before, [&](int j) { return dy[j] * x[j] * power(scale[j], beta) / scale[j]; });
+    Sides before = {size.H - 1 - size.H / 2, size.W - 1 - size.W / 2, size.C - 1 - size.C / 2};
+    REAL ratio = sum_neighbours(i, image, size, before, [&](int j) {
+        return dy[j] * x[j] * power(scale[j], beta) / scale[j];
+    });
     dx[i] = dy[i] * power(scale[i], beta) - 2 * alpha_per_n * beta * x[i] * ratio;
 }

@@ -1,24 +1,30 @@
-"""`python -m benchmarks.touch`: every CUDA kernel on small arrays, once and in every precision, for tools that watch the GPU's memory."""
+"""`python -m benchmarks.every_kernel`: every CUDA kernel on small arrays, in every precision.
+
+For tools that watch the GPU's memory.
+"""
+from __future__ import annotations
+
 import numpy as np
 
 import minitensor as mt
 from minitensor import Tensor
 from minitensor.backend import cupy, synchronize, to_device
 from minitensor.gradcheck.cases import op_cases
-from minitensor.kernels import PRECISIONS, kernel_set
+from minitensor.kernels import PRECISIONS
 
 from .cases import QUICK_CASES
-from .cpu import passes_of
+from .layers import case_arrays, passes_of
 
 
 def main() -> None:
-    cupy().cuda.set_allocator(None)     # no pool: every array is an allocation of its own, whose ends the tools know
-    touch("cuda")
+    # No pool: every array is an allocation of its own, whose ends the tools know.
+    cupy().cuda.set_allocator(None)
+    run_every_kernel("cuda")
     synchronize("cuda")
     print("every kernel ran")
 
 
-def touch(device: str) -> None:
+def run_every_kernel(device: str) -> None:
     """Run every kernel of the CUDA set on arrays of device."""
     with mt.use_kernels("cuda"):
         for precision in PRECISIONS:
@@ -27,20 +33,20 @@ def touch(device: str) -> None:
         for dtype in (np.float32, np.float64):
             _ops(device, dtype)
         _update(device)
-        _pictures(device)
 
 
 def _layers(device: str) -> None:
     for case in QUICK_CASES:
-        arrays = case.arrays(np.random.default_rng(0), 3)
-        for work in passes_of("cuda", case, {name: to_device(array, device) for name, array in arrays.items()}).values():
+        arrays = {name: to_device(a, device) for name, a in case_arrays(case, 3).items()}
+        for work in passes_of("cuda", case, arrays).values():
             work()
 
 
 def _ops(device: str, dtype: type) -> None:
     """Every op forward and backward."""
     for case in op_cases():
-        y = case.function(*(Tensor(to_device(array.astype(dtype), device), requires_grad=True) for array in case.arrays))
+        y = case.function(*(Tensor(to_device(array.astype(dtype), device), requires_grad=True)
+                            for array in case.arrays))
         y.backward(np.ones(y.shape, dtype))
 
 
@@ -48,12 +54,6 @@ def _update(device: str) -> None:
     parameter = mt.nn.Parameter(to_device(np.ones((5, 7), np.float32), device))
     parameter.grad = parameter.data.copy()
     mt.optim.SGD([parameter], lr=0.1, momentum=0.9).step()
-
-
-def _pictures(device: str) -> None:
-    images, corners, flips = np.ones((2, 5, 6, 3), np.uint8), np.array([0, -1]), np.array([False, True])
-    arrays = (to_device(array, device) for array in (images, corners, corners, flips))
-    kernel_set("cuda").pictures(*arrays, (4, 4), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 if __name__ == "__main__":

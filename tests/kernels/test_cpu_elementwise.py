@@ -1,11 +1,12 @@
-"""The fast pools, activations, normalisation and optimiser against the reference set: same values, layouts, and any number of threads."""
+"""The fast pools, activations, normalisation, loss and update against the reference set: the same
+values in every memory order, and on any number of threads."""
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from comparing import LAYOUTS, TOLERANCE, assert_close, laid_out
 from minitensor.kernels import kernel_set
-from minitensor.kernels.cpu import activation, norm, pool, threads, update
+from minitensor.kernels.cpu import threads, tuning
 from strategies import images, pooled_images
 
 REFERENCE, CPU = kernel_set("reference"), kernel_set("cpu")
@@ -15,10 +16,8 @@ REFERENCE, CPU = kernel_set("reference"), kernel_set("cpu")
 def small_blocks():
     """Blocks so small that every example has several."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "BLOCK", 64)
-        patch.setattr(norm, "BLOCK", 64)
-        patch.setattr(activation, "BLOCK", 64)
-        patch.setattr(update, "BLOCK", 64)
+        patch.setattr(tuning, "BLOCK_ELEMENTS", 64)
+        patch.setattr(tuning, "POOL_BLOCK_ELEMENTS", 64)
         yield
 
 
@@ -56,7 +55,7 @@ def as_tuple(result):
     return result if isinstance(result, tuple) else (result,)
 
 
-# ---- pooling ---------------------------------------------------------------------------------------------------------------
+# ---- pooling -------------------------------------------------------------------------------------
 
 @given(pooled_images(), st.booleans(), st.booleans())
 def test_max_pool2d(x_and_window, ceil_mode, ties):
@@ -72,7 +71,8 @@ def test_max_pool2d(x_and_window, ceil_mode, ties):
 @given(pooled_images(), st.sampled_from((np.nan, np.inf, -np.inf)))
 def test_max_pool2d_with_special_values(x_and_window, special):
     x, (*window, _) = x_and_window
-    values = np.where(np.random.default_rng(x.seed).random(x.shape) < 0.3, x.dtype(special), x.new())
+    some = np.random.default_rng(x.seed).random(x.shape) < 0.3
+    values = np.where(some, x.dtype(special), x.new())
     assert_same("max_pool2d", values, *window, False, True, exact=True)
     assert_same("max_pool2d", values, *window, False, False, exact=True)
 
@@ -85,6 +85,16 @@ def test_max_pool2d_with_more_than_256_cells(kernel_size):
     assert_same("max_pool2d_backward", y, winner, x.shape[2:], kernel_size, (3, 2), (0, 1))
 
 
+@given(pooled_images(), st.sampled_from((np.inf, -np.inf, np.nan)))
+def test_max_pool2d_sends_a_gradient_to_the_winner_alone(x_and_window, special):
+    """Even an infinite one, as in PyTorch: no inf * 0 = NaN at the other cells."""
+    x, (*window, _) = x_and_window
+    y, winner = REFERENCE.max_pool2d(x.new(distinct=True), *window, False, True)
+    dy = x.new(*y.shape)
+    dy[:1, :1, :1, :1] = special
+    assert_same("max_pool2d_backward", dy, winner, x.shape[2:], *window, exact=True)
+
+
 @given(pooled_images(), st.booleans(), st.booleans())
 def test_avg_pool2d(x_and_window, ceil_mode, count_include_pad):
     x, (*window, _) = x_and_window
@@ -92,7 +102,7 @@ def test_avg_pool2d(x_and_window, ceil_mode, count_include_pad):
     assert_same("avg_pool2d_backward", x.new(*y.shape), x.shape[2:], *window, count_include_pad)
 
 
-# ---- activations and dropout -----------------------------------------------------------------------------------------------
+# ---- activations and dropout ---------------------------------------------------------------------
 
 @given(images(), st.sampled_from(LAYOUTS))
 def test_activations(x, other_layout):
@@ -116,7 +126,7 @@ def test_dropout_draws_the_same_mask(x, p, seed):
 
 @pytest.mark.parametrize("block", [8, 64, 1000])
 def test_dropout_does_not_depend_on_blocks(monkeypatch, block):
-    monkeypatch.setattr(activation, "BLOCK", block)
+    monkeypatch.setattr(tuning, "BLOCK_ELEMENTS", block)
     assert_same("dropout", np.ones((7, 151), np.float32), 0.5, (1, 2), exact=True)
 
 
@@ -124,41 +134,48 @@ def test_dropout_does_not_depend_on_blocks(monkeypatch, block):
 def test_elementwise_results_keep_the_order_in_memory(x):
     values = x.new()
     y = np.zeros_like(values)
-    for result in (CPU.relu(values), CPU.tanh(values), CPU.relu_backward(values, y), CPU.dropout(values, 0.5, (1, 2))):
+    for result in (CPU.relu(values), CPU.tanh(values), CPU.relu_backward(values, y),
+                   CPU.dropout(values, 0.5, (1, 2))):
         assert result.strides == y.strides
 
 
-# ---- the loss --------------------------------------------------------------------------------------------------------------
+# ---- the loss ------------------------------------------------------------------------------------
 
-@given(st.integers(0, 5), st.integers(2, 7), st.sampled_from((0.0, 0.1)), st.sampled_from((np.float32, np.float64)), st.floats(-200, 200))
+@given(st.integers(0, 5), st.integers(2, 7), st.sampled_from((0.0, 0.1)),
+       st.sampled_from((np.float32, np.float64)), st.floats(-200, 200))
 def test_cross_entropy(N, K, smoothing, dtype, shift):
     rng = np.random.default_rng(N)
-    logits, labels = (rng.standard_normal((N, K)) * 20 + shift).astype(dtype), rng.integers(0, K, N)
+    logits = (rng.standard_normal((N, K)) * 20 + shift).astype(dtype)
+    labels, dlosses = rng.integers(0, K, N), rng.standard_normal(N).astype(dtype)
     _, probabilities = assert_same("cross_entropy", logits, labels, smoothing)
-    assert_same("cross_entropy_backward", rng.standard_normal(N).astype(dtype), probabilities, labels, smoothing)
+    assert_same("cross_entropy_backward", dlosses, probabilities, labels, smoothing)
 
 
-# ---- normalisation ---------------------------------------------------------------------------------------------------------
+# ---- normalisation -------------------------------------------------------------------------------
 
-@given(images(), st.integers(1, 6), st.sampled_from((0.75, 0.5, 1.3)), st.sampled_from(((1,), (2, 3))))
+@given(images(), st.integers(1, 6), st.sampled_from((0.75, 0.5, 1.3)),
+       st.sampled_from(((1,), (2, 3))))
 def test_local_response_norm(x, size, beta, axes):
     values = x.new()
     _, scale = assert_same("local_response_norm", values, size, 0.5, beta, 2.0, axes)
-    assert_same("local_response_norm_backward", x.new(*x.shape), values, scale, size, 0.5, beta, axes)
+    dy = x.new(*x.shape)
+    assert_same("local_response_norm_backward", dy, values, scale, size, 0.5, beta, axes)
 
 
-# ---- the optimiser ---------------------------------------------------------------------------------------------------------
+# ---- the update ----------------------------------------------------------------------------------
 
 @settings(max_examples=60)
-@given(images(), st.sampled_from(LAYOUTS), st.sampled_from((0.0, 0.9)), st.sampled_from((0.0, 5e-4)), st.booleans())
+@given(images(), st.sampled_from(LAYOUTS), st.sampled_from((0.0, 0.9)),
+       st.sampled_from((0.0, 5e-4)), st.booleans())
 def test_sgd(x, other_layout, momentum, weight_decay, nesterov):
     """w, v, dw in one order or in several, contiguous or not."""
-    w, v, dw = x.new(), laid_out(x.new(*x.shape) * 0.5, x.layout), laid_out(x.new() - 1, other_layout)
+    w, v = x.new(), laid_out(x.new(*x.shape) * 0.5, x.layout)
+    dw = laid_out(x.new() - 1, other_layout)
     expected_w, expected_v = w.copy(), v.copy()
     REFERENCE.sgd([expected_w], [expected_v], [dw], 0.1, momentum, weight_decay, nesterov)
     for n in (1, 2, 3):
         threads.set_num_threads(n)
         actual_w, actual_v = laid_out(w.copy(), x.layout), laid_out(v.copy(), x.layout)
-        assert CPU.sgd([actual_w], [actual_v], [dw], 0.1, momentum, weight_decay, nesterov) is None
+        CPU.sgd([actual_w], [actual_v], [dw], 0.1, momentum, weight_decay, nesterov)
         assert_close(actual_w, expected_w, TOLERANCE[w.dtype.name])
         assert_close(actual_v, expected_v, TOLERANCE[w.dtype.name])

@@ -1,0 +1,68 @@
+"""What every engine is given: a network, its weights, images, and the optimiser's numbers."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 1e-4, 0.9, 5e-4
+
+Logits = Callable[[], np.ndarray]       # of an evaluation, (N, classes)
+Work = Callable[[], Any]                # a step of training, or an inference
+
+
+class Network(NamedTuple):
+    """The arguments of models.build."""
+    num_classes: int = 1000
+    image_size: int = 227
+    width: float = 1.0
+    name: str = "alexnet"
+
+    @classmethod
+    def called(cls, name: str, quick: bool) -> Network:
+        """As the family designs it; quick: tiny."""
+        if quick:
+            return cls(10, 67, 1 / 32, name)
+        from models import FAMILY
+        return cls(FAMILY[name].num_classes, FAMILY[name].image_size, 1.0, name)
+
+    def built(self, generator: Any) -> Any:
+        """minitensor's network, with the weights that every engine begins with."""
+        from models import build
+        network = build(self.name, self.num_classes, self.image_size, self.width,
+                        generator=generator)
+        for index, parameter in enumerate(network.parameters()):
+            parameter.data[...] = weights(parameter.shape, index)
+        return network
+
+
+class Job(NamedTuple):
+    engine: str             # a name in contestants/__init__.py or, on a GPU, in contestants/gpu.py
+    mode: str               # "train", "infer"
+    batch: int
+    threads: int
+    network: Network
+    device: str = "cpu"
+    precision: str = "fp32"
+
+
+def images(job: Job) -> tuple[np.ndarray, np.ndarray]:
+    """-> float32 (N, 3, side, side), channels last in memory, and labels (N,)"""
+    rng, side = np.random.default_rng(0), job.network.image_size
+    x = rng.standard_normal((job.batch, side, side, 3), np.float32).transpose(0, 3, 1, 2)
+    return x, rng.integers(0, job.network.num_classes, job.batch)
+
+
+def weights(shape: tuple[int, ...], index: int) -> np.ndarray:
+    """The initial values of parameter number index: He's weights (F, C, ...), small biases (F,)."""
+    std = (2 / np.prod(shape[1:]))**0.5 if len(shape) > 1 else 0.01
+    return np.random.default_rng(index).standard_normal(shape, np.float32) * np.float32(std)
+
+
+def evaluated(network: Any, infer: Callable[[], np.ndarray], mode: str) -> np.ndarray:
+    """What infer gives in evaluation; then network, minitensor's or PyTorch's, is as mode says."""
+    network.eval()
+    logits = infer()
+    network.train(mode == "train")
+    return logits
