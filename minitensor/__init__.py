@@ -1,4 +1,7 @@
-"""minitensor: a deep learning engine written from scratch on NumPy, with kernels in CUDA C++ for GPUs, through CuPy."""
+"""minitensor: a deep learning engine written from scratch on NumPy.
+
+Its kernels for GPUs are written in CUDA C++ and run through CuPy.
+"""
 from . import nn as nn
 from . import optim as optim
 from .backend import gpu_available as gpu_available

@@ -1,6 +1,7 @@
 """The only file that asks "NumPy or CuPy?".
 
-An array library is called `xp`, as in CuPy's own guide: `xp = xp_of(x)` and then `xp.exp(x)` runs on the device that holds x.
+An array library is called `xp`, as in CuPy's own guide: after `xp = xp_of(x)`, `xp.exp(x)` runs on
+the device that holds x.
 """
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,10 @@ def kind_of(value: Any) -> Kind | str:
 
 
 def cupy() -> ModuleType:
-    """CuPy itself, for what only a GPU has: streams, events, graphs. Raises ImportError where it is not installed."""
+    """CuPy itself, for what only a GPU has: streams, events, graphs.
+
+    Raises ImportError where it is not installed.
+    """
     import cupy
     return cupy
 
@@ -61,19 +65,22 @@ def device_of(array: Array) -> str:
     return "cpu" if xp_of(array) is np else "cuda"
 
 
-# ---- is there a GPU? -------------------------------------------------------------------------------------------------------
+# ---- is there a GPU? -----------------------------------------------------------------------------
 
 def gpu_problem() -> str | None:
-    """One sentence that says what "cuda" lacks here (package, driver or GPU), or None when it can be used."""
+    """One sentence that says what "cuda" lacks here (package, driver or GPU), or None."""
     try:
         cuda = cupy().cuda
     except ModuleNotFoundError as error:
         if error.name == "cupy":
-            return f"device 'cuda' needs CuPy, which is not installed; install it with: {_install()}"
-        return f"device 'cuda' needs CuPy, whose installation lacks {error.name}; install it again with: {_install()}"
+            return ("device 'cuda' needs CuPy, which is not installed; "
+                    f"install it with: {_install()}")
+        return (f"device 'cuda' needs CuPy, whose installation lacks {error.name}; "
+                f"install it again with: {_install()}")
     except ImportError as error:
-        return f"device 'cuda' needs CuPy, which cannot be loaded ({_first_line(error)}); install it again with: {_install()}"
-    version = cuda.runtime.runtimeGetVersion() // 1000          # of the CUDA that this CuPy is for: 13020 is CUDA 13.2
+        return (f"device 'cuda' needs CuPy, which cannot be loaded ({_first_line(error)}); "
+                f"install it again with: {_install()}")
+    version = cuda.runtime.runtimeGetVersion() // 1000      # CuPy's CUDA: 13020 is CUDA 13.2
     return _driver_problem(cuda.runtime, version) or _compiler_problem(cuda.nvrtc, version)
 
 
@@ -82,12 +89,13 @@ def _install(version: int = CUDA) -> str:
 
 
 def _driver_problem(runtime: Any, version: int) -> str | None:
-    driver = runtime.driverGetVersion()                         # 0 without a driver
+    driver = runtime.driverGetVersion()                     # 0 without a driver
     if driver == 0:
-        return "device 'cuda' needs an NVIDIA driver, and none is installed (CuPy is; pip brings no driver)"
-    if driver // 1000 < version:
-        return (f"device 'cuda' needs a driver for CUDA {version}, and this one is for CUDA {driver // 1000}; update it, "
-                f"or install its CuPy with: {_install(driver // 1000)}")
+        return ("device 'cuda' needs an NVIDIA driver, and none is installed "
+                "(CuPy is; pip brings no driver)")
+    if (supported := driver // 1000) < version:
+        return (f"device 'cuda' needs a driver for CUDA {version}, and this one is for CUDA "
+                f"{supported}; update it, or install its CuPy with: {_install(supported)}")
     try:
         count = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
@@ -98,8 +106,9 @@ def _driver_problem(runtime: Any, version: int) -> str | None:
 def _compiler_problem(nvrtc: Any, version: int) -> str | None:
     try:
         nvrtc.getVersion()
-    except Exception as error:                                  # of several kinds, depending on CuPy's version
-        return f"device 'cuda' needs CUDA's run-time compiler, NVRTC ({_first_line(error)}); install it with: {_install(version)}"
+    except Exception as error:                              # its type depends on CuPy's version
+        return (f"device 'cuda' needs CUDA's run-time compiler, NVRTC ({_first_line(error)}); "
+                f"install it with: {_install(version)}")
     return None
 
 
@@ -120,10 +129,13 @@ def check_device(device: str) -> None:
         raise RuntimeError(problem)
 
 
-# ---- from here to there ----------------------------------------------------------------------------------------------------
+# ---- from here to there --------------------------------------------------------------------------
 
 def to_device(array: Array, device: str) -> Array:
-    """array on device, in the same order in memory; the same object when it is there already."""
+    """array on device, in the same order in memory; the same object when it is there already.
+
+    Raises what `check_device` raises.
+    """
     if device == device_of(array):
         return array
     check_device(device)
@@ -132,31 +144,33 @@ def to_device(array: Array, device: str) -> Array:
 
 def to_numpy(array: Array) -> np.ndarray:
     """array on the CPU, in the same order in memory; the same object when it is there already."""
-    return array if isinstance(array, np.ndarray) else np.asarray(array) if xp_of(array) is np else _moved(array, lambda a: a.get())
+    if isinstance(array, np.ndarray):
+        return array
+    return np.asarray(array) if xp_of(array) is np else _moved(array, lambda a: a.get())
 
 
 def _moved(array: Array, move: Any) -> Array:
-    """move keeps C order only, so it gets the axes in the order in which they lie in memory (channels last, say)."""
+    """move(array), which keeps only C order: it gets the axes in their order in memory."""
     axes, restore = memory_order(array)
     return move(array.transpose(axes)).transpose(restore) if array.ndim > 1 else move(array)
 
 
 def memory_order(array: Array) -> tuple[list[int], list[int]]:
-    """The axes from the longest stride to the shortest, and the transposition that undoes `transpose` by them."""
+    """The axes from the longest stride to the shortest, and the axes that transpose back."""
     axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
     return axes, sorted(range(array.ndim), key=axes.__getitem__)
 
 
-# ---- work that a GPU does on its own time ----------------------------------------------------------------------------------
+# ---- work that a GPU does on its own time --------------------------------------------------------
 
 def synchronize(device: str) -> None:
-    """Wait until device has finished what it was given (a GPU works asynchronously); needed around every timing."""
+    """Wait until device has finished its work (a GPU runs asynchronously): needed for timing."""
     if device == "cuda":
         cupy().cuda.get_current_stream().synchronize()
 
 
 def capturing() -> bool:
-    """Whether what is computed now is being recorded as a CUDA graph (see `graph`): nothing may wait for its result."""
+    """Whether a CUDA graph is being recorded (see `graph`): nothing may wait for a result then."""
     return _capturing.get()
 
 

@@ -20,21 +20,27 @@ class CheckpointError(Exception):
 
 
 def save(path: str | os.PathLike, arrays: Mapping[str, Array], info: Mapping[str, Any]) -> None:
-    """Write arrays by name, and info (anything JSON can hold), to path; an older file there is replaced only by a complete new one.
+    """Write arrays by name, and info (anything that JSON can hold), to path.
 
-    Raises CheckpointError when the disk refuses, ImportError when safetensors is not installed.
+    Only a complete new file replaces an older one there. Raises CheckpointError when the disk
+    refuses, TypeError for an info that JSON cannot hold, ImportError without safetensors.
     """
     safetensors = _safetensors()
     data = {name: np.asarray(to_numpy(array), order="C") for name, array in arrays.items()}
+    metadata = {"format": FORMAT, "info": json.dumps(info)}
     try:
         with written_whole(path) as partial:
-            safetensors.numpy.save_file(data, partial, metadata={"format": FORMAT, "info": json.dumps(info)})
+            safetensors.numpy.save_file(data, partial, metadata=metadata)
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"cannot write checkpoint {path}: {_reason(error)}") from error
 
 
 def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, info) as given to `save`. Raises CheckpointError for a file that is missing, truncated or not a minitensor checkpoint."""
+    """(arrays, info) as given to `save`.
+
+    Raises CheckpointError for a file that is missing, truncated or no checkpoint of minitensor,
+    ImportError without safetensors.
+    """
     safetensors = _safetensors()
     if not Path(path).is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
@@ -42,18 +48,20 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of minitensor (format {FORMAT})")
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["info"])
+                raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of "
+                                      f"minitensor (format {FORMAT})")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            return arrays, json.loads(metadata["info"])
     except (OSError, safetensors.SafetensorError, json.JSONDecodeError, KeyError) as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {_reason(error)}") from error
 
 
 def is_checkpoint(path: str | os.PathLike) -> bool:
-    """Whether path is a safetensors file that says it is a checkpoint of minitensor; False for what cannot be read."""
+    """Whether path is a safetensors file of FORMAT; False for a file that cannot be read."""
     try:
         with open(path, "rb") as file:
             size = min(int.from_bytes(file.read(8), "little"), os.path.getsize(path))
-            begins = file.read(1) == b"{"           # the header; what is no safetensors file may be large, and is not read further
+            begins = file.read(1) == b"{"           # else it has no header, and may be large
             return begins and f'"format":"{FORMAT}"'.encode() in file.read(size).replace(b" ", b"")
     except OSError:
         return False
@@ -63,7 +71,8 @@ def _safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError:
-        raise ImportError("checkpoints need safetensors; install it with: pip install safetensors") from None
+        raise ImportError("checkpoints need safetensors; "
+                          "install it with: pip install safetensors") from None
     return safetensors
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a temporary path beside path; what the with-block writes there replaces path at its end, or is removed if it fails."""
+    """Yields a temporary path beside path, for the with-block to write to.
+
+    At its end that file replaces path; if the block raises, the file is removed and path stays.
+    """
     path = Path(path)
     partial = path.with_name(f".{path.stem}.{os.urandom(4).hex()}{path.suffix}")
     partial.touch(exist_ok=False)

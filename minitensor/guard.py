@@ -1,9 +1,11 @@
-"""Catches in-place changes: an array that a backward pass still needs is guarded until that pass has run or its graph is dropped.
+"""Catches in-place changes to arrays that a backward pass still needs.
 
-A guarded NumPy array is read-only: writing to it raises NumPy's `ValueError: assignment destination is read-only` at the very line that
-would have made a gradient wrong. (The idea is MyGrad's.) CuPy arrays have no such flag; there, as on the CPU, whatever the engine itself
-writes in place (SGD.step, load_state_dict) asks `guarded` first. Three writes escape: one through a NumPy view that was made before, one in
-an array that came out of a pickle, and one that a user's own code makes in a CuPy array.
+An array is guarded until that pass has run or its graph is dropped. A guarded NumPy array is
+read-only: writing to it raises NumPy's `ValueError: assignment destination is read-only` at the
+very line that would have made a gradient wrong. (The idea is MyGrad's.) CuPy arrays have no such
+flag, so whatever the engine itself writes in place (SGD.step, load_state_dict) asks `guarded`
+first, on either device. Three writes escape: one through a NumPy view made before, one in an array
+that came out of a pickle, and one that a user's own code makes in a CuPy array.
 """
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,13 +14,14 @@ import numpy as np
 
 
 class Guard:
-    """Guards arrays, and the arrays whose memory they view, until `release` or until it is garbage-collected."""
+    """Guards arrays and the arrays whose memory they view, until `release` or its own deletion."""
 
     def __init__(self, values: Iterable[Any]):
-        """values that are arrays, or tuples that hold some, are guarded; others are passed over."""
+        """values: arrays, tuples of arrays, and anything else, which is passed over."""
         self.owners = [_lock(array) for array in _arrays(values)]
 
     def release(self) -> None:
+        """Make the arrays writeable again, unless another Guard holds them; harmless twice."""
         while self.owners:
             _unlock(self.owners.pop())
 
@@ -41,7 +44,7 @@ def _arrays(values: Iterable[Any]) -> Iterator[Any]:
 class _Lock:
     def __init__(self) -> None:
         self.holders = 0
-        self.to_restore: list[np.ndarray] = []  # the owner of the memory before its views: NumPy insists on that order
+        self.to_restore: list[np.ndarray] = []  # owners before their views, as NumPy demands
 
 
 _locks: dict[int, _Lock] = {}
@@ -63,7 +66,8 @@ def _lock(array: Any) -> Any:
     lock.holders += 1
     if isinstance(array, np.ndarray):
         for a in (owner, array):
-            if a.flags.writeable and not isinstance(a.base, bytes):     # an unpickled array would stay read-only for ever
+            # An unpickled array views bytes: made read-only once, it would stay so for ever.
+            if a.flags.writeable and not isinstance(a.base, bytes):
                 lock.to_restore.append(a)
                 a.flags.writeable = False
     return owner

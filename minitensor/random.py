@@ -10,21 +10,23 @@ from .backend import capturing, to_device
 
 
 class Generator:
-    """Hands out keys (seed, step) for the counter-based generator Philox; every key is used for one draw.
+    """Hands out keys (seed, step) for the counter-based generator Philox: one key, one draw.
 
-    seed, step: integers in [0, 2^64). Two generators with the same seed and step hand out the same keys, so saving these two numbers
-    is all that resuming takes. Raises ValueError outside the range.
+    seed, step: integers in [0, 2^64). Two generators with the same seed and step hand out the same
+    keys, so a run resumes from these two numbers. Raises ValueError outside the range.
     """
 
     def __init__(self, seed: int, step: int = 0):
         for name, value in (("seed", seed), ("step", step)):
             if not isinstance(value, Integral) or not 0 <= value < 2**64:
-                raise ValueError(f"Generator: {name} must be an integer in [0, 2^64), not {value!r}")
+                raise ValueError(f"Generator: {name} must be an integer in [0, 2^64), "
+                                 f"not {value!r}")
         self.seed = int(seed)
-        self._step: Any = int(step)              # a number, or after `to("cuda")` an array () of it on the GPU
+        self._step: Any = int(step)         # after `to("cuda")` an array () of uint64 on the GPU
 
     @property
     def step(self) -> int:
+        """The step of the next key; after `to("cuda")` reading it waits for the GPU."""
         return int(self._step)
 
     @step.setter
@@ -35,22 +37,31 @@ class Generator:
             self._step[...] = step
 
     def to(self, device: str) -> Generator:
-        """Count the steps in device's memory, where every replay of a captured computation (see `graph`) can go on counting."""
-        self._step = self.step if device == "cpu" else to_device(np.array(self.step, np.uint64), device)
+        """Count the steps in device's memory, where each replay of a graph can go on counting.
+
+        Raises what `backend.check_device` raises.
+        """
+        step = self.step
+        self._step = step if device == "cpu" else to_device(np.array(step, np.uint64), device)
         return self
 
     def next_key(self) -> tuple[int, Any]:
-        """(seed, step), step being an array () of uint64 after `to("cuda")`. Raises RuntimeError where replays would repeat it."""
+        """(seed, step), where step is an array () of uint64 after `to("cuda")`.
+
+        Raises RuntimeError where every replay of a CUDA graph would repeat the key.
+        """
         if capturing() and isinstance(self._step, Integral):
-            raise RuntimeError("Generator: every replay of a captured step would draw the same numbers; call generator.to('cuda') first")
-        key = (self.seed, self._step + 0)   # + 0 copies an array, which the next line changes in place
+            raise RuntimeError("Generator: every replay of a captured step would draw the same "
+                               "numbers; call generator.to('cuda') first")
+        key = (self.seed, self._step + 0)   # + 0 copies an array; the next line changes it in place
         self._step += 1
         return key
 
     def numpy(self) -> np.random.Generator:
         """A NumPy generator on the next key, for initial weights."""
         seed, step = self.next_key()
-        return np.random.Generator(np.random.Philox(key=np.array([seed, int(step)], dtype=np.uint64)))
+        key = np.array([seed, int(step)], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key))
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, step={self.step})"

@@ -7,7 +7,7 @@ TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 
 
 def relative_error(actual, expected):
-    """max |actual - expected| / max |expected|; NaN and infinity count as equal to themselves only."""
+    """max |actual - expected| / max |expected|; NaN and infinity equal themselves only."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     finite = np.isfinite(expected)
@@ -30,7 +30,7 @@ def assert_norm_close(actual, expected, tolerance, name="result"):
 
 
 def run(op, *arrays, dy=None):
-    """y and the gradients of the arrays, for a given or else random output gradient (returned last)."""
+    """y, the gradients of the arrays, and the output gradient dy, random if none is given."""
     tensors = [Tensor(a, requires_grad=True) for a in arrays]
     y = op(*tensors)
     if dy is None:
@@ -38,7 +38,8 @@ def run(op, *arrays, dy=None):
     result, seed = y.data.copy(), dy.copy()
     y.backward(dy)
     assert all(t.grad.dtype == t.dtype and t.grad.shape == t.shape for t in tensors)
-    np.testing.assert_array_equal((y.data, dy), (result, seed), "backward changed its input in place")
+    np.testing.assert_array_equal((y.data, dy), (result, seed),
+                                  "backward changed its input in place")
     return y.data, [t.grad for t in tensors], dy
 
 
@@ -50,7 +51,7 @@ def run_torch(torch, op, *arrays, dy):
 
 
 def assert_equals_torch(torch, op, torch_op, *arrays):
-    """Same result and same gradients of every array along a random output gradient, and the dtype kept."""
+    """The same result, the same gradients along a random output gradient, and the dtype kept."""
     y, gradients, dy = run(op, *arrays)
     torch_y, torch_gradients = run_torch(torch, torch_op, *arrays, dy=dy)
     assert y.dtype == arrays[0].dtype

@@ -1,7 +1,8 @@
 """Fixtures shared by every test: the kernel sets, the devices, PyTorch where it is installed."""
 import os
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read once, when the libraries load: small products gain nothing from threads
+# Small products gain nothing from threads. The libraries read these when they are loaded.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import hypothesis  # noqa: E402
@@ -13,8 +14,9 @@ import on_device  # noqa: E402
 from minitensor.backend import gpu_problem  # noqa: E402
 
 # Derandomised: the same examples on every run and machine.
-hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None, print_blob=False,
-                                     suppress_health_check=list(hypothesis.HealthCheck))
+hypothesis.settings.register_profile(
+    "fixed", derandomize=True, deadline=None, database=None, print_blob=False,
+    suppress_health_check=list(hypothesis.HealthCheck))
 hypothesis.settings.load_profile("fixed")
 
 EMULATED = "cuda-emulated"      # the CUDA kernels on the CPU: never the same as a pass on a GPU
@@ -24,7 +26,7 @@ KERNEL_SETS = ("reference", "cpu", EMULATED, pytest.param(ON_GPU, marks=pytest.m
 
 @pytest.fixture(params=KERNEL_SETS)
 def kernels(request):
-    """The test runs once on each kernel set: the CPU's, and that of the GPU, both under the emulator and, where there is one, on a GPU."""
+    """Runs the test on each kernel set; the CUDA set under the emulator, and on a GPU if any."""
     if request.param == ON_GPU:
         if problem := gpu_problem():
             pytest.skip(problem)
@@ -42,6 +44,7 @@ def kernels(request):
 
 @pytest.fixture(params=("cpu", pytest.param("cuda", marks=pytest.mark.gpu)))
 def device(request):
+    """Runs the test on the CPU, and on a GPU if any."""
     if request.param == "cuda" and (problem := gpu_problem()):
         pytest.skip(problem)
     return request.param

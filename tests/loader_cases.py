@@ -8,7 +8,7 @@ from data import UnreadableImage
 
 
 class Numbered:
-    """`count` pictures of one colour, the number of the picture."""
+    """`count` images, each filled with its own number."""
 
     classes = ("even", "odd")
 
@@ -28,7 +28,7 @@ class Numbered:
 
 
 class WithUnreadable(Numbered):
-    """Pictures 3, 4 and 9 cannot be read."""
+    """Images 3, 4 and 9 cannot be read."""
 
     def __getitem__(self, index):
         if index in (3, 4, 9):
@@ -37,7 +37,7 @@ class WithUnreadable(Numbered):
 
 
 class Deadly(Numbered):
-    """Picture 7 kills the process that reads it."""
+    """Image 7 kills the process that reads it."""
 
     def __getitem__(self, index):
         if index == 7:

@@ -1,5 +1,7 @@
-"""A kernel set on the GPU for tests that know NumPy only: arguments go up, results come down,
-strides that leave gaps stay such."""
+"""A kernel set on the GPU for tests that know NumPy only.
+
+Arguments go up, results come down, and strides that leave gaps still do so there.
+"""
 from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest import mock
@@ -13,8 +15,7 @@ from minitensor.backend import DEVICES, device_of, memory_order, to_device, to_n
 
 @contextmanager
 def plugged_in(name="cuda"):
-    """Inside the with-block `use_kernels(name)`, which it does, runs that set's kernels on the GPU,
-    on arrays of either device."""
+    """In the with-block the set called name is in use; its kernels run on the GPU for any array."""
     there = kernels.kernel_set(name)
     moving = {kernel: _moving(getattr(there, kernel)) for kernel in kernels.KERNELS}
     wrapped = SimpleNamespace(**{**vars(there), **moving, "devices": DEVICES})

@@ -1,6 +1,8 @@
-"""What the ops mean, one element at a time in float64: the oracle of the op tests. Slow on purpose, and shares nothing with the engine.
+"""What the ops mean, one element at a time in float64: the oracle of the op tests.
 
-Functions that take dy also return gradients, gathered in the same loops. Sizes as in `minitensor.kernels`, pairs (vertical, horizontal).
+It is slow on purpose, and shares nothing with the engine. Functions that take dy also return
+gradients, gathered in the same loops. Sizes are called as in `minitensor.kernels`; pairs are
+(vertical, horizontal).
 """
 import itertools
 import math
@@ -24,7 +26,8 @@ def conv2d(x, w, b, stride, padding, dilation, groups, dy=None):
             db[f] += dy[n, f, oh, ow]
         for c, i, j in indices(C_per_group, KH, KW):
             channel = f // (F // groups) * C_per_group + c
-            row, column = oh * stride[0] + i * dilation[0] - padding[0], ow * stride[1] + j * dilation[1] - padding[1]
+            row = oh * stride[0] + i * dilation[0] - padding[0]
+            column = ow * stride[1] + j * dilation[1] - padding[1]
             if 0 <= row < H and 0 <= column < W:
                 y[n, f, oh, ow] += x[n, channel, row, column] * w[f, c, i, j]
                 if dy is not None:
@@ -39,21 +42,25 @@ def im2col(x, kernel_size, stride, padding, dilation):
     OW = (W + 2 * padding[1] - dilation[1] * (KW - 1) - 1) // stride[1] + 1
     columns = np.zeros((N, C, KH, KW, OH, OW))
     for n, c, i, j, oh, ow in indices(*columns.shape):
-        row, column = oh * stride[0] + i * dilation[0] - padding[0], ow * stride[1] + j * dilation[1] - padding[1]
+        row = oh * stride[0] + i * dilation[0] - padding[0]
+        column = ow * stride[1] + j * dilation[1] - padding[1]
         if 0 <= row < H and 0 <= column < W:
             columns[n, c, i, j, oh, ow] = x[n, c, row, column]
     return columns
 
 
 def window_starts(image, kernel, stride, padding, ceil_mode):
-    """Where the windows along one side begin; with ceil_mode one more, if cells are left over and it begins before the image ends."""
+    """Where the windows along one side begin.
+
+    ceil_mode adds one if cells are left over and it begins before the image ends.
+    """
     starts = list(range(-padding, image + padding - kernel + 1, stride)) or [-padding]
-    left_over = starts[-1] + kernel < image + padding
-    return starts + [starts[-1] + stride] if ceil_mode and left_over and starts[-1] + stride < image else starts
+    left_over, another = starts[-1] + kernel < image + padding, starts[-1] + stride
+    return starts + [another] if ceil_mode and left_over and another < image else starts
 
 
 def max_pool2d(x, kernel_size, stride, padding, ceil_mode, dy=None):
-    """y, and with dy also dx: the first of equal maxima on the image, in reading order, gets the gradient."""
+    """y, and with dy also dx: of equal maxima the first in reading order gets the gradient."""
     (N, C, H, W), (KH, KW) = x.shape, kernel_size
     rows = window_starts(H, KH, stride[0], padding[0], ceil_mode)
     columns = window_starts(W, KW, stride[1], padding[1], ceil_mode)
@@ -79,7 +86,8 @@ def avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, dy
     for n, c, oh, ow in indices(*y.shape):
         cells = [(rows[oh] + i, columns[ow] + j) for i, j in indices(KH, KW)]
         inside = [(row, column) for row, column in cells if 0 <= row < H and 0 <= column < W]
-        padded = [(row, column) for row, column in cells if row < H + padding[0] and column < W + padding[1]]
+        padded = [(row, column) for row, column in cells
+                  if row < H + padding[0] and column < W + padding[1]]
         divisor = len(padded if count_include_pad else inside)
         for row, column in inside:
             y[n, c, oh, ow] += x[n, c, row, column] / divisor
@@ -119,7 +127,8 @@ def local_response_norm(x, size, alpha, beta, k, norm_region):
 
 def softmax(x):
     """Along the last axis of x (N, K)."""
-    return np.array([[math.exp(value) / sum(math.exp(other) for other in row) for value in row] for row in x])
+    return np.array([[math.exp(value) / sum(math.exp(other) for other in row) for value in row]
+                     for row in x])
 
 
 def cross_entropy(logits, labels, label_smoothing):

@@ -22,7 +22,8 @@ class Images(NamedTuple):
         """Normal values, or distinct ones so that no two maxima are equal."""
         rng, shape = np.random.default_rng((self.seed, *shape)), shape or self.shape
         if distinct:
-            values = rng.permutation(np.arange(np.prod(shape)) - 0.4).reshape(shape) / max(1, np.prod(shape))
+            size = np.prod(shape)
+            values = rng.permutation(np.arange(size) - 0.4).reshape(shape) / max(1, size)
         else:
             values = rng.standard_normal(shape)
         return laid_out(values.astype(self.dtype), self.layout)
@@ -43,13 +44,18 @@ class Window(NamedTuple):
 
 @st.composite
 def windows(draw, image_size, pooling=False):
-    """A window that fits an image of image_size; for pooling padding is at most half of it and there is no dilation."""
+    """A window that fits an image of image_size.
+
+    For pooling the padding is at most half of it, and there is no dilation.
+    """
     sides = []
     for image in image_size:
         padding = draw(st.integers(0, 2))
         dilation = 1 if pooling else draw(st.integers(1, min(3, image + 2 * padding)))
-        kernel = min(draw(st.sampled_from((3, 2, 4, 5, 1))), (image + 2 * padding - 1) // dilation + 1)
-        sides.append((kernel, draw(st.integers(1, 4)), min(padding, kernel // 2) if pooling else padding, dilation))
+        largest = (image + 2 * padding - 1) // dilation + 1
+        kernel = min(draw(st.sampled_from((3, 2, 4, 5, 1))), largest)
+        stride, padding = draw(st.integers(1, 4)), min(padding, kernel // 2) if pooling else padding
+        sides.append((kernel, stride, padding, dilation))
     sides = [(min(k, i + 2 * p), s, p, d) for (k, s, p, d), i in zip(sides, image_size)]
     return Window(*zip(*sides))
 
@@ -72,4 +78,5 @@ def convolutions(draw, **options):
     groups = draw(st.sampled_from((1, 1, 1, 2, 3)))
     x = draw(images(channels=st.integers(1, 3).map(lambda c: c * groups), **options))
     window = draw(windows(x.shape[2:]))
-    return Convolution(x, (groups * draw(st.integers(1, 4)), x.shape[1] // groups, *window.kernel_size), window, groups)
+    w_shape = groups * draw(st.integers(1, 4)), x.shape[1] // groups, *window.kernel_size
+    return Convolution(x, w_shape, window, groups)

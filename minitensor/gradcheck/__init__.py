@@ -14,18 +14,25 @@ class GradientError(AssertionError):
     """Says which input, which element or direction, and both values."""
 
 
-def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Tensor], *, names: Sequence[str] | None = None, eps: float = 1e-5,
-              retries: int = 0, tolerance: float = 1e-6, directions: int = 2, max_elements: int = 2000, seed: int = 0,
+def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Tensor], *,
+              names: Sequence[str] | None = None, eps: float = 1e-5, retries: int = 0,
+              tolerance: float = 1e-6, directions: int = 2, max_elements: int = 2000, seed: int = 0,
               report: Callable[[str, float], None] = lambda name, error: None) -> float:
-    """Compare backward with central differences (f(x + eps) - f(x - eps)) / 2 eps; returns the worst relative error.
+    """Compares backward with central differences (f(x + eps) - f(x - eps)) / 2 eps.
 
-    function(*inputs) returns a Tensor of any shape; its gradient is checked along one random output gradient (an all-ones one is blind
-    to, say, a wrong softmax). Inputs that require a gradient must be float64 leaves and away from kinks; those of up to max_elements are
-    checked element by element, larger ones along random directions. The relative error of a value is |backward - difference| over
-    |difference| + the root mean square of that input's differences. Where the two disagree, the difference is taken again with a tenth of
-    eps, up to retries times: a kink inside the step goes away, a wrong gradient stays wrong. names are used in messages;
-    report(name, worst error) is called after each input. The gradients of inputs are left in their `.grad`.
-    Raises GradientError above tolerance, TypeError for inputs that are not float64, ValueError for inputs that are not leaves.
+    Returns the worst relative error: |backward - difference| over |difference| + the root mean
+    square of that input's differences. Leaves the gradients of inputs in their `.grad`.
+
+    function(*inputs): a Tensor of any shape. Its gradient is checked along one random output
+        gradient; ones everywhere would miss, say, a wrong softmax.
+    inputs: those that require a gradient must be float64 leaves, away from kinks. Inputs of up to
+        max_elements are checked element by element, larger ones along random directions.
+    retries: how often a difference that disagrees is taken again, with a tenth of eps each time.
+        A kink inside the step goes away, a wrong gradient stays wrong.
+    names: of the inputs, for messages. report(name, worst error) is called after each input.
+
+    Raises GradientError above tolerance, TypeError for an input that is not float64, ValueError for
+    one that is not a leaf.
     """
     names = names or [f"input {i}" for i in range(len(inputs))]
     rng = np.random.default_rng(seed)
@@ -33,21 +40,26 @@ def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Tensor], *, name
     worst = 0.0
     for name, x in zip(names, inputs):
         if x.requires_grad:
-            difference = partial(_difference, function, inputs, dy, x)
-            probes = [(label, slope, _close_difference(slope, tolerance, partial(difference, step), eps, retries))
-                      for label, slope, step in _probes(x, directions, max_elements, rng)]
+            probes = []
+            for label, slope, step in _probes(x, directions, max_elements, rng):
+                difference = partial(_difference, function, inputs, dy, x, step)
+                close = _close_difference(slope, tolerance, difference, eps, retries)
+                probes.append((label, slope, close))
             error = _worst_error(f"{name} {x.shape}", probes, tolerance)
             report(name, error)
             worst = max(worst, error)
     return worst
 
 
-def _backward_along_random_dy(function, inputs: Sequence[Tensor], names: Sequence[str], rng: np.random.Generator) -> Array:
+def _backward_along_random_dy(function, inputs: Sequence[Tensor], names: Sequence[str],
+                              rng: np.random.Generator) -> Array:
     for name, x in zip(names, inputs):
         if x.requires_grad and x.dtype != np.float64:
-            raise TypeError(f"gradcheck: {name} must be float64, not {x.dtype}: differences of float32 are mostly rounding")
+            raise TypeError(f"gradcheck: {name} must be float64, not {x.dtype}: "
+                            "differences of float32 are mostly rounding")
         if x.creator:
-            raise ValueError(f"gradcheck: {name} must be a leaf, not the result of {type(x.creator).__name__}")
+            raise ValueError(f"gradcheck: {name} must be a leaf, "
+                             f"not the result of {type(x.creator).__name__}")
         x.grad = None
     y = function(*inputs)
     dy = xp_of(y.data).asarray(rng.standard_normal(y.shape))
@@ -55,8 +67,12 @@ def _backward_along_random_dy(function, inputs: Sequence[Tensor], names: Sequenc
     return dy
 
 
-def _probes(x: Tensor, directions: int, max_elements: int, rng: np.random.Generator) -> Iterator[tuple[str, float, Array]]:
-    """(label, backward's slope, step): every element on its own if they are few, else random directions, moving each element by about 1."""
+def _probes(x: Tensor, directions: int, max_elements: int,
+            rng: np.random.Generator) -> Iterator[tuple[str, float, Array]]:
+    """(label, backward's slope, step) for each element of a small x, else for random directions.
+
+    A step moves its element by 1, or every element by about 1.
+    """
     xp = xp_of(x.data)
     gradient = xp.zeros_like(x.data) if x.grad is None else x.grad
     if x.numel() > max_elements:
@@ -71,8 +87,12 @@ def _probes(x: Tensor, directions: int, max_elements: int, rng: np.random.Genera
         step[index] = 0.0
 
 
-def _difference(function, inputs: Sequence[Tensor], dy: Array, x: Tensor, step: Array, eps: float) -> float:
-    """Central difference of Σ dy · function along step. Outputs are subtracted before they are summed: fewer digits cancel."""
+def _difference(function, inputs: Sequence[Tensor], dy: Array, x: Tensor, step: Array,
+                eps: float) -> float:
+    """The central difference of Σ dy · function along step.
+
+    Outputs are subtracted before they are summed: fewer digits cancel.
+    """
     original = x.data
     with no_grad():
         try:
@@ -85,8 +105,9 @@ def _difference(function, inputs: Sequence[Tensor], dy: Array, x: Tensor, step: 
     return float(((above - below) * dy).sum()) / (2 * eps)
 
 
-def _close_difference(slope: float, tolerance: float, difference: Callable[[float], float], eps: float, retries: int) -> float:
-    """difference(eps), or the one nearest to slope of those with smaller and smaller eps until one agrees."""
+def _close_difference(slope: float, tolerance: float, difference: Callable[[float], float],
+                      eps: float, retries: int) -> float:
+    """difference(eps), retried with smaller eps until it agrees with slope; the nearest of them."""
     nearest = difference(eps)
     for i in range(1, retries + 1):
         if abs(slope - nearest) <= tolerance * abs(nearest):
@@ -104,6 +125,7 @@ def _worst_error(name: str, probes: list[tuple[str, float, float]], tolerance: f
     error = np.where(slope == difference, 0.0, np.abs(slope - difference) / scale)
     worst = int(np.argmax(error))  # NaN counts as the largest
     if not error[worst] <= tolerance:
-        raise GradientError(f"gradcheck: {name}, {probes[worst][0]}: backward says {slope[worst]:.10g}, "
-                            f"finite difference {difference[worst]:.10g} (relative error {error[worst]:.2g}, tolerance {tolerance:.2g})")
+        raise GradientError(f"gradcheck: {name}, {probes[worst][0]}: backward says "
+                            f"{slope[worst]:.10g}, finite difference {difference[worst]:.10g} "
+                            f"(relative error {error[worst]:.2g}, tolerance {tolerance:.2g})")
     return float(error[worst])

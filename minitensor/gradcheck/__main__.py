@@ -1,4 +1,4 @@
-"""`python -m minitensor.gradcheck`: proves every gradient by finite differences, and prints the proof as a table."""
+"""`python -m minitensor.gradcheck`: proves every gradient by finite differences, as a table."""
 from __future__ import annotations
 
 import argparse
@@ -15,16 +15,16 @@ from .cases import Case, op_cases
 from .networks import Network, alexnet, miniature
 
 EXAMPLES = """examples:
-  python -m minitensor.gradcheck                    everything, on every kernel set of the CPU
-  python -m minitensor.gradcheck --op conv2d        one op
-  python -m minitensor.gradcheck --op alexnet       the full network: 62,378,344 parameters at 227 x 227
-  python -m minitensor.gradcheck --quick            all but the full network"""
+  python -m minitensor.gradcheck                everything, on every kernel set of the CPU
+  python -m minitensor.gradcheck --op conv2d    one op
+  python -m minitensor.gradcheck --op alexnet   the full network: 62,378,344 parameters at 227 x 227
+  python -m minitensor.gradcheck --quick        all but the full network"""
 
 NETWORKS: dict[str, Callable[[], Network]] = {"miniature": miniature, "alexnet": alexnet}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0 when every check passed and there was one."""
+    """Prints the table; returns the exit status, 0 when every check passed and there was one."""
     options = _options(arguments)
     table, start = Table(), time.perf_counter()
     for op, kernels, check in _everything(options):
@@ -35,19 +35,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m minitensor.gradcheck", description=__doc__, epilog=EXAMPLES,
+    parser = argparse.ArgumentParser("python -m minitensor.gradcheck", description=__doc__,
+                                     epilog=EXAMPLES,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     names = list(dict.fromkeys([*(case.op for case in op_cases()), *NETWORKS]))
     parser.add_argument("--device", choices=DEVICES, default="cpu")
-    parser.add_argument("--kernels", help="one kernel set: 'reference', or the device's own (default: both)")
-    parser.add_argument("--op", metavar="NAME", choices=names, help=f"only this one of: {', '.join(names)}")
+    parser.add_argument("--kernels",
+                        help="one kernel set: 'reference', or the device's own (default: both)")
+    parser.add_argument("--op", metavar="NAME", choices=names,
+                        help=f"only this one of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="leave out the full AlexNet")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and (problem := gpu_problem()):
         parser.exit(2, f"{parser.prog}: {problem}\n")
     if options.kernels not in (None, *SETS[options.device]):
         there = " and ".join(map(repr, SETS[options.device]))
-        parser.error(f"argument --kernels: device {options.device!r} has {there}, not {options.kernels!r}")
+        parser.error(f"argument --kernels: device {options.device!r} has {there}, "
+                     f"not {options.kernels!r}")
     return options
 
 
@@ -55,11 +59,12 @@ Report = Callable[[str, float], None]  # is told every case and its worst relati
 
 
 def _everything(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[Report], None]]]:
-    """(op, kernel set, check): check(report) is to be run in that kernel set and raises GradientError."""
+    """(op, kernel set, check); check(report), run in that kernel set, raises GradientError."""
     kernel_sets = [options.kernels] if options.kernels else SETS[options.device]
     for case in op_cases():
         if options.op in (None, case.op):
-            yield from ((case.op, kernels, partial(_check_case, case, options.device)) for kernels in kernel_sets)
+            check = partial(_check_case, case, options.device)
+            yield from ((case.op, kernels, check) for kernels in kernel_sets)
     for name, build in NETWORKS.items():
         if options.op == name or options.op is None and not (options.quick and name == "alexnet"):
             try:
@@ -67,7 +72,8 @@ def _everything(options: argparse.Namespace) -> Iterator[tuple[str, str, Callabl
             except ImportError as error:
                 print(f"{name}: skipped, {error}")
                 continue
-            yield from ((name, kernels, partial(_check_network, network, options.device)) for kernels in kernel_sets)
+            check = partial(_check_network, network, options.device)
+            yield from ((name, kernels, check) for kernels in kernel_sets)
 
 
 def _check_case(case: Case, device: str, report: Report) -> None:
@@ -89,13 +95,14 @@ class Table:
         self._print("op", "case", "kernels", "worst error", "")
 
     def add(self, op: str, kernels: str, check: Callable[[Report], None]) -> None:
+        """Runs check; a GradientError, or any other exception, is a row that fails."""
         def report(case: str, error: float) -> None:
             self._print(op, case, kernels, f"{error:.1e}", "pass")
             self.passed += 1
 
         try:
             check(report)
-        except Exception as error:  # a kernel that raises is a failure like any other, and the rest is still worth checking
+        except Exception as error:      # a kernel that raises fails too, and the rest goes on
             reason = "" if isinstance(error, GradientError) else f"{type(error).__name__}: "
             self._print(op, "", kernels, "", f"FAIL\n    {reason}{error}")
             self.failed += 1

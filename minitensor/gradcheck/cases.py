@@ -1,4 +1,4 @@
-"""The cases of `python -m minitensor.gradcheck`: every op over its parameters, on inputs that lie away from its kinks."""
+"""The cases of `python -m minitensor.gradcheck`: every op, on inputs away from its kinks."""
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -18,8 +18,10 @@ class Case(NamedTuple):
 
 
 def op_cases() -> Iterator[Case]:
+    """All cases, op by op; the same arrays on every call."""
     rng = np.random.default_rng(0)
-    for cases in (_arithmetic, _shapes, _activations, _losses, _products, _pools, _norms, _convolutions):
+    for cases in (_arithmetic, _shapes, _activations, _losses,
+                  _products, _pools, _norms, _convolutions):
         yield from cases(rng)
 
 
@@ -36,7 +38,8 @@ def _distinct(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 def _arithmetic(rng) -> Iterator[Case]:
     normal = rng.standard_normal
-    for name, a, b in (("same shape", (3, 4), (3, 4)), ("broadcast", (2, 1, 4), (3, 1)), ("with a scalar", (2, 3), ())):
+    for name, a, b in (("same shape", (3, 4), (3, 4)), ("broadcast", (2, 1, 4), (3, 1)),
+                       ("with a scalar", (2, 3), ())):
         yield Case("add", name, lambda a, b: a + b, (normal(a), normal(b)))
         yield Case("sub", name, lambda a, b: a - b, (normal(a), normal(b)))
         yield Case("mul", name, lambda a, b: a * b, (normal(a), normal(b)))
@@ -47,9 +50,10 @@ def _arithmetic(rng) -> Iterator[Case]:
     yield Case("exp", "", lambda x: x.exp(), (normal((3, 4)),))
     yield Case("log", "", lambda x: x.log(), (rng.uniform(0.5, 2, (3, 4)),))
     for dim in (None, 1, (0, -1)):
-        yield Case("sum", f"dim {dim}", lambda x, dim=dim: x.sum(dim), (normal((2, 3, 4)),))
-        yield Case("mean", f"dim {dim}", lambda x, dim=dim: x.mean(dim, keepdim=True), (normal((2, 3, 4)),))
-        yield Case("max", f"dim {dim}", lambda x, dim=dim: x.max(dim), (_distinct(rng, 2, 3, 4),))
+        name = f"dim {dim}"
+        yield Case("sum", name, lambda x, dim=dim: x.sum(dim), (normal((2, 3, 4)),))
+        yield Case("mean", name, lambda x, dim=dim: x.mean(dim, keepdim=True), (normal((2, 3, 4)),))
+        yield Case("max", name, lambda x, dim=dim: x.max(dim), (_distinct(rng, 2, 3, 4),))
 
 
 def _shapes(rng) -> Iterator[Case]:
@@ -72,28 +76,34 @@ def _activations(rng) -> Iterator[Case]:
         yield Case("log_softmax", f"dim {dim}", lambda x, dim=dim: ops.log_softmax(x, dim), (x,))
     for p in (0.2, 0.5):
         # A new generator every time, so that the mask is the same on every call.
-        yield Case("dropout", f"p {p}", lambda x, p=p: ops.dropout(x, p, generator=Generator(1)), (x,))
+        yield Case("dropout", f"p {p}",
+                   lambda x, p=p: ops.dropout(x, p, generator=Generator(1)), (x,))
 
 
 def _losses(rng) -> Iterator[Case]:
     scores, labels = rng.standard_normal((4, 7)), np.array([6, 0, 3, 3])
-    for reduction in ("mean", "sum", "none"):
-        yield Case("cross_entropy", reduction, lambda x, r=reduction: ops.cross_entropy(x, labels, r), (scores,))
-        yield Case("nll_loss", reduction, lambda x, r=reduction: ops.nll_loss(x, labels, r), (scores,))
-        yield Case("mse_loss", reduction, lambda x, t, r=reduction: ops.mse_loss(x, t, r), (scores, rng.standard_normal(scores.shape)))
-    yield Case("cross_entropy", "label smoothing 0.1", lambda x: ops.cross_entropy(x, labels, label_smoothing=0.1), (scores,))
+    for r in ("mean", "sum", "none"):
+        yield Case("cross_entropy", r, lambda x, r=r: ops.cross_entropy(x, labels, r), (scores,))
+        yield Case("nll_loss", r, lambda x, r=r: ops.nll_loss(x, labels, r), (scores,))
+        yield Case("mse_loss", r, lambda x, t, r=r: ops.mse_loss(x, t, r),
+                   (scores, rng.standard_normal(scores.shape)))
+    yield Case("cross_entropy", "label smoothing 0.1",
+               lambda x: ops.cross_entropy(x, labels, label_smoothing=0.1), (scores,))
 
 
 def _products(rng) -> Iterator[Case]:
     normal = rng.standard_normal
-    for name, a, b in (("vectors", (3,), (3,)), ("matrices", (2, 3), (3, 4)), ("vector, matrices", (3,), (2, 3, 4)),
-                       ("batches", (5, 2, 3), (5, 3, 4)), ("broadcast batches", (1, 2, 3), (5, 3, 4)),
+    for name, a, b in (("vectors", (3,), (3,)), ("matrices", (2, 3), (3, 4)),
+                       ("vector, matrices", (3,), (2, 3, 4)), ("batches", (5, 2, 3), (5, 3, 4)),
+                       ("broadcast batches", (1, 2, 3), (5, 3, 4)),
                        ("batches, vector", (5, 2, 3), (3,))):
         yield Case("matmul", name, lambda a, b: a @ b, (normal(a), normal(b)))
     yield Case("linear", "with bias", ops.linear, (normal((4, 6)), normal((5, 6)), normal(5)))
     yield Case("linear", "without bias", ops.linear, (normal((4, 6)), normal((5, 6))))
-    yield Case("linear", "a batch of sequences", ops.linear, (normal((2, 3, 6)), normal((5, 6)), normal(5)))
-    yield Case("linear", "larger than one block", ops.linear, (normal((3, 1100)), normal((700, 1100)), normal(700)))
+    yield Case("linear", "a batch of sequences", ops.linear,
+               (normal((2, 3, 6)), normal((5, 6)), normal(5)))
+    yield Case("linear", "larger than one block", ops.linear,
+               (normal((3, 1100)), normal((700, 1100)), normal(700)))
 
 
 def _pools(rng) -> Iterator[Case]:
@@ -101,23 +111,30 @@ def _pools(rng) -> Iterator[Case]:
                ("gapped 2/3", (1, 2, 8, 9), dict(kernel_size=2, stride=3)),
                ("padded 3/2", (1, 2, 6, 7), dict(kernel_size=3, stride=2, padding=1)),
                ("ceil_mode", (1, 2, 6, 8), dict(kernel_size=3, stride=2, ceil_mode=True)),
-               ("oblong", (1, 3, 7, 9), dict(kernel_size=(2, 4), stride=(1, 3), padding=(1, 2), ceil_mode=True)))
+               ("oblong", (1, 3, 7, 9),
+                dict(kernel_size=(2, 4), stride=(1, 3), padding=(1, 2), ceil_mode=True)))
     for name, shape, window in windows:
-        yield Case("max_pool2d", name, lambda x, window=window: ops.max_pool2d(x, **window), (_distinct(rng, *shape),))
-        yield Case("avg_pool2d", name, lambda x, window=window: ops.avg_pool2d(x, **window), (rng.standard_normal(shape),))
+        yield Case("max_pool2d", name, lambda x, w=window: ops.max_pool2d(x, **w),
+                   (_distinct(rng, *shape),))
+        yield Case("avg_pool2d", name, lambda x, w=window: ops.avg_pool2d(x, **w),
+                   (rng.standard_normal(shape),))
         yield Case("avg_pool2d", f"{name}, padding not counted",
-                   lambda x, window=window: ops.avg_pool2d(x, **window, count_include_pad=False), (rng.standard_normal(shape),))
+                   lambda x, w=window: ops.avg_pool2d(x, **w, count_include_pad=False),
+                   (rng.standard_normal(shape),))
     x = rng.standard_normal((2, 2, 7, 9))
     for size in (1, (3, 2), (6, 11)):
-        yield Case("adaptive_avg_pool2d", f"to {size}", lambda x, size=size: ops.adaptive_avg_pool2d(x, size), (x,))
+        yield Case("adaptive_avg_pool2d", f"to {size}",
+                   lambda x, size=size: ops.adaptive_avg_pool2d(x, size), (x,))
 
 
 def _norms(rng) -> Iterator[Case]:
-    x, alpha, beta, k = rng.standard_normal((2, 7, 4, 5)), 0.5, 0.75, 2.0  # a large alpha, so that the neighbours count
+    x = rng.standard_normal((2, 7, 4, 5))
+    alpha, beta, k = 0.5, 0.75, 2.0     # a large alpha, so that the neighbours count
     for region in ("across_channels", "within_channel"):
         for size in (1, 4, 5):
             yield Case("local_response_norm", f"{region}, size {size}",
-                       lambda x, size=size, region=region: ops.local_response_norm(x, size, alpha, beta, k, region), (x,))
+                       lambda x, n=size, region=region: ops.local_response_norm(
+                           x, n, alpha, beta, k, region), (x,))
 
 
 def _convolutions(rng) -> Iterator[Case]:
@@ -131,13 +148,16 @@ def _convolutions(rng) -> Iterator[Case]:
         ("5x5, padding 2, 2 groups", (1, 4, 6, 5), (6, 2, 5, 5), dict(padding=2, groups=2)),
         ("depthwise", (2, 4, 6, 6), (4, 1, 3, 3), dict(padding=1, groups=4)),
         ("dilation 2", (1, 2, 9, 9), (3, 2, 3, 3), dict(dilation=2)),
-        ("oblong", (2, 2, 9, 7), (3, 2, 2, 4), dict(stride=(3, 1), padding=(0, 2), dilation=(2, 1))),
+        ("oblong", (2, 2, 9, 7), (3, 2, 2, 4),
+         dict(stride=(3, 1), padding=(0, 2), dilation=(2, 1))),
         ("3x3, padding 1, as in conv3", (6, 96, 13, 13), (96, 96, 3, 3), dict(padding=1)),
         ("5x5, padding 2, as in conv2", (2, 48, 27, 27), (64, 48, 5, 5), dict(padding=2)),
     )
     for name, x, w, geometry in geometries:
-        yield Case("conv2d", name, lambda x, w, b, g=geometry: ops.conv2d(x, w, b, **g), arrays(x, w))
-    yield Case("conv2d", "without bias", lambda x, w: ops.conv2d(x, w, padding=1), arrays((2, 3, 6, 6), (4, 3, 3, 3))[:2])
+        yield Case("conv2d", name, lambda x, w, b, g=geometry: ops.conv2d(x, w, b, **g),
+                   arrays(x, w))
+    yield Case("conv2d", "without bias", lambda x, w: ops.conv2d(x, w, padding=1),
+               arrays((2, 3, 6, 6), (4, 3, 3, 3))[:2])
     # Whole numbers plus a bias of one half: no sum is nearer to the kink of the relu than 0.5.
     x, w, b = (np.round(2 * a) for a in arrays((2, 3, 6, 6), (4, 3, 3, 3)))
     residual = np.round(rng.standard_normal((2, 4, 6, 6)))
@@ -147,5 +167,7 @@ def _convolutions(rng) -> Iterator[Case]:
                                                                activation=a),
                    (8 * x, w, b + 0.5, residual))
     window = dict(stride=(2, 1), padding=(1, 0), dilation=(1, 2))
-    yield Case("im2col", "oblong", lambda x: ops.im2col(x, (3, 2), **window), (rng.standard_normal((2, 2, 7, 6)),))
-    yield Case("col2im", "oblong", lambda c: ops.col2im(c, (7, 6), **window), (rng.standard_normal((2, 2, 3, 2, 4, 4)),))
+    yield Case("im2col", "oblong", lambda x: ops.im2col(x, (3, 2), **window),
+               (rng.standard_normal((2, 2, 7, 6)),))
+    yield Case("col2im", "oblong", lambda c: ops.col2im(c, (7, 6), **window),
+               (rng.standard_normal((2, 2, 3, 2, 4, 4)),))

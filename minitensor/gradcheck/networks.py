@@ -1,12 +1,12 @@
-"""Whole networks for `python -m minitensor.gradcheck`: every layer type in miniature, and AlexNet.
+"""Whole networks for `python -m minitensor.gradcheck`: a miniature of every layer, and AlexNet.
 
-Kinks. A step moves every relu and every maximum of a network a little, and each one that changes
-sides spoils the difference by up to its share of the sum, here 1e-3. A unit that moves by h changes
-sides with a probability of about h. The full network has 650,000 units, which a step along conv1's
-weights moves by some 20 eps: eps must be near 1e-8, and where a unit did change sides a retry with
-1e-9 or 1e-10 leaves it out. float64 has the digits for that: outputs, weighted and summed, are good
-to 1e-13, and their differences 1e-7 at eps = 1e-8. So right gradients agree to 1e-5 or better, and
-one that is wrong by 0.05 % shows an error of at least 2.5e-4 at every eps.
+Kinks. A step moves every relu and every maximum of a network a little. Each one that changes sides
+spoils the difference by up to its share of the sum, here 1e-3; a unit that moves by h changes sides
+with a probability of about h. A step along conv1's weights moves the full network's 650,000 units
+by some 20 eps, so eps must be near 1e-8, and where a unit does change sides, a retry with 1e-9 or
+1e-10 leaves it out. float64 has the digits for that: outputs, weighted and summed, are good to
+1e-13, and at eps = 1e-8 their differences to 1e-7. So right gradients agree to 1e-5 or better, and
+a gradient that is wrong by 0.05 % shows an error of at least 2.5e-4 at every eps.
 """
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from ..tensor import Tensor
 
 
 class Network(NamedTuple):
+    """A module, the shape of its input, and how to check its gradients."""
     name: str
     module: nn.Module
     input_shape: tuple[int, ...]
@@ -44,7 +45,7 @@ class Network(NamedTuple):
 
 
 def miniature() -> Network:
-    """AlexNet with a 32nd of the channels and 67 pixels, changed so that it has every layer type."""
+    """AlexNet at 67 pixels, with a 32nd of the channels and every layer type there is."""
     draw: dict[str, Any] = {"generator": Generator(0)}
     module = nn.Sequential(                                                         # output
         conv1=nn.Conv2d(3, 4, 11, stride=4, activation="relu", **draw),             # 4 x 15 x 15
@@ -82,7 +83,7 @@ def alexnet() -> Network:
     try:
         from models import AlexNet
     except ImportError as error:
-        raise ImportError("the full AlexNet needs the package `models`: run this from a checkout "
-                          f"of the repository ({error})") from None
+        raise ImportError("the full AlexNet needs the package `models`: "
+                          f"run this from a checkout of the repository ({error})") from None
     options = {"eps": 1e-8, "retries": 2, "tolerance": 2e-5, "max_elements": 0}
     return Network("alexnet", AlexNet(generator=Generator(0)), (1, 3, 227, 227), options)

@@ -101,7 +101,8 @@ def use_kernels(kernels: str | os.PathLike | ModuleType | SimpleNamespace) -> It
     """Run everything inside the with-block on one kernel set.
 
     kernels: "reference", "cpu", "cuda", or a set of your own: a module, or the path of a Python
-    file, with some of the contract's functions. The others are the reference set's.
+    file, with some of the contract's functions. The others are the reference set's. Raises what
+    `kernel_set` raises.
     """
     token = _choice.set(kernel_set(kernels))
     try:

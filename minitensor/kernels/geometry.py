@@ -2,9 +2,9 @@
 
 Along one side of an image (its height or its width) the sizes are called
 
-    image      pixels of the image                      stride     pixels from one window to the next
-    kernel     cells of a window                        dilation   pixels from one cell to the next
-    padding    pixels added at either end               out        windows: pixels of the output
+    image      pixels of the image                stride     pixels from one window to the next
+    kernel     cells of a window                  dilation   pixels from one cell to the next
+    padding    pixels added at either end         out        windows: pixels of the output
 """
 Pair = tuple[int, int]      # (vertical, horizontal)
 

@@ -1,4 +1,7 @@
-"""Dropout (Hinton et al. 2012; Krizhevsky et al. 2012, section 4.2), scaled while training so that evaluation does nothing."""
+"""Dropout (Hinton et al. 2012; Krizhevsky et al. 2012, section 4.2).
+
+Training scales what is kept, so evaluation does nothing.
+"""
 from ..kernels import kernels_for
 from ..random import Generator
 from ..tensor import Op, Tensor
@@ -19,9 +22,10 @@ class Dropout(Op):
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator) -> Tensor:
-    """x with each element zeroed with probability p and the rest divided by 1 - p; x itself unless training.
+    """x, each element zeroed with probability p, else divided by 1 - p; x itself unless training.
 
-    The mask depends only on the generator's seed and step and on the element's position. Raises ValueError unless 0 <= p < 1.
+    x: any shape, float32 or float64; so is the result. The mask depends only on the generator's
+    seed and step and on the element's position. Raises ValueError unless 0 <= p < 1.
     """
     floating("dropout", x=x)
     probability("dropout", p)

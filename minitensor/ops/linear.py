@@ -5,6 +5,7 @@ from .checks import floating, known_activation
 
 
 class Linear(Op):
+    """activation(x · wᵀ + b + residual) in one kernel; keeps y for the activation's gradient."""
     takes_none = True                   # b and residual may be None
 
     def __init__(self, activation: str | None):
@@ -22,9 +23,10 @@ class Linear(Op):
 
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None, *, residual: Tensor | None = None,
            activation: str | None = None) -> Tensor:
-    """activation(x · wᵀ + b + residual): x (..., C), w (F, C), b (F,), residual (..., F) -> (..., F).
+    """activation(x · wᵀ + b + residual), y (..., F), of x (..., C), w (F, C), b (F,).
 
-    activation: None, "relu", "tanh" or "sigmoid". Raises ValueError for sizes that do not fit.
+    residual is of y's shape; activation is None, "relu", "tanh" or "sigmoid". Raises ValueError for
+    sizes that do not fit, TypeError unless all are float32 or all are float64.
     """
     floating("linear", x=x, w=w, b=b, residual=residual)
     known_activation("linear", activation)

@@ -1,4 +1,4 @@
-"""Checkpoints: what is saved comes back; a bad file or disk is one clear sentence and leaves nothing behind."""
+"""Checkpoints: what is saved comes back; a bad file or disk gives one clear sentence."""
 import os
 import subprocess
 import sys
@@ -13,7 +13,8 @@ from minitensor.checkpoint import CheckpointError, load, save
 
 safetensors = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
 
-ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "deep.name": np.arange(4.0).reshape(2, 2).T, "one": np.array(2.5),
+ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3),
+          "deep.name": np.arange(4.0).reshape(2, 2).T, "one": np.array(2.5),
           "none": np.zeros((0, 3)), "counts": np.array([1, -2])}
 INFO = {"epoch": 3, "text": "µ", "nested": {"lr": [0.1, 0.2]}}
 
@@ -28,8 +29,9 @@ def test_what_is_saved_comes_back(path):
     arrays, info = load(path)
     assert info == INFO and arrays.keys() == ARRAYS.keys()
     for name, array in arrays.items():
-        assert array.dtype == ARRAYS[name].dtype and array.shape == ARRAYS[name].shape and array.flags.writeable
-        np.testing.assert_array_equal(array, ARRAYS[name])
+        saved = ARRAYS[name]
+        assert array.dtype == saved.dtype and array.shape == saved.shape and array.flags.writeable
+        np.testing.assert_array_equal(array, saved)
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -39,7 +41,7 @@ def test_the_file_is_plain_safetensors(path):
 
 
 def test_the_file_has_ordinary_permissions(path, monkeypatch):
-    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("which is that of all threads"))
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask is that of all threads"))
     save(path, ARRAYS, INFO)
     (path.parent / "ordinary").touch()
     assert path.stat().st_mode == (path.parent / "ordinary").stat().st_mode
@@ -50,9 +52,10 @@ def truncate(path, size):
         file.truncate(size)
 
 
-@pytest.mark.parametrize("spoil", [lambda p: truncate(p, 0), lambda p: truncate(p, 5), lambda p: truncate(p, 100),
-                                   lambda p: truncate(p, p.stat().st_size - 1), lambda p: p.write_text("not a checkpoint"),
-                                   lambda p: p.write_bytes(os.urandom(4096))])
+@pytest.mark.parametrize("spoil", [
+    lambda p: truncate(p, 0), lambda p: truncate(p, 5), lambda p: truncate(p, 100),
+    lambda p: truncate(p, p.stat().st_size - 1), lambda p: p.write_text("not a checkpoint"),
+    lambda p: p.write_bytes(os.urandom(4096))])
 def test_a_truncated_or_foreign_file_is_refused(path, spoil):
     save(path, ARRAYS, INFO)
     spoil(path)
@@ -62,13 +65,15 @@ def test_a_truncated_or_foreign_file_is_refused(path, spoil):
 
 def test_safetensors_of_others_are_refused(path):
     safetensors.save_file({"w": np.zeros(2)}, path)
-    with pytest.raises(CheckpointError, match="is a safetensors file, but not a checkpoint of minitensor"):
+    message = "is a safetensors file, but not a checkpoint of minitensor"
+    with pytest.raises(CheckpointError, match=message):
         load(path)
 
 
 @pytest.mark.parametrize("info", ["{", "[" * 100])
 def test_a_damaged_header_is_refused(path, info):
-    safetensors.save_file({"w": np.zeros(2)}, path, metadata={"format": checkpoint.FORMAT, "info": info})
+    metadata = {"format": checkpoint.FORMAT, "info": info}
+    safetensors.save_file({"w": np.zeros(2)}, path, metadata=metadata)
     with pytest.raises(CheckpointError, match="cannot read checkpoint"):
         load(path)
 
@@ -80,8 +85,10 @@ def test_a_missing_file_is_named(path):
 
 
 def test_a_missing_folder_is_named(path):
-    with pytest.raises(CheckpointError, match=f"cannot write checkpoint {path.parent}/nowhere/a: No such file or directory"):
-        save(path.parent / "nowhere" / "a", ARRAYS, INFO)
+    missing = path.parent / "nowhere" / "a"
+    message = f"cannot write checkpoint {missing}: No such file or directory"
+    with pytest.raises(CheckpointError, match=message):
+        save(missing, ARRAYS, INFO)
 
 
 def test_info_that_json_cannot_hold_leaves_no_file(path):
@@ -98,7 +105,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch):
     save(path, ARRAYS, INFO)
     with monkeypatch.context() as patch:
         patch.setattr(safetensors, "save_file", full)
-        with pytest.raises(CheckpointError, match="cannot write checkpoint .*: No space left on device"):
+        message = "cannot write checkpoint .*: No space left on device"
+        with pytest.raises(CheckpointError, match=message):
             save(path, {}, {})
     assert load(path)[1] == INFO and os.listdir(path.parent) == [path.name]
 
@@ -107,7 +115,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch):
 def mounted(folder, options):
     """A small file system in memory, which only root may mount."""
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+    if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs to be root")
     try:
         yield folder
@@ -118,14 +127,16 @@ def mounted(folder, options):
 def test_a_full_disk(tmp_path):
     with mounted(tmp_path / "disk", "size=64k") as disk:
         save(disk / "a", ARRAYS, INFO)
-        with pytest.raises(CheckpointError, match=r"cannot write checkpoint .*No space left on device"):
+        message = "cannot write checkpoint .*No space left on device"
+        with pytest.raises(CheckpointError, match=message):
             save(disk / "a", {"w": np.zeros(100_000)}, {})
         assert os.listdir(disk) == ["a"] and load(disk / "a")[1] == INFO
 
 
 def test_a_read_only_disk(tmp_path):
     with mounted(tmp_path / "disk", "ro") as disk:
-        with pytest.raises(CheckpointError, match="cannot write checkpoint .*: Read-only file system"):
+        message = "cannot write checkpoint .*: Read-only file system"
+        with pytest.raises(CheckpointError, match=message):
             save(disk / "a", ARRAYS, INFO)
 
 

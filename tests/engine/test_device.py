@@ -1,4 +1,5 @@
-"""What the engine does with arrays on "cuda": on a stand-in for CuPy that obeys CuPy's rules (see fake_cupy.py), and on a GPU."""
+"""The engine with arrays on "cuda": on a stand-in that obeys CuPy's rules (see fake_cupy.py), and
+on a GPU."""
 import numpy as np
 import pytest
 
@@ -13,22 +14,24 @@ from minitensor.kernels import kernel_set
 
 @pytest.fixture(autouse=True, params=("stand-in", pytest.param("gpu", marks=pytest.mark.gpu)))
 def close(request, monkeypatch):
-    """Asserts that two arrays are equal: the stand-in computes as NumPy does, a GPU rounds in another order."""
+    """Asserts that arrays are equal on the stand-in, close on a GPU, which rounds differently."""
     if request.param == "gpu":
         if problem := gpu_problem():
             pytest.skip(problem)
-        yield lambda actual, expected: np.testing.assert_allclose(to_numpy(actual), to_numpy(expected), rtol=1e-4, atol=1e-5)
+        yield lambda actual, expected: np.testing.assert_allclose(
+            to_numpy(actual), to_numpy(expected), rtol=1e-4, atol=1e-5)
     else:
         fake_cupy.install(monkeypatch)
         with mt.use_kernels("reference"):
-            yield lambda actual, expected: np.testing.assert_array_equal(to_numpy(actual), to_numpy(expected))
+            yield lambda actual, expected: np.testing.assert_array_equal(
+                to_numpy(actual), to_numpy(expected))
 
 
 def cuda(array, **options):
     return Tensor(to_device(np.asarray(array), "cuda"), **options)
 
 
-# ---- from here to there -------------------------------------------------------------------------------------------------------------
+# ---- from here to there --------------------------------------------------------------------------
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 1, 2, 2), (4,), (), (0, 3, 2, 2)])
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -53,20 +56,26 @@ def test_a_tensor_is_on_one_device():
 
 def small_network(dropout=0.5):
     generator = Generator(0)
-    return nn.Sequential(conv=nn.Conv2d(3, 4, 3, padding=1, activation="relu", generator=generator), pool=nn.MaxPool2d(3, 2),
-                         norm=nn.LocalResponseNorm(3), flatten=nn.Flatten(), drop=nn.Dropout(dropout, generator=generator),
-                         fc=nn.Linear(36, 5, generator=generator))
+    return nn.Sequential(
+        conv=nn.Conv2d(3, 4, 3, padding=1, activation="relu", generator=generator),
+        pool=nn.MaxPool2d(3, 2), norm=nn.LocalResponseNorm(3), flatten=nn.Flatten(),
+        drop=nn.Dropout(dropout, generator=generator), fc=nn.Linear(36, 5, generator=generator))
 
 
 def batches(count, seed=0):
     rng = np.random.default_rng(seed)
-    return [(laid_out(rng.standard_normal((4, 3, 7, 7)).astype(np.float32), "channels last"), rng.integers(0, 5, 4)) for _ in range(count)]
+
+    def images():
+        return laid_out(rng.standard_normal((4, 3, 7, 7)).astype(np.float32), "channels last")
+    return [(images(), rng.integers(0, 5, 4)) for _ in range(count)]
 
 
-def learn(network, optimizer, images, labels):
+def learn(network, optimizer, images, labels, max_norm=None):
     optimizer.zero_grad()
     loss = mt.cross_entropy(network(images), labels)
     loss.backward()
+    if max_norm:
+        optim.clip_grad_norm_(network.parameters(), max_norm)
     optimizer.step()
     return loss
 
@@ -74,7 +83,8 @@ def learn(network, optimizer, images, labels):
 def trained(device, steps=3):
     network = small_network().to(device)
     optimizer = optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
-    losses = [learn(network, optimizer, Tensor(images).to(device), labels).item() for images, labels in batches(steps)]
+    losses = [learn(network, optimizer, Tensor(images).to(device), labels).item()
+              for images, labels in batches(steps)]
     return losses, network, optimizer
 
 
@@ -94,7 +104,8 @@ def test_velocities_follow_their_parameters(close, there, back):
     network.to(back)
     for n, o, device in ((network, optimizer, back), (reference, its_optimizer, "cpu")):
         learn(n, o, Tensor(batches(1, seed=1)[0][0]).to(device), [0, 1, 2, 3])
-    for w, v, other in zip(network.parameters(), optimizer.velocities, its_optimizer.velocities):
+    velocities, its_velocities = optimizer.state["velocity"], its_optimizer.state["velocity"]
+    for w, v, other in zip(network.parameters(), velocities, its_velocities):
         assert type(v) is type(w.data) and v.strides == w.data.strides
         close(v, other)
 
@@ -105,8 +116,32 @@ def test_states_are_loaded_across_devices(there, back):
     _, other, its_optimizer = trained(back, 1)
     other.load_state_dict(network.state_dict())
     its_optimizer.load_state_dict(optimizer.state_dict())
-    for a, b in zip([*network.parameters(), *optimizer.velocities], [*other.parameters(), *its_optimizer.velocities]):
-        np.testing.assert_array_equal(*(to_numpy(x.data if isinstance(x, Tensor) else x) for x in (a, b)))
+    for w, its_w in zip(network.parameters(), other.parameters()):
+        np.testing.assert_array_equal(to_numpy(w.data), to_numpy(its_w.data))
+    for v, its_v in zip(optimizer.state["velocity"], its_optimizer.state["velocity"]):
+        np.testing.assert_array_equal(to_numpy(v), to_numpy(its_v))
+
+
+OPTIMIZERS = {
+    "sgd": lambda parameters: optim.SGD(parameters, 0.1, momentum=0.9, weight_decay=1e-3),
+    "adam": lambda parameters: optim.Adam(parameters, 0.1, weight_decay=1e-3),
+    "adamw": lambda parameters: optim.AdamW(parameters, 0.1),
+}
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_group_may_be_on_two_devices(close, make):
+    def run(devices):
+        parameters = [nn.Parameter(to_device(np.arange(1.0, 4.0), device)) for device in devices]
+        optimizer = make(parameters)
+        for _ in range(3):
+            for parameter in parameters:
+                parameter.grad = parameter.data * 2
+            optim.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+        return parameters
+    for mixed, alone in zip(run(["cpu", "cuda", "cpu"]), run(["cpu"] * 3)):
+        close(mixed.data, alone.data)
 
 
 def test_labels_are_checked_on_either_device():
@@ -135,7 +170,7 @@ def sequential(w):
     return module
 
 
-# ---- uploads ----------------------------------------------------------------------------------------------------------------------
+# ---- uploads -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
@@ -161,7 +196,7 @@ def test_an_error_of_the_loader_reaches_the_loop():
     assert len(seen) == 2       # every batch before it was used
 
 
-# ---- graphs -----------------------------------------------------------------------------------------------------------------------
+# ---- graphs --------------------------------------------------------------------------------------
 
 def test_captured_inference_answers_for_new_inputs(close):
     network = small_network().eval().to("cuda")
@@ -171,12 +206,14 @@ def test_captured_inference_answers_for_new_inputs(close):
             close(graph(cuda(images)).data, network(cuda(images)).data)
 
 
-def test_captured_training_is_training():
-    """The learning rate falls and every replay draws another mask."""
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_captured_training_is_training(make):
+    """The learning rate warms up and falls, Adam counts, every replay draws another mask."""
     def run(captured):
         network = small_network().to("cuda")
         generator = network.drop.generator.to("cuda")
-        optimizer = optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+        optimizer = make(network.parameters())
+        warmup = optim.LinearWarmup(optimizer, 3)
         graph, losses = None, []
         for step, (images, labels) in enumerate(batches(5)):
             optimizer.groups[0]["lr"] = 0.1 / (1 + step)
@@ -184,16 +221,18 @@ def test_captured_training_is_training():
             if captured and step:
                 optimizer.send_lrs()
                 if graph is None:
-                    graph = mt.capture(lambda x, y: learn(network, optimizer, x, y), *inputs)
+                    graph = mt.capture(lambda x, y: learn(network, optimizer, x, y, 0.5), *inputs)
                     losses.append(graph.first.item())
                 else:
                     losses.append(graph(*inputs).item())
             else:
-                losses.append(learn(network, optimizer, *inputs).item())
-        return losses, generator.step, [p.numpy() for p in network.parameters()]
+                losses.append(learn(network, optimizer, *inputs, 0.5).item())
+            warmup.step()
+        steps = generator.step, optimizer.state_dict().get("step", 5)
+        return losses, steps, [p.numpy() for p in network.parameters()]
 
-    (losses, step, weights), (expected, its_step, its_weights) = run(True), run(False)
-    assert losses == pytest.approx(expected, rel=1e-6) and step == its_step
+    (losses, steps, weights), (expected, its_steps, its_weights) = run(True), run(False)
+    assert losses == pytest.approx(expected, rel=1e-6) and steps == its_steps and steps[1] == 5
     for a, b in zip(weights, its_weights):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
@@ -201,7 +240,8 @@ def test_captured_training_is_training():
 @pytest.mark.parametrize("function, reason", [
     (lambda x: x * x.sum().item(), "cannot be recorded as a CUDA graph"),
     (lambda x: mt.dropout(x, generator=Generator(0)), r"call generator.to\('cuda'\) first"),
-    (lambda x: optim.SGD([nn.Parameter(x.data)], lr=0.1).step(), r"call send_lrs\(\) before capturing")])
+    (lambda x: optim.SGD([nn.Parameter(x.data)], lr=0.1).step(),
+     r"call send_lrs\(\) before capturing")])
 def test_what_cannot_be_captured_is_refused_and_leaves_the_stream_usable(function, reason):
     with pytest.raises(RuntimeError, match=reason):
         mt.capture(function, cuda([1.0]))
@@ -217,10 +257,11 @@ def test_a_graph_is_for_one_shape_on_the_gpu():
 
 
 def test_the_tests_of_kernels_reach_a_device(close, monkeypatch):
-    """The fixture `kernels` on a GPU (see on_device.py), with gaps between the elements of its arrays and updates in place."""
+    """The fixture `kernels` on a GPU (see on_device.py): arrays with gaps, and updates in place."""
     rng = np.random.default_rng(0)
     for layout in LAYOUTS:
-        x, w = (laid_out(rng.standard_normal(shape), layout) for shape in ((2, 3, 6, 5), (4, 3, 3, 3)))
+        x, w = (laid_out(rng.standard_normal(shape), layout)
+                for shape in ((2, 3, 6, 5), (4, 3, 3, 3)))
         expected = run(lambda x, w: mt.max_pool2d(mt.conv2d(x, w), 2), x, w)
         calls = count_calls(monkeypatch, "conv2d")
         with on_device.plugged_in("reference"):
@@ -231,15 +272,20 @@ def test_the_tests_of_kernels_reach_a_device(close, monkeypatch):
     parameters = [nn.Parameter(np.ones(3)) for _ in range(2)]
     for device, parameter in zip(("cpu", "cuda"), parameters):
         parameter.grad = np.arange(3.0)
-        with on_device.plugged_in("reference") if device == "cuda" else mt.use_kernels("reference"):
+        kernels = on_device.plugged_in if device == "cuda" else mt.use_kernels
+        with kernels("reference"):
             optim.SGD([parameter], lr=0.1, momentum=0.9).step()
     close(parameters[1].data, parameters[0].data)
 
 
 def count_calls(monkeypatch, name):
-    """The devices on which the reference kernel of that name was called, from now on."""
+    """The devices of every later call of the reference kernel called name."""
     calls, kernel = [], getattr(kernel_set("reference"), name)
-    monkeypatch.setattr(kernel_set("reference"), name, lambda x, *rest: calls.append(device_of(x)) or kernel(x, *rest))
+
+    def counted(x, *rest):
+        calls.append(device_of(x))
+        return kernel(x, *rest)
+    monkeypatch.setattr(kernel_set("reference"), name, counted)
     return calls
 
 

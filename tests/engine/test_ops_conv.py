@@ -65,13 +65,15 @@ def test_conv2d_equals_pytorch(kernels, torch, convolution, bias, residual, acti
 ])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("layout", ["contiguous", "channels last"])
-def test_conv2d_of_networks_equals_pytorch(kernels, torch, x_shape, w_shape, stride, padding, groups, dtype, layout):
+def test_conv2d_of_networks_equals_pytorch(kernels, torch, x_shape, w_shape, stride, padding,
+                                           groups, dtype, layout):
     rng = np.random.default_rng(0)
-    x, w = (laid_out(rng.standard_normal(shape).astype(dtype), layout) for shape in (x_shape, w_shape))
+    x, w = (laid_out(rng.standard_normal(shape).astype(dtype), layout)
+            for shape in (x_shape, w_shape))
     b = rng.standard_normal(len(w)).astype(dtype)
-    assert_equals_torch(torch, lambda *t: mt.conv2d(*t, stride, padding, 1, groups,
-                                                    activation="relu"),
-                        lambda *t: torch.nn.functional.conv2d(*t, stride=stride, padding=padding, groups=groups).relu(), x, w, b)
+    geometry = stride, padding, 1, groups
+    assert_equals_torch(torch, lambda *t: mt.conv2d(*t, *geometry, activation="relu"),
+                        lambda *t: torch.nn.functional.conv2d(*t, *geometry).relu(), x, w, b)
 
 
 @given(convolutions(batch=st.integers(1, 2), sides=st.integers(1, 6)))
@@ -92,12 +94,15 @@ def test_col2im_is_the_adjoint_of_im2col(kernels, convolution):
     x = convolution.x.new().astype(np.float64)
     pixels = mt.im2col(Tensor(x), *window).data
     columns = np.random.default_rng(1).standard_normal(pixels.shape)
-    image, (dcolumns,), dimage = run(lambda c: mt.col2im(c, x.shape[2:], window.stride, window.padding, window.dilation), columns)
+    image, (dcolumns,), dimage = run(
+        lambda c: mt.col2im(c, x.shape[2:], window.stride, window.padding, window.dilation),
+        columns)
     assert_close((x * image).sum(), (pixels * columns).sum(), 1e-9)
     np.testing.assert_array_equal(dcolumns, reference.im2col(dimage, *window))
 
 
-@given(convolutions(), st.sampled_from([(True, False, False), (False, True, False), (False, False, True), (False, True, True)]))
+@given(convolutions(), st.sampled_from([(True, False, False), (False, True, False),
+                                        (False, False, True), (False, True, True)]))
 @settings(max_examples=40)
 def test_only_the_gradients_asked_for_are_computed(kernels, convolution, wanted):
     arrays = operands(convolution)

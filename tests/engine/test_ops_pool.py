@@ -15,9 +15,14 @@ small = {"batch": st.integers(1, 2), "channels": st.integers(1, 2)}
 @given(pooled_images(**small), st.booleans())
 @settings(max_examples=80)
 def test_max_pool2d_equals_the_loops(kernels, pooled, ceil_mode):
-    x, (kernel_size, stride, padding, _) = pooled
-    y, (dx,), dy = run(lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), x.new(distinct=True))
-    expected_y, expected_dx = reference.max_pool2d(x.new(distinct=True), kernel_size, stride, padding, ceil_mode, dy)
+    x, (*window, _) = pooled
+    assert_max_pool2d_equals_the_loops(x.new(distinct=True), window, ceil_mode)
+
+
+def assert_max_pool2d_equals_the_loops(x, window, ceil_mode):
+    given = x.copy()
+    y, (dx,), dy = run(lambda t: mt.max_pool2d(t, *window, ceil_mode=ceil_mode), x)
+    expected_y, expected_dx = reference.max_pool2d(given, *window, ceil_mode, dy)
     np.testing.assert_array_equal(y, expected_y)
     assert_close(dx, expected_dx, TOLERANCE[y.dtype.name])
 
@@ -25,39 +30,35 @@ def test_max_pool2d_equals_the_loops(kernels, pooled, ceil_mode):
 @given(pooled_images(), st.booleans())
 @settings(max_examples=300)
 def test_max_pool2d_equals_pytorch(kernels, torch, pooled, ceil_mode):
-    x, (kernel_size, stride, padding, _) = pooled
+    x, (*window, _) = pooled
     assert_equals_torch(
-        torch, lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode),
-        lambda t: torch.nn.functional.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), x.new(distinct=True))
+        torch, lambda t: mt.max_pool2d(t, *window, ceil_mode=ceil_mode),
+        lambda t: torch.nn.functional.max_pool2d(t, *window, ceil_mode=ceil_mode),
+        x.new(distinct=True))
 
 
 @given(pooled_images(**small), st.booleans(), st.sampled_from((1, 2, 3)))
 @settings(max_examples=100)
 def test_the_first_of_equal_maxima_gets_the_gradient(kernels, pooled, ceil_mode, levels):
-    x, (kernel_size, stride, padding, _) = pooled
+    x, (*window, _) = pooled
     values = np.floor(levels * x.new(distinct=True)).astype(x.dtype)
-    y, (dx,), dy = run(lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), values)
-    expected_y, expected_dx = reference.max_pool2d(values, kernel_size, stride, padding, ceil_mode, dy)
-    np.testing.assert_array_equal(y, expected_y)
-    assert_close(dx, expected_dx, TOLERANCE[y.dtype.name])
+    assert_max_pool2d_equals_the_loops(values, window, ceil_mode)
 
 
 @given(pooled_images(**small), st.booleans())
 @settings(max_examples=80)
-def test_a_window_of_minus_infinity_gives_its_gradient_to_its_first_pixel(kernels, pooled, ceil_mode):
-    x, (kernel_size, stride, padding, _) = pooled
+def test_a_window_of_minus_infinity_gives_its_first_pixel_the_gradient(kernels, pooled, ceil_mode):
+    x, (*window, _) = pooled
     values = np.where(x.new(distinct=True) < 0.6, -np.inf, x.new(distinct=True)).astype(x.dtype)
-    y, (dx,), dy = run(lambda t: mt.max_pool2d(t, kernel_size, stride, padding, ceil_mode=ceil_mode), values)
-    expected_y, expected_dx = reference.max_pool2d(values, kernel_size, stride, padding, ceil_mode, dy)
-    np.testing.assert_array_equal(y, expected_y)
-    assert_close(dx, expected_dx, TOLERANCE[y.dtype.name])
+    assert_max_pool2d_equals_the_loops(values, window, ceil_mode)
 
 
 def test_a_window_of_minus_infinity_as_in_pytorch(kernels, torch):
     x = np.random.default_rng(0).permutation(2 * 7 * 9).reshape(1, 2, 7, 9).astype(np.float64)
     x[x < 90] = -np.inf
     x[0, 1, 6, 8] = np.nan
-    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, 3, 2, 1), lambda t: torch.nn.functional.max_pool2d(t, 3, 2, 1), x)
+    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, 3, 2, 1),
+                        lambda t: torch.nn.functional.max_pool2d(t, 3, 2, 1), x)
 
 
 def test_padding_of_max_pool2d_never_wins(kernels):
@@ -71,26 +72,31 @@ def test_nan_wins_every_window_it_is_in(kernels, torch, row, column, requires_gr
     x = np.random.default_rng(0).standard_normal((2, 3, 7, 7))
     x[1, 2, row, column] = np.nan
     y = mt.max_pool2d(Tensor(x, requires_grad=requires_grad), 3, 2, 1)
-    np.testing.assert_array_equal(y.data, torch.nn.functional.max_pool2d(torch.tensor(x), 3, 2, 1).numpy())
+    expected = torch.nn.functional.max_pool2d(torch.tensor(x), 3, 2, 1)
+    np.testing.assert_array_equal(y.data, expected.numpy())
 
 
 def test_windows_of_more_than_256_cells(kernels, torch):
     x = np.random.default_rng(0).permutation(2 * 40 * 40).reshape(1, 2, 40, 40).astype(np.float64)
-    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, 20, 7, 3), lambda t: torch.nn.functional.max_pool2d(t, 20, 7, 3), x)
+    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, 20, 7, 3),
+                        lambda t: torch.nn.functional.max_pool2d(t, 20, 7, 3), x)
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels last"])
 def test_the_pools_of_alexnet(kernels, torch, layout):
-    x = laid_out(np.random.default_rng(0).permutation(2 * 96 * 55 * 55).reshape(2, 96, 55, 55).astype(np.float32), layout)
-    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, 3, 2), lambda t: torch.nn.functional.max_pool2d(t, 3, 2), x)
+    shape = (2, 96, 55, 55)
+    x = np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype(np.float32)
+    assert_equals_torch(torch, lambda t: mt.max_pool2d(t, 3, 2),
+                        lambda t: torch.nn.functional.max_pool2d(t, 3, 2), laid_out(x, layout))
 
 
 @given(pooled_images(**small), st.booleans(), st.booleans())
 @settings(max_examples=80)
 def test_avg_pool2d_equals_the_loops(kernels, pooled, ceil_mode, count_include_pad):
-    x, (kernel_size, stride, padding, _) = pooled
-    y, (dx,), dy = run(lambda t: mt.avg_pool2d(t, kernel_size, stride, padding, ceil_mode, count_include_pad), x.new())
-    expected_y, expected_dx = reference.avg_pool2d(x.new(), kernel_size, stride, padding, ceil_mode, count_include_pad, dy)
+    x, (*window, _) = pooled
+    options = *window, ceil_mode, count_include_pad
+    y, (dx,), dy = run(lambda t: mt.avg_pool2d(t, *options), x.new())
+    expected_y, expected_dx = reference.avg_pool2d(x.new(), *options, dy)
     assert_close(y, expected_y, TOLERANCE[y.dtype.name])
     assert_close(dx, expected_dx, TOLERANCE[y.dtype.name])
 
@@ -98,34 +104,39 @@ def test_avg_pool2d_equals_the_loops(kernels, pooled, ceil_mode, count_include_p
 @given(pooled_images(), st.booleans(), st.booleans())
 @settings(max_examples=300)
 def test_avg_pool2d_equals_pytorch(kernels, torch, pooled, ceil_mode, count_include_pad):
-    x, (kernel_size, stride, padding, _) = pooled
-    assert_equals_torch(
-        torch, lambda t: mt.avg_pool2d(t, kernel_size, stride, padding, ceil_mode, count_include_pad),
-        lambda t: torch.nn.functional.avg_pool2d(t, kernel_size, stride, padding, ceil_mode, count_include_pad), x.new())
+    x, (*window, _) = pooled
+    options = *window, ceil_mode, count_include_pad
+    assert_equals_torch(torch, lambda t: mt.avg_pool2d(t, *options),
+                        lambda t: torch.nn.functional.avg_pool2d(t, *options), x.new())
 
 
 output_sizes = st.tuples(st.integers(1, 7), st.integers(1, 7))
 
 
-# image sides, kernel_size, stride, padding: a window larger than the padded image by less than the stride
-HANGING = [((2, 3), 3, 2, 0), ((1, 1), 4, 4, 1), ((1, 2), (5, 2), (3, 1), (1, 0)), ((2, 2), (4, 6), (3, 5), (1, 0))]
+# image sides, (kernel_size, stride, padding): the window is larger than the padded image, by less
+# than the stride
+HANGING = [((2, 3), (3, 2, 0)), ((1, 1), (4, 4, 1)), ((1, 2), ((5, 2), (3, 1), (1, 0))),
+           ((2, 2), ((4, 6), (3, 5), (1, 0)))]
 
 
-@pytest.mark.parametrize("sides, kernel_size, stride, padding", HANGING)
-def test_in_ceil_mode_a_window_may_be_larger_than_the_image(kernels, torch, sides, kernel_size, stride, padding):
-    x = np.random.default_rng(0).permutation(np.prod((2, 3, *sides))).reshape(2, 3, *sides).astype(np.float64)
-    for ours, theirs in ((mt.max_pool2d, torch.nn.functional.max_pool2d), (mt.avg_pool2d, torch.nn.functional.avg_pool2d)):
-        assert_equals_torch(torch, lambda t: ours(t, kernel_size, stride, padding, ceil_mode=True),
-                            lambda t: theirs(t, kernel_size, stride, padding, ceil_mode=True), x)
-        with pytest.raises(ValueError, match="does not fit"):
-            ours(Tensor(x), kernel_size, stride, padding)
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])
+@pytest.mark.parametrize("sides, window", HANGING)
+def test_in_ceil_mode_a_window_may_be_larger_than_the_image(kernels, torch, sides, window, name):
+    shape = (2, 3, *sides)
+    x = np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype(np.float64)
+    ours, theirs = getattr(mt, name), getattr(torch.nn.functional, name)
+    assert_equals_torch(torch, lambda t: ours(t, *window, ceil_mode=True),
+                        lambda t: theirs(t, *window, ceil_mode=True), x)
+    with pytest.raises(ValueError, match="does not fit"):
+        ours(Tensor(x), *window)
 
 
 @given(images(**small), output_sizes)
 @settings(max_examples=50)
 def test_adaptive_avg_pool2d_equals_the_loops(kernels, x, output_size):
     y = mt.adaptive_avg_pool2d(Tensor(x.new()), output_size)
-    assert_close(y.data, reference.adaptive_avg_pool2d(x.new(), output_size), TOLERANCE[y.dtype.name])
+    expected = reference.adaptive_avg_pool2d(x.new(), output_size)
+    assert_close(y.data, expected, TOLERANCE[y.dtype.name])
 
 
 @given(images(), output_sizes)

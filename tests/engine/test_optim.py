@@ -1,4 +1,4 @@
-"""SGD and the schedules against PyTorch and against written-out formulas."""
+"""Optimisers and schedules against PyTorch and against written-out formulas."""
 import json
 import math
 
@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from comparing import assert_close
-from minitensor import nn, optim
+from minitensor import Tensor, nn, optim
 
 SHAPES = (4, 3), (5,), (2, 3, 3, 3)
-SETTINGS = [dict(), dict(momentum=0.9), dict(weight_decay=5e-4), dict(momentum=0.9, weight_decay=0.1),
-            dict(momentum=0.9, weight_decay=0.1, nesterov=True)]
+SGD = [dict(), dict(momentum=0.9), dict(weight_decay=5e-4), dict(momentum=0.9, weight_decay=0.1),
+       dict(momentum=0.9, weight_decay=0.1, nesterov=True)]
+ADAM = [dict(), dict(lr=0.03), dict(betas=(0.5, 0.9)), dict(betas=(0.0, 0.0), eps=0.1),
+        dict(weight_decay=0.1), dict(lr=0.02, betas=(0.8, 0.99), eps=1e-3, weight_decay=0.3)]
+CASES = [("SGD", dict(lr=0.1, **settings)) for settings in SGD] + [
+    (name, settings) for name in ("Adam", "AdamW") for settings in ADAM]
 
 
 def parameters(dtype=np.float64):
@@ -23,34 +27,71 @@ def gradients(step, dtype=np.float64):
     return [rng.standard_normal(shape).astype(dtype) for shape in SHAPES]
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
-@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
-def test_sgd_equals_pytorch(kernels, torch, settings, dtype, tolerance):
-    ours = parameters(dtype)
-    theirs = [torch.nn.Parameter(torch.tensor(p.data.copy())) for p in ours]
-    sgd, torch_sgd = optim.SGD(ours, 0.1, **settings), torch.optim.SGD(theirs, 0.1, **settings)
-    for step in range(5):
-        for p, q, gradient in zip(ours, theirs, gradients(step, dtype)):
-            p.grad, q.grad = gradient, torch.tensor(gradient)
-        sgd.step()
-        torch_sgd.step()
+def twins(torch, ours):
+    return [torch.nn.Parameter(torch.tensor(p.data.copy())) for p in ours]
+
+
+def step_both(torch, optimizer, its_twin, ours, theirs, step):
+    for p, q, gradient in zip(ours, theirs, gradients(step, ours[0].dtype)):
+        p.grad, q.grad = gradient, torch.tensor(gradient)
+    optimizer.step()
+    its_twin.step()
+
+
+def assert_equal_to_torch(ours, theirs, tolerance):
     for p, q in zip(ours, theirs):
-        assert p.dtype == dtype
         assert_close(p.data, q.detach().numpy(), tolerance)
 
 
-def test_the_plateau_schedule_cuts_no_more_than_it_may():
-    sgd = optim.SGD(parameters(), 1.0)
-    schedule = optim.ReduceLROnPlateau(sgd, 0.1, patience=0, max_reductions=3)
-    lrs = []
-    for error in (0.5, 0.4, 0.4, 0.3, 0.3, 0.3, 0.3, 0.3):
-        schedule.step(error)
-        lrs.append(sgd.groups[0]["lr"])
-    assert lrs == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.001, 0.001, 0.001])
+# ---- optimisers ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, settings", CASES)
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_an_optimizer_equals_pytorch(kernels, torch, name, settings, dtype, tolerance):
+    ours = parameters(dtype)
+    theirs = twins(torch, ours)
+    optimizer = getattr(optim, name)(ours, **settings)
+    its_twin = getattr(torch.optim, name)(theirs, **settings)
+    for step in range(20):
+        step_both(torch, optimizer, its_twin, ours, theirs, step)
+    assert all(p.dtype == dtype for p in ours)
+    assert_equal_to_torch(ours, theirs, tolerance)
+
+
+def groups_of(p):
+    """Biases at twice the rate and without decay, as in 2012."""
+    return [{"params": [p[0], p[2]]}, {"params": [p[1]], "lr": 0.2, "weight_decay": 0.0}]
+
+
+@pytest.mark.parametrize("name, settings", [
+    ("SGD", dict(momentum=0.9)), ("Adam", {}), ("AdamW", {})])
+def test_groups_override_the_arguments(kernels, torch, name, settings):
+    ours = parameters()
+    theirs = twins(torch, ours)
+    settings = dict(lr=0.1, weight_decay=0.1, **settings)
+    optimizer = getattr(optim, name)(groups_of(ours), **settings)
+    its_twin = getattr(torch.optim, name)(groups_of(theirs), **settings)
+    for step in range(5):
+        step_both(torch, optimizer, its_twin, ours, theirs, step)
+    assert_equal_to_torch(ours, theirs, 1e-12)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_adam_follows_changes_of_the_learning_rate_and_the_betas(kernels, torch, name):
+    ours = parameters()
+    theirs = twins(torch, ours)
+    optimizer = getattr(optim, name)(ours, weight_decay=0.1)
+    its_twin = getattr(torch.optim, name)(theirs, weight_decay=0.1)
+    for step in range(20):
+        changed = {"lr": 0.1 / (1 + step), **({"betas": (0.8, 0.99)} if step > 9 else {})}
+        optimizer.groups[0].update(changed)
+        its_twin.param_groups[0].update(changed)
+        step_both(torch, optimizer, its_twin, ours, theirs, step)
+    assert_equal_to_torch(ours, theirs, 1e-12)
 
 
 def test_the_update_of_2012(kernels):
-    """v = 0.9 v - 0.0005 lr w - lr grad; w = w + v, the learning rate inside v also when it changes."""
+    """v = 0.9 v - 0.0005 lr w - lr grad; w = w + v: lr is inside v also when it changes."""
     w = nn.Parameter(np.array([1.0, -2.0]))
     sgd = optim.SGD([w], 0.1, momentum=0.9, weight_decay=0.0005)
     expected, v = w.data.copy(), np.zeros(2)
@@ -62,24 +103,6 @@ def test_the_update_of_2012(kernels):
         assert_close(w.data, expected, 1e-14)
 
 
-def test_groups_override_the_arguments(kernels, torch):
-    """Biases at twice the rate and without decay, as in 2012."""
-    ours = parameters()
-    theirs = [torch.nn.Parameter(torch.tensor(p.data.copy())) for p in ours]
-
-    def groups(p):
-        return [{"params": [p[0], p[2]]}, {"params": [p[1]], "lr": 0.2, "weight_decay": 0.0}]
-    sgd = optim.SGD(groups(ours), 0.1, momentum=0.9, weight_decay=0.1)
-    torch_sgd = torch.optim.SGD(groups(theirs), 0.1, momentum=0.9, weight_decay=0.1)
-    for step in range(3):
-        for p, q, gradient in zip(ours, theirs, gradients(step)):
-            p.grad, q.grad = gradient, torch.tensor(gradient)
-        sgd.step()
-        torch_sgd.step()
-    for p, q in zip(ours, theirs):
-        assert_close(p.data, q.detach().numpy(), 1e-12)
-
-
 def test_parameters_without_a_gradient_stay():
     a, b = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(2))
     b.grad = np.ones(2)
@@ -87,59 +110,143 @@ def test_parameters_without_a_gradient_stay():
     assert a.data.tolist() == [1, 1] and b.data[0] < 1
 
 
-def test_gradients_and_weights_may_differ_in_memory_order(kernels):
-    w = nn.Parameter(nn.init.zeros_nhwc((4, 3, 5, 5), np.float32))
-    w.grad = np.random.default_rng(0).standard_normal(w.shape).astype(np.float32)
-    optim.SGD([w], 0.5, momentum=0.9).step()
-    assert_close(w.data, -0.5 * w.grad, 1e-6)
+@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.5, momentum=0.9),
+                                  lambda p: optim.AdamW(p, 0.5)])
+def test_gradients_and_weights_may_differ_in_memory_order(kernels, make):
+    nhwc = nn.Parameter(nn.init.zeros_nhwc((4, 3, 5, 5), np.float32))
+    plain = nn.Parameter(np.zeros((4, 3, 5, 5), np.float32))
+    nhwc.grad = plain.grad = np.random.default_rng(0).standard_normal(plain.shape, np.float32)
+    for parameter in (nhwc, plain):
+        make([parameter]).step()
+    assert_close(nhwc.data, plain.data, 1e-6)
 
 
-def test_a_state_continues_where_it_was_left():
+def test_a_custom_optimizer_is_an_update():
+    class Signs(optim.Optimizer):
+        STATE = ("steps",)
+
+        def _update(self, group, lr, ws, kept, dws):
+            (steps,) = kept
+            for w, count, dw in zip(ws, steps, dws):
+                w -= lr * np.sign(dw)
+                count += 1
+
+    w = nn.Parameter(np.array([1.0, 2.0]))
+    w.grad = np.array([3.0, -0.5])
+    signs = Signs([w], {"lr": 0.5})
+    signs.step()
+    assert w.data.tolist() == [0.5, 2.5] and signs.state["steps"][0].tolist() == [1, 1]
+
+
+MAKE = {"sgd": lambda p: optim.SGD(p, 0.1, momentum=0.9), "adam": lambda p: optim.Adam(p, 0.1),
+        "adamw": lambda p: optim.AdamW(groups_of(p), 0.1)}
+
+
+@pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
+def test_a_state_continues_where_it_was_left(make):
     def run(steps, state=None, weights=None):
         ps = parameters()
-        sgd = optim.SGD(ps, 0.1, momentum=0.9)
+        optimizer = make(ps)
         if state:
-            sgd.load_state_dict(state)
+            optimizer.load_state_dict({**state, "groups": json.loads(json.dumps(state["groups"]))})
             for p, w in zip(ps, weights):
                 p.data[...] = w
         for step in steps:
             for p, gradient in zip(ps, gradients(step)):
                 p.grad = gradient
-            sgd.step()
-            sgd.groups[0]["lr"] *= 0.5
-        return sgd.state_dict(), [p.data for p in ps]
+            optimizer.step()
+            optimizer.groups[0]["lr"] *= 0.5
+        return optimizer.state_dict(), [p.data for p in ps]
 
     state, weights = run(range(2))
     whole, resumed = run(range(4)), run(range(2, 4), state, weights)
-    assert whole[0]["groups"] == resumed[0]["groups"]
+    assert json.dumps(whole[0]["groups"]) == json.dumps(resumed[0]["groups"])
+    assert whole[0].get("step") == resumed[0].get("step")
     for a, b in zip(whole[1], resumed[1]):
         np.testing.assert_array_equal(a, b)
+
+
+def test_what_a_state_holds():
+    sgd, adam = optim.SGD(parameters(), 0.1), optim.Adam(parameters())
+    assert set(sgd.state_dict()) == {"state", "groups"}
+    assert [v.shape for v in sgd.state_dict()["state"]["velocity"]] == [*SHAPES]
+    assert set(adam.state_dict()["state"]) == {"exp_avg", "exp_avg_sq"}
+    adam.step()
+    assert adam.state_dict()["step"] == 1
+    assert adam.state_dict()["groups"] == [
+        {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}]
+
+
+def with_gradient(p, shape):
+    p[0].grad = np.ones(shape)
+    return optim.SGD(p, 0.1)
 
 
 @pytest.mark.parametrize("make, error, message", [
     (lambda p: optim.SGD(p, -0.1), ValueError, "SGD: lr must be a number >= 0, not -0.1"),
     (lambda p: optim.SGD(p, math.nan), ValueError, "SGD: lr must be a number >= 0, not nan"),
     (lambda p: optim.SGD(p, "0.1"), ValueError, "SGD: lr must be a number >= 0, not '0.1'"),
-    (lambda p: optim.SGD(p, 0.1, momentum=-1), ValueError, "SGD: momentum must be a number >= 0, not -1"),
-    (lambda p: optim.SGD(p, 0.1, weight_decay=math.inf), ValueError, "SGD: weight_decay must be a number >= 0, not inf"),
+    (lambda p: optim.SGD(p, 0.1, momentum=-1), ValueError,
+     "SGD: momentum must be a number >= 0, not -1"),
+    (lambda p: optim.SGD(p, 0.1, weight_decay=math.inf), ValueError,
+     "SGD: weight_decay must be a number >= 0, not inf"),
     (lambda p: optim.SGD(p, 0.1, nesterov=True), ValueError, "nesterov needs a momentum"),
     (lambda p: optim.SGD([], 0.1), ValueError, "at least one parameter"),
     (lambda p: optim.SGD([p[0], p[0]], 0.1), ValueError, "only once"),
     (lambda p: optim.SGD([{"params": p}, {"params": p[:1]}], 0.1), ValueError, "only once"),
-    (lambda p: optim.SGD([{"params": p, "learning_rate": 1}], 0.1), ValueError, r"unknown options \['learning_rate'\]"),
+    (lambda p: optim.SGD([{"params": p, "learning_rate": 1}], 0.1), ValueError,
+     r"unknown options \['learning_rate'\]; a group has params, lr, momentum"),
     (lambda p: optim.SGD([{"lr": 1}], 0.1), ValueError, "group without params"),
-    (lambda p: optim.SGD(nn.Sequential(nn.ReLU()), 0.1), TypeError, "params must be Parameters, not ReLU"),
+    (lambda p: optim.SGD(nn.Sequential(nn.ReLU()), 0.1), TypeError,
+     "params must be Parameters, not ReLU"),
     (lambda p: optim.SGD(p[0], 0.1), TypeError, "params must be a list"),
-    (lambda p: optim.SGD(p, 0.1).load_state_dict(optim.SGD(p[:1], 0.1).state_dict()), ValueError, "other groups or parameters"),
-    (lambda p: optim.StepLR(optim.SGD(p, 0.1), 0), ValueError, "StepLR: step_size must be at least 1, not 0"),
-    (lambda p: optim.CosineAnnealingLR(optim.SGD(p, 0.1), 0), ValueError, "CosineAnnealingLR: T_max must be at least 1, not 0"),
+    (lambda p: optim.SGD(p, 0.1).load_state_dict(optim.SGD(p[:1], 0.1).state_dict()), ValueError,
+     "SGD.load_state_dict: .* other groups or parameters"),
+    (lambda p: optim.Adam(p).load_state_dict(optim.SGD(p, 0.1).state_dict()), ValueError,
+     "Adam.load_state_dict: .* other groups or parameters"),
+    (lambda p: with_gradient(p, (1, 3)).step(), ValueError,
+     r"SGD: a parameter \(4, 3\) has a gradient of shape \(1, 3\)"),
+    (lambda p: optim.Adam(p, betas=(0.9, 1.0)), ValueError,
+     r"Adam: betas must be two numbers in \[0, 1\), not \(0.9, 1.0\)"),
+    (lambda p: optim.Adam(p, betas=0.9), ValueError, "Adam: betas must be two numbers"),
+    (lambda p: optim.AdamW(p, eps=-1), ValueError, "AdamW: eps must be a number >= 0, not -1"),
+    (lambda p: optim.Adam([{"params": p, "momentum": 1}]), ValueError, "Adam: unknown options"),
+    (lambda p: optim.clip_grad_norm_(p, 0), ValueError, "max_norm must be above 0, not 0"),
+    (lambda p: optim.StepLR(optim.SGD(p, 0.1), 0), ValueError,
+     "StepLR: step_size must be at least 1, not 0"),
+    (lambda p: optim.CosineAnnealingLR(optim.SGD(p, 0.1), 0), ValueError,
+     "CosineAnnealingLR: T_max must be at least 1, not 0"),
+    (lambda p: optim.LinearWarmup(optim.SGD(p, 0.1), -1), ValueError,
+     "LinearWarmup: steps must be at least 0, not -1"),
 ])
 def test_bad_input_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make(parameters())
 
 
-# ---- schedules ---------------------------------------------------------------------------------------------------------------------
+# ---- clipping --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("max_norm", [0.1, 3.0, 1e3])
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_clipping_equals_pytorch(torch, max_norm, dtype, tolerance):
+    ours = parameters(dtype)
+    theirs = twins(torch, ours)
+    for p, q, gradient in zip(ours[:2], theirs, gradients(0, dtype)):       # the last has none
+        p.grad, q.grad = gradient.copy(), torch.tensor(gradient)
+    norm = optim.clip_grad_norm_(iter(ours), max_norm)
+    expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm)
+    assert isinstance(norm, Tensor) and norm.dtype == dtype and ours[2].grad is None
+    assert float(norm) == pytest.approx(float(expected), rel=tolerance)
+    for p, q in zip(ours[:2], theirs):
+        assert p.grad.dtype == dtype
+        assert_close(p.grad, q.grad.numpy(), tolerance)
+
+
+def test_clipping_nothing():
+    assert float(optim.clip_grad_norm_(parameters(), 1.0)) == 0
+
+
+# ---- schedules -------------------------------------------------------------------------------
 
 def two_rates():
     a, b, _ = parameters()
@@ -154,8 +261,9 @@ def rates(schedule, epochs):
     return np.array(seen)
 
 
-@pytest.mark.parametrize("name, arguments", [("StepLR", dict(step_size=3, gamma=0.5)), ("MultiStepLR", dict(milestones=[2, 5, 5, 9])),
-                                             ("CosineAnnealingLR", dict(T_max=11))])
+@pytest.mark.parametrize("name, arguments", [
+    ("StepLR", dict(step_size=3, gamma=0.5)), ("MultiStepLR", dict(milestones=[2, 5, 5, 9])),
+    ("CosineAnnealingLR", dict(T_max=11))])
 def test_schedules_equal_pytorch(torch, name, arguments):
     weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
     torch_sgd = torch.optim.SGD([{"params": weights[:1]}, {"params": weights[1:], "lr": 0.2}], 0.1)
@@ -170,7 +278,8 @@ def test_schedules_equal_pytorch(torch, name, arguments):
 
 def test_the_cosine_ends_at_a_fraction_and_stays_there():
     seen = rates(optim.CosineAnnealingLR(two_rates(), T_max=4, eta_min=0.1), 7)
-    assert_close(seen[:, 0], 0.1 * np.array([1, 0.1 + 0.45 * (1 + math.sqrt(0.5)), 0.55, 0.1 + 0.45 * (1 - math.sqrt(0.5)), 0.1, 0.1, 0.1]))
+    above, below = 0.55 + 0.45 * math.sqrt(0.5), 0.55 - 0.45 * math.sqrt(0.5)
+    assert_close(seen[:, 0], 0.1 * np.array([1, above, 0.55, below, 0.1, 0.1, 0.1]))
     assert_close(seen[:, 1], 2 * seen[:, 0])
 
 
@@ -187,21 +296,46 @@ def test_the_plateau_equals_pytorch(torch):
         assert sgd.groups[1]["lr"] == pytest.approx(2 * sgd.groups[0]["lr"])
 
 
-@pytest.mark.parametrize("make", [lambda o: optim.StepLR(o, 3), lambda o: optim.MultiStepLR(o, [2, 4]),
-                                  lambda o: optim.CosineAnnealingLR(o, 9), lambda o: optim.ReduceLROnPlateau(o, patience=1)])
-def test_a_schedule_continues_where_it_was_left(make):
+def test_the_plateau_schedule_cuts_no_more_than_it_may():
+    sgd = optim.SGD(parameters(), 1.0)
+    schedule = optim.ReduceLROnPlateau(sgd, 0.1, patience=0, max_reductions=3)
+    lrs = []
+    for error in (0.5, 0.4, 0.4, 0.3, 0.3, 0.3, 0.3, 0.3):
+        schedule.step(error)
+        lrs.append(sgd.groups[0]["lr"])
+    assert lrs == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.001, 0.001, 0.001])
+
+
+SCHEDULES = {
+    "step": lambda o: optim.StepLR(o, 3), "multistep": lambda o: optim.MultiStepLR(o, [2, 4]),
+    "cosine": lambda o: optim.CosineAnnealingLR(o, 9),
+    "plateau": lambda o: optim.ReduceLROnPlateau(o, patience=1),
+}
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_schedule_continues_where_it_was_left(make, before):
     def step(schedule):
-        schedule.step(1.0) if isinstance(schedule, optim.ReduceLROnPlateau) else schedule.step()
+        schedule.step(*([1.0] if isinstance(schedule, optim.ReduceLROnPlateau) else []))
         return [group["lr"] for group in schedule.optimizer.groups]
 
     whole = make(two_rates())
     expected = [step(whole) for _ in range(8)]
     first, second = make(two_rates()), make(two_rates())
-    for _ in range(3):
+    for _ in range(before):
         step(first)
-    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    second.load_state_dict(json.loads(json.dumps(first.state_dict(), allow_nan=False)))
     second.optimizer.load_state_dict(first.optimizer.state_dict())
-    assert [step(second) for _ in range(5)] == expected[3:]
+    assert [step(second) for _ in range(8 - before)] == expected[before:]
+
+
+def test_an_older_state_of_the_plateau_says_infinity():
+    schedule = optim.ReduceLROnPlateau(two_rates(), patience=1)
+    schedule.load_state_dict(json.loads('{"best": Infinity, "bad_epochs": 0, "reductions": 0}'))
+    json.dumps(schedule.state_dict(), allow_nan=False)
+    schedule.step(5.0)
+    assert schedule.best == 5
 
 
 def test_a_longer_schedule_takes_over_at_its_own_learning_rate():
@@ -214,3 +348,31 @@ def test_a_longer_schedule_takes_over_at_its_own_learning_rate():
     assert short.optimizer.groups[0]["lr"] == pytest.approx(0)
     long.load_state_dict({"epoch": short.state_dict()["epoch"]})
     assert long.optimizer.groups[0]["lr"] == pytest.approx(0.05)
+
+
+def test_a_warm_up_multiplies_what_a_schedule_sets_and_leaves_it_alone():
+    """The weights after each step are those of lr · min(1, (k + 1) / 4) by hand, to the bit."""
+    w, by_hand = nn.Parameter(np.array([1.0, 3.0])), nn.Parameter(np.array([1.0, 3.0]))
+    sgd = optim.SGD([w], 0.1, momentum=0.9, weight_decay=0.01)
+    other = optim.SGD([by_hand], 0.1, momentum=0.9, weight_decay=0.01)
+    schedule, warmup = optim.StepLR(sgd, 1, 0.7), optim.LinearWarmup(sgd, 4)
+    for step in range(9):
+        lr = 0.1 * 0.7**(step // 3)
+        other.groups[0]["lr"] = lr * min(1.0, (step + 1) / 4)
+        for p, optimizer in ((w, sgd), (by_hand, other)):
+            p.grad = np.array([0.3, -0.7]) * (step + 1)
+            optimizer.step()
+        warmup.step()
+        assert w.data.tobytes() == by_hand.data.tobytes() and sgd.groups[0]["lr"] == lr
+        if step % 3 == 2:
+            schedule.step()
+
+
+def test_a_warm_up_continues_where_it_was_left():
+    warmup = optim.LinearWarmup(two_rates(), 4)
+    for _ in range(2):
+        warmup.step()
+    later = optim.LinearWarmup(two_rates(), 4)
+    later.load_state_dict(json.loads(json.dumps(warmup.state_dict())))
+    assert later.optimizer.lr_factor == warmup.optimizer.lr_factor == 0.75
+    assert optim.LinearWarmup(two_rates(), 0).optimizer.lr_factor == 1

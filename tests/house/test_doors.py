@@ -1,4 +1,4 @@
-"""Who may import whom: the house stays readable from the bottom up, and importing the engine stays light."""
+"""Who may import whom, so that importing the engine stays light."""
 import ast
 import subprocess
 import sys
@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "minitensor"
 
-# For each room, the rooms of the engine it may import. Kernels know arrays, not Tensors; layers know ops, not kernels.
+# For each room, the rooms of the engine that it may import. Kernels know arrays, not Tensors;
+# layers know ops, not kernels.
 DOORS = {
     "backend": set(),
     "files": set(),
@@ -24,21 +25,24 @@ DOORS = {
     "upload": {"backend"},
     "checkpoint": {"backend", "files"},
     "gradcheck": {"backend", "kernels", "nn", "ops", "random", "tensor"},
-    "__init__": {"backend", "gradcheck", "graph", "kernels", "nn", "ops", "optim", "random", "tensor", "upload"},
+    "__init__": {"backend", "gradcheck", "graph", "kernels", "nn", "ops", "optim", "random",
+                 "tensor", "upload"},
 }
-OUTSIDE = {  # beside numpy
-    "backend": {"cupy"}, "kernels/cuda/launcher": {"cupy"}, "checkpoint": {"safetensors"}, "gradcheck/networks": {"models"},
+OUTSIDE = {     # beside numpy
+    "backend": {"cupy"}, "kernels/cuda/launcher": {"cupy"}, "checkpoint": {"safetensors"},
+    "gradcheck/networks": {"models"},
 }
 
 
 def imports(path):
-    """Absolute names of the modules that a file imports, wherever in the file it does."""
+    """The absolute names of the modules that a file imports, at its top or further in."""
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
-            base = ".".join([*package[:len(package) - node.level + 1], *filter(None, [node.module])])
+            above = package[:len(package) - node.level + 1]
+            base = ".".join([*above, *filter(None, [node.module])])
             yield from (f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module
@@ -50,10 +54,16 @@ def room(module):
     return parts[1] if len(parts) > 1 else "__init__"
 
 
-FILES = sorted(path.relative_to(ROOT).as_posix() for path in ENGINE.rglob("*.py"))
+def foreign(modules):
+    """The packages of modules that do not come with Python."""
+    return {name.split(".")[0] for name in modules} - set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("file", FILES)
+def files_of(folder):
+    return sorted(path.relative_to(ROOT).as_posix() for path in folder.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", files_of(ENGINE))
 def test_the_engine_keeps_its_doors(file):
     path = ROOT / file
     home = path.relative_to(ENGINE).parts[0].removesuffix(".py")
@@ -61,17 +71,17 @@ def test_the_engine_keeps_its_doors(file):
     assert others <= DOORS[home], f"{file} imports {sorted(others - DOORS[home])}"
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", files_of(ENGINE))
 def test_the_engine_imports_numpy_and_little_else(file):
-    outside = {name.split(".")[0] for name in imports(ROOT / file)} - set(sys.stdlib_module_names) - {"minitensor", "numpy"}
+    outside = foreign(imports(ROOT / file)) - {"minitensor", "numpy"}
     allowed = OUTSIDE.get(file.removeprefix("minitensor/").removesuffix(".py"), set())
     assert outside <= allowed, f"{file} imports {sorted(outside - allowed)}"
 
 
-@pytest.mark.parametrize("file", sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "data").rglob("*.py")))
+@pytest.mark.parametrize("file", files_of(ROOT / "data"))
 def test_data_imports_numpy_and_pillow_only(file):
-    allowed = {"data", "numpy", "PIL"} | ({"tqdm"} if file == "data/__main__.py" else set())     # which shows progress
-    assert {name.split(".")[0] for name in imports(ROOT / file)} - set(sys.stdlib_module_names) <= allowed
+    progress = {"tqdm"} if file == "data/__main__.py" else set()
+    assert foreign(imports(ROOT / file)) <= {"data", "numpy", "PIL"} | progress
 
 
 def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
@@ -91,19 +101,23 @@ def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
 
 def loaded_by(statement):
     """What a fresh interpreter has in sys.modules after statement, beyond what it had before."""
-    code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
-    return set(subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
+    code = ("import sys; before = set(sys.modules); "
+            f"{statement}; print(*sorted(set(sys.modules) - before))")
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                             check=True).stdout
+    return set(printed.split())
 
 
 def test_import_minitensor_loads_numpy_and_nothing_heavier():
     ours = loaded_by("import minitensor") - loaded_by("import numpy.random")
-    outside = {name.split(".")[0] for name in ours} - set(sys.stdlib_module_names) - {"minitensor", "numpy"}
-    assert outside == set()
-    assert len({name for name in ours if not name.startswith("minitensor")}) <= 60, "beside its own modules"
+    assert foreign(ours) <= {"minitensor", "numpy"}
+    others = {name for name in ours if not name.startswith("minitensor")}
+    assert len(others) <= 60, "beside its own modules"
 
 
 def test_every_public_name_is_exported_on_purpose():
     import minitensor
     from minitensor import ops
     assert set(ops.__all__) <= vars(minitensor).keys()
-    assert {"Tensor", "Op", "no_grad", "cat", "nn", "optim", "gradcheck", "use_kernels", "Generator"} <= vars(minitensor).keys()
+    assert {"Tensor", "Op", "no_grad", "cat", "nn", "optim", "gradcheck", "use_kernels",
+            "Generator"} <= vars(minitensor).keys()

@@ -10,7 +10,8 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_example_prints_a_gradient_equal_to_its_finite_difference():
     example = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
-    printed = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run([sys.executable, "-c", example], cwd=ROOT, capture_output=True,
+                             text=True, check=True).stdout
     backward, difference = map(float, re.findall(r"-?\d+\.\d+", printed))
     assert abs(backward - difference) < 1e-6 < abs(backward)
 

@@ -1,4 +1,4 @@
-"""What the definitions say of values that are not finite, on every kernel set; PyTorch's results."""
+"""Values that are not finite: every kernel set gives PyTorch's results."""
 import numpy as np
 import pytest
 

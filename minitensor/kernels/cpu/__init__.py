@@ -17,7 +17,7 @@ from .pool import avg_pool2d as avg_pool2d, avg_pool2d_backward as avg_pool2d_ba
 from .pool import max_pool2d as max_pool2d, max_pool2d_backward as max_pool2d_backward
 from .products import matmul as matmul
 from .threads import get_num_threads as get_num_threads, set_num_threads as set_num_threads
-from .update import sgd as sgd
+from .update import adam as adam, sgd as sgd
 
 DEVICES = ("cpu",)
 PRECISIONS = ("fp32",)

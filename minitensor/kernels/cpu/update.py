@@ -1,4 +1,5 @@
-"""The optimiser's update, in blocks that stay in cache from the first of its steps to the last."""
+"""The optimisers' updates, in blocks that stay in cache from the first of its steps to the last."""
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,3 +40,42 @@ def _update(w: np.ndarray, v: np.ndarray, dw: np.ndarray, lr: float, momentum: f
             np.add(w, v, out=w)
 
     parallel_for(task, split(w.size, tuning.BLOCK_ELEMENTS))
+
+
+def adam(ws: Sequence[np.ndarray], ms: Sequence[np.ndarray], vs: Sequence[np.ndarray],
+         dws: Sequence[np.ndarray], lr: float, beta1: float, beta2: float, eps: float,
+         weight_decay: float, decoupled: bool, step: int) -> None:
+    hyperparameters = lr, beta1, beta2, eps, weight_decay, decoupled, step
+    for w, m, v, dw in zip(ws, ms, vs, dws):
+        flat = flat_views(w, m, v, dw)
+        if flat is None:
+            reference.adam([w], [m], [v], [dw], *hyperparameters)
+        else:
+            parallel_for(lambda block: _adam([a[block] for a in flat], *hyperparameters),
+                         split(w.size, tuning.BLOCK_ELEMENTS))
+
+
+def _adam(block: list[np.ndarray], lr: float, beta1: float, beta2: float, eps: float,
+          weight_decay: float, decoupled: bool, step: int) -> None:
+    """One pass over memory instead of sixteen; block: w, m, v, dw."""
+    w, m, v, dw = block
+    change = scratch("adam change", w.shape, w.dtype)
+    if decoupled:
+        np.multiply(w, 1 - lr * weight_decay, out=w)
+    elif weight_decay:
+        decayed = scratch("adam decayed", w.shape, w.dtype)
+        np.multiply(w, weight_decay, out=decayed)
+        dw = np.add(dw, decayed, out=decayed)
+    np.subtract(dw, m, out=change)
+    np.multiply(change, 1 - beta1, out=change)
+    np.add(m, change, out=m)
+    np.multiply(dw, 1 - beta2, out=change)
+    np.multiply(change, dw, out=change)
+    np.multiply(v, beta2, out=v)
+    np.add(v, change, out=v)
+    np.sqrt(v, out=change)
+    np.divide(change, math.sqrt(1 - beta2**step), out=change)
+    np.add(change, eps, out=change)
+    np.divide(m, change, out=change)
+    np.multiply(change, lr / (1 - beta1**step), out=change)
+    np.subtract(w, change, out=w)

@@ -14,7 +14,7 @@ from .norm import local_response_norm, local_response_norm_backward
 from .pool import adaptive_avg_pool2d, adaptive_avg_pool2d_backward
 from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from .products import matmul
-from .update import sgd
+from .update import adam, sgd
 
 __all__ = [
     "relu", "relu_backward", "tanh", "tanh_backward", "sigmoid", "sigmoid_backward",
@@ -22,7 +22,7 @@ __all__ = [
     "cross_entropy", "cross_entropy_backward", "matmul", "linear", "linear_backward",
     "im2col", "col2im", "conv2d", "conv2d_backward", "max_pool2d", "max_pool2d_backward",
     "avg_pool2d", "avg_pool2d_backward", "adaptive_avg_pool2d", "adaptive_avg_pool2d_backward",
-    "local_response_norm", "local_response_norm_backward", "sgd",
+    "local_response_norm", "local_response_norm_backward", "sgd", "adam",
 ]
 DEVICES = ("cpu", "cuda")
 PRECISIONS = ("fp32",)

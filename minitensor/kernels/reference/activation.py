@@ -13,6 +13,7 @@ def relu_backward(dy: Array, y: Array) -> Array:
 
 
 def tanh(x: Array) -> Array:
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
     return xp_of(x).tanh(x)
 
 

@@ -1,0 +1,286 @@
+"""Optimisers: what all have in common, SGD as in 2012, Adam and AdamW; clipping of gradients."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from ..backend import DEVICES, Array, capturing, device_of, to_device, xp_of
+from ..guard import guarded
+from ..kernels import kernels_for
+from ..nn import Parameter
+from ..tensor import Tensor
+
+
+class Optimizer:
+    """Base class: parameters in groups, arrays that it keeps for each, one update for all.
+
+    params      parameters, or groups {"params": [...], "lr": ..., ...} that override the defaults
+    defaults    the hyperparameters of a group, "lr" among them
+    groups      the groups in use; change group["lr"] as you like between steps
+    state       by name: an array for each parameter, in the order of the parameters
+    lr_factor   what every group's lr is multiplied by in a step: a warm-up changes it
+
+    A subclass names its arrays in STATE and defines `_update` and `_check_group`.
+    Raises ValueError for hyperparameters out of range, an empty list, or a parameter in two groups,
+    TypeError for what is no Tensor.
+    """
+
+    STATE: tuple[str, ...] = ()
+
+    def __init__(self, params: Iterable[Parameter] | Sequence[dict], defaults: dict[str, Any]):
+        if isinstance(params, Tensor):
+            raise self._error("params must be a list of Parameters or of groups, not a single one",
+                              TypeError)
+        given: list[Any] = list(params)
+        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
+        self.groups = [{**defaults, **group, "params": list(group.get("params", ()))}
+                       for group in groups]
+        for group in self.groups:
+            self._check_params(group, defaults)
+            self._check_group(group)
+        parameters = self._parameters()
+        if len(set(map(id, parameters))) != len(parameters):
+            raise self._error("params must hold each parameter only once")
+        self.state = {name: [xp_of(p.data).zeros_like(p.data) for p in parameters]
+                      for name in self.STATE}
+        self.lr_factor = 1.0
+        self.device_lrs: list[Array] = []
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient.
+
+        Raises, before any is changed, RuntimeError when one is needed by a backward pass, and
+        ValueError when one's gradient has another shape.
+        """
+        self._check_ready()
+        for arrays in self.state.values():
+            arrays[:] = map(_moved_like, arrays, (p.data for p in self._parameters()))
+        everything = zip(self._parameters(), *self.state.values())
+        for group, lr in zip(self.groups, self._lrs()):
+            members = list(islice(everything, len(group["params"])))
+            for device in DEVICES:
+                arrays = [(p.data, *kept, p.grad) for p, *kept in members
+                          if p.grad is not None and p.device == device]
+                if arrays:
+                    ws, *kept, dws = map(list, zip(*arrays))
+                    self._update(group, lr, ws, kept, dws)
+
+    def _update(self, group: dict[str, Any], lr: Any, ws: Sequence[Array],
+                kept: Sequence[Sequence[Array]], dws: Sequence[Array]) -> None:
+        """Change ws, and what is kept for them (in the order of STATE), by their gradients dws."""
+        raise NotImplementedError(f"{type(self).__name__} defines no _update")
+
+    def zero_grad(self) -> None:
+        """Drop the gradients of all parameters."""
+        for parameter in self._parameters():
+            parameter.grad = None
+
+    # ---- learning rates ----------------------------------------------------------------------
+
+    def _lrs(self) -> list[Any]:
+        if not capturing():
+            return [group["lr"] * self.lr_factor for group in self.groups]
+        if not self.device_lrs:
+            raise self._error("a captured step would keep today's learning rate for ever; "
+                              "call send_lrs() before capturing", RuntimeError)
+        return self.device_lrs
+
+    def send_lrs(self) -> None:
+        """Write what changes between steps to GPU memory, where a captured step reads it.
+
+        To be called before capturing a step (see `graph`) and before every replay.
+        """
+        if not self.device_lrs:
+            self.device_lrs = [to_device(np.array(0.0), "cuda") for _ in self.groups]
+        for array, group in zip(self.device_lrs, self.groups):
+            array[...] = group["lr"] * self.lr_factor
+
+    # ---- saving and loading ------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """{"state": {name: arrays in the order of the parameters, not copies},
+        "groups": the hyperparameters of each group}."""
+        groups = [{name: value for name, value in group.items() if name != "params"}
+                  for group in self.groups]
+        return {"state": {name: list(arrays) for name, arrays in self.state.items()},
+                "groups": groups}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`.
+
+        Raises ValueError, before anything is changed, when the names, the groups or the shapes are
+        not those of this optimiser.
+        """
+        if (len(state["groups"]) != len(self.groups)
+                or _shapes(state["state"]) != _shapes(self.state)):
+            raise ValueError(f"{type(self).__name__}.load_state_dict: the state is that of an "
+                             "optimiser with other groups or parameters")
+        for name, arrays in self.state.items():
+            for array, loaded in zip(arrays, state["state"][name]):
+                array[...] = to_device(loaded, device_of(array))
+        for group, loaded in zip(self.groups, state["groups"]):
+            group.update(loaded)
+
+    # ---- what is refused ---------------------------------------------------------------------
+
+    def _parameters(self) -> list[Parameter]:
+        return [p for group in self.groups for p in group["params"]]
+
+    def _error(self, message: str, error: type[Exception] = ValueError) -> Exception:
+        return error(f"{type(self).__name__}: {message}")
+
+    def _check_params(self, group: dict[str, Any], defaults: dict[str, Any]) -> None:
+        if not group["params"]:
+            raise self._error("params must hold at least one parameter, "
+                              "but there is a group without params")
+        for parameter in group["params"]:
+            if not isinstance(parameter, Tensor):
+                raise self._error(f"params must be Parameters, not {type(parameter).__name__}",
+                                  TypeError)
+        unknown = group.keys() - {"params", *defaults}
+        if unknown:
+            raise self._error(f"unknown options {sorted(unknown)}; "
+                              f"a group has params, {', '.join(defaults)}")
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        """Raise ValueError for hyperparameters out of range."""
+
+    def _check_numbers(self, group: dict[str, Any], *names: str) -> None:
+        for name in names:
+            value = group[name]
+            if not (isinstance(value, Real) and math.isfinite(value) and float(value) >= 0):
+                raise self._error(f"{name} must be a number >= 0, not {value!r}")
+
+    def _check_ready(self) -> None:
+        for parameter in self._parameters():
+            if parameter.grad is None:
+                continue
+            if guarded(parameter.data):
+                raise self._error(f"a parameter {parameter.shape} is still needed by a backward "
+                                  "pass that has not run; call backward first, drop its result, "
+                                  "or compute it under no_grad", RuntimeError)
+            if parameter.grad.shape != parameter.shape:
+                raise self._error(f"a parameter {parameter.shape} has a gradient of shape "
+                                  f"{parameter.grad.shape}")
+
+
+def _moved_like(array: Array, w: Array) -> Array:
+    """array on w's device and of w's dtype, should `Module.to` have changed those of w since."""
+    return to_device(array, device_of(w)).astype(w.dtype, copy=False)
+
+
+def _shapes(state: Mapping[str, Sequence[Array]]) -> dict[str, list[tuple[int, ...]]]:
+    return {name: [array.shape for array in arrays] for name, arrays in state.items()}
+
+
+class SGD(Optimizer):
+    """v = momentum·v - lr·(grad + weight_decay·w), then w += v (Krizhevsky et al. 2012, section 5).
+
+    With nesterov w += momentum·v - lr·(grad + weight_decay·w), with the new v. The learning rate is
+    inside v, as in the paper; PyTorch multiplies by it afterwards, which differs only after lr
+    changes. params, errors: see `Optimizer`.
+    """
+
+    STATE = ("velocity",)
+
+    def __init__(self, params: Iterable[Parameter] | Sequence[dict], lr: float,
+                 momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay,
+                                  "nesterov": nesterov})
+
+    def _check_group(self, group):
+        self._check_numbers(group, "lr", "momentum", "weight_decay")
+        if group["nesterov"] and not group["momentum"]:
+            raise self._error("nesterov needs a momentum above 0")
+
+    def _update(self, group, lr, ws, kept, dws):
+        kernels_for(ws[0]).sgd(ws, *kept, dws, lr, group["momentum"], group["weight_decay"],
+                               group["nesterov"])
+
+
+class Adam(Optimizer):
+    """w -= lr · m̂ / (√v̂ + eps): means of the gradient and of its square (Kingma and Ba 2015).
+
+    m = β1·m + (1 - β1)·grad, v = β2·v + (1 - β2)·grad², m̂ = m / (1 - β1^t), v̂ = v / (1 - β2^t) in
+    step t = 1, 2, ..., which counts for all parameters. weight_decay·w is added to the gradient.
+    params, errors: see `Optimizer`; betas are (β1, β2), in [0, 1).
+    """
+
+    STATE = ("exp_avg", "exp_avg_sq")
+    decoupled = False
+
+    def __init__(self, params: Iterable[Parameter] | Sequence[dict], lr: float = 1e-3,
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps,
+                                  "weight_decay": weight_decay})
+        self._steps: Any = 0        # or, after send_lrs, an array () of float64 on the GPU
+
+    def _check_group(self, group):
+        self._check_numbers(group, "lr", "eps", "weight_decay")
+        betas = group["betas"]
+        if not (isinstance(betas, Sequence) and len(betas) == 2
+                and all(isinstance(beta, Real) and 0 <= float(beta) < 1 for beta in betas)):
+            raise self._error(f"betas must be two numbers in [0, 1), not {betas!r}")
+
+    def step(self) -> None:
+        super().step()
+        self._steps += 1
+
+    def _update(self, group, lr, ws, kept, dws):
+        kernels_for(ws[0]).adam(ws, *kept, dws, lr, *group["betas"], group["eps"],
+                                group["weight_decay"], self.decoupled, self._steps + 1)
+
+    def send_lrs(self) -> None:
+        super().send_lrs()
+        if isinstance(self._steps, Integral):       # from now on the replays count
+            self._steps = to_device(np.array(float(self._steps)), "cuda")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "step": int(self._steps)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        if isinstance(self._steps, Integral):
+            self._steps = state["step"]
+        else:
+            self._steps[...] = state["step"]
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks w itself, w *= 1 - lr·weight_decay, before the update.
+
+    Loshchilov and Hutter 2019. With Adam's the decay of a weight depends on its gradients.
+    """
+
+    decoupled = True
+
+    def __init__(self, params: Iterable[Parameter] | Sequence[dict], lr: float = 1e-3,
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 1e-2):
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+
+def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> Tensor:
+    """Scale all gradients, in place, by min(1, max_norm / (norm + 1e-6)) (Pascanu et al. 2013).
+
+    norm, which is returned as a Tensor (), is that of all gradients as one vector, before. The GPU
+    is not waited for. Raises ValueError for a max_norm that is not above 0.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"clip_grad_norm_: max_norm must be above 0, not {max_norm}")
+    learning = [p for p in parameters if p.grad is not None]
+    if not learning:
+        return Tensor(0.0)
+    squares = [to_device(xp_of(p.grad).square(p.grad).sum(dtype=np.float64), learning[0].device)
+               for p in learning]
+    norm = sum(squares[1:], squares[0])**0.5
+    factor = xp_of(norm).minimum(1.0, max_norm / (norm + 1e-6))
+    for p in learning:
+        p.grad *= to_device(factor, p.device).astype(p.dtype)
+    return Tensor(norm, dtype=learning[0].dtype)
