@@ -15,7 +15,7 @@ from ..evaluation.plots import draw_filters, draw_run
 from ..evaluation.scores import Scores, has_top5, scores_of
 from ..files import write_file
 from ..inputs.sources import batches
-from .checkpoints import VELOCITY
+from .checkpoints import OPTIMIZER
 from .interruption import Interruption
 from .progress import TrainingProgress
 from .run_folder import RunFolder
@@ -110,9 +110,9 @@ class Trainer:
         self.saved, self.saved_step = time.monotonic(), self.counters.step
 
     def _save_best(self) -> None:
-        """For use, not for resuming: without the velocities."""
+        """For use, not for resuming: without what the optimizer keeps."""
         arrays, metadata = self.training.state()
-        kept = {name: a for name, a in arrays.items() if not name.startswith(VELOCITY)}
+        kept = {name: a for name, a in arrays.items() if not name.startswith(OPTIMIZER)}
         checkpoint.save(self.folder.best, kept, metadata)
 
     def _what_is_saved(self) -> str:
