@@ -63,9 +63,9 @@ class Network(nn.Sequential):
         layers = dict(self.named_modules())
         rows = []
         for place in walk(self.table, self.input_shape):
-            inside = place.layer.branches()
-            rows.append((place.name,
-                         type(place.layer).__name__ if inside else repr(layers[place.name]),
+            module = layers[place.name]
+            is_single = not any(module.named_children())
+            rows.append((place.name, repr(module) if is_single else type(module).__name__,
                          " x ".join(map(str, place.output)),
                          sum(map(math.prod, place.layer.parameters(place.input).values())),
                          place.layer.macs(place.input)))

@@ -123,8 +123,9 @@ class Trainer:
     def _draw(self) -> None:
         top5 = has_top5(len(self.training.metadata["classes"]))
         write_file(self.folder.curves, lambda path: draw_run(path, self.folder.epochs, top5))
-        conv1 = to_numpy(self.training.network.state_dict()["conv1.weight"])
-        write_file(self.folder.filters, lambda path: draw_filters(path, conv1))
+        conv = next(p for p in self.training.network.parameters() if p.ndim == 4)   # the first
+        filters = to_numpy(conv.data)
+        write_file(self.folder.filters, lambda path: draw_filters(path, filters))
 
     # ---- stopping ------------------------------------------------------------------------------
 

@@ -164,4 +164,3 @@ class Training:
         self.warmup.load_state_dict({"done": self.counters.step})
         self.generator.step = metadata["generator_step"]
         self.metadata["colours"] = metadata.get("colours", {})
-
