@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from minitensor.kernels import Epilogue
+
 Arrays = dict[str, np.ndarray]
 Generator = np.random.Generator
 
@@ -62,12 +64,13 @@ def conv(name: str, C: int, side: int, F: int, kernel: int, stride: int, padding
         return {"x": x, "w": w, "b": b, "dy": images(rng, N, F, out, out)}
 
     def forward(K: Any, a: Arrays) -> tuple:
-        return K.conv2d(a["x"], a["w"], a["b"], *geometry, True),
+        return K.conv2d(a["x"], a["w"], Epilogue(a["b"], activation="relu"), *geometry),
 
     def backward(K: Any, a: Arrays, results: tuple) -> tuple:
-        needs = not first, True, True
-        gradients = K.conv2d_backward(a["dy"], a["x"], a["w"], results[0], *geometry, needs)
-        return gradients[first:]
+        needs = not first, True, True, False
+        dx, dw, db, _ = K.conv2d_backward(a["dy"], a["x"], a["w"], results[0], *geometry, "relu",
+                                          needs)
+        return (dw, db) if first else (dx, dw, db)
 
     def torch(torch: Any, a: dict[str, Any]) -> Any:
         return torch.relu(torch.conv2d(a["x"], a["w"], a["b"], stride, padding))
@@ -85,10 +88,11 @@ def linear(name: str, C: int, F: int) -> Case:
                 "dy": rng.standard_normal((N, F), np.float32)}
 
     def forward(K: Any, a: Arrays) -> tuple:
-        return K.linear(a["x"], a["w"], a["b"]),
+        return K.linear(a["x"], a["w"], Epilogue(a["b"])),
 
     def backward(K: Any, a: Arrays, results: tuple) -> tuple:
-        return K.linear_backward(a["dy"], a["x"], a["w"], (True, True, True))
+        needs = True, True, True, False
+        return K.linear_backward(a["dy"], a["x"], a["w"], None, None, needs)[:3]
 
     def torch(torch: Any, a: dict[str, Any]) -> Any:
         return torch.nn.functional.linear(a["x"], a["w"], a["b"])

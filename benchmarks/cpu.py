@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from . import cpu_tables, layers, network
+from . import cpu_tables, layers, network, updates
 from .cases import CASES, QUICK_CASES
 from .contestants import torch as torch_side
 from .job import Job, Network
@@ -32,6 +32,8 @@ def _kernels(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -
     cases = QUICK_CASES if quick else CASES
     seconds, rounds = (0.01, (1, 3)) if quick else (options.seconds, (3, 50))
     layers.check(cases, options.batch, torch)
+    for kernel in updates.NUMBERS:
+        updates.check(kernel)
     print("All results match. Starting benchmarks.", flush=True)
     results["product_gflops"] = peak = layers.product_peak(seconds, 256 if quick else 3072)
     print(f"A large matrix product in NumPy: {peak:.0f} GFLOP/s\n\n"
@@ -40,8 +42,9 @@ def _kernels(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -
         rows.append(row)
         print(cpu_tables.kernel_line(row, peak), flush=True)
     parameters = 10_000 if quick else SEED_NETWORK_PARAMETERS
-    rows.append(layers.measure_sgd(parameters, torch, seconds, rounds))
-    print(cpu_tables.kernel_line(rows[-1], peak), flush=True)
+    for kernel in updates.NUMBERS:
+        rows.append(updates.measure(kernel, parameters, torch, seconds, rounds))
+        print(cpu_tables.kernel_line(rows[-1], peak), flush=True)
 
 
 def _networks(options: argparse.Namespace, torch: Any, rows: list[dict[str, Any]]) -> None:

@@ -11,8 +11,10 @@ from minitensor import Tensor
 from minitensor.backend import cupy, synchronize, to_device
 from minitensor.gradcheck.cases import op_cases
 from minitensor.kernels import PRECISIONS
+from minitensor.kernels.cuda.tuning import FEW_ROWS
 
 from .cases import QUICK_CASES
+from .gpu_layers import NAIVE
 from .layers import case_arrays, passes_of
 
 
@@ -37,9 +39,12 @@ def run_every_kernel(device: str) -> None:
 
 def _layers(device: str) -> None:
     for case in QUICK_CASES:
-        arrays = {name: to_device(a, device) for name, a in case_arrays(case, 3).items()}
-        for work in passes_of("cuda", case, arrays).values():
-            work()
+        for batch in (3, FEW_ROWS + 1) if case.kernel == "linear" else (3,):
+            arrays = {name: to_device(a, device) for name, a in case_arrays(case, batch).items()}
+            for work in passes_of("cuda", case, arrays).values():
+                work()
+            if case.kernel == "conv2d":
+                case.forward(NAIVE, arrays)
 
 
 def _ops(device: str, dtype: type) -> None:
@@ -51,9 +56,10 @@ def _ops(device: str, dtype: type) -> None:
 
 
 def _update(device: str) -> None:
-    parameter = mt.nn.Parameter(to_device(np.ones((5, 7), np.float32), device))
-    parameter.grad = parameter.data.copy()
-    mt.optim.SGD([parameter], lr=0.1, momentum=0.9).step()
+    for optimiser in (mt.optim.SGD, mt.optim.Adam):
+        parameter = mt.nn.Parameter(to_device(np.ones((5, 7), np.float32), device))
+        parameter.grad = parameter.data.copy()
+        optimiser([parameter], lr=0.1).step()
 
 
 if __name__ == "__main__":

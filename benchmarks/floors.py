@@ -17,8 +17,6 @@ from .job import Network
 from .layers import gflop
 from .timing import OnDevice, alternate, summary
 
-UPDATE_BYTES = 20           # a parameter, its gradient and its velocity, read and written
-
 Rates = dict[str, float]    # "copy": bytes/s; "fp32", "tf32", "bf16": FLOP/s
 
 
@@ -63,8 +61,9 @@ def layer_floor(case: Case, one: str, precision: str, a: Arrays, y: Any,
     return max(nbytes / rates["copy"], flop / rates[precision] if flop else 0.0)
 
 
-def update_floor(parameters: int, rates: Rates) -> float:
-    return UPDATE_BYTES * parameters / rates["copy"]
+def update_floor(parameters: int, states: int, rates: Rates) -> float:
+    """Seconds to read gradients, and to read and write float32 parameters and their states."""
+    return 4 * (1 + 2 * (1 + states)) * parameters / rates["copy"]
 
 
 def network_floor(design: Network, mode: str, batch: int, precision: str,
@@ -79,4 +78,4 @@ def network_floor(design: Network, mode: str, batch: int, precision: str,
     if mode == "infer":
         return 2 * batch * sum(macs) / rates[precision]
     products = 3 * sum(macs) - macs[0]
-    return 2 * batch * products / rates[precision] + update_floor(parameters, rates)
+    return 2 * batch * products / rates[precision] + update_floor(parameters, 1, rates)

@@ -11,7 +11,7 @@ from typing import Any
 from minitensor.backend import gpu_problem
 from minitensor.kernels import PRECISIONS
 
-from . import gpu_layers, gpu_tables, network
+from . import gpu_layers, gpu_tables, network, updates
 from .cases import CASES, QUICK_CASES
 from .contestants import torch as torch_side
 from .errors import BenchmarkError, DeadEngine
@@ -58,8 +58,9 @@ def _kernels(options: argparse.Namespace, torch: Any, rates: Rates,
             rows.append(row)
             print(gpu_tables.kernel_line(row), flush=True)
     parameters = 10_000 if options.quick else 62_378_344
-    rows.append(gpu_layers.measure_sgd(parameters, torch, rates, seconds, rounds))
-    print(gpu_tables.kernel_line(rows[-1]), flush=True)
+    for kernel in updates.NUMBERS:
+        rows.append(updates.measure_on_gpu(kernel, parameters, torch, rates, seconds, rounds))
+        print(gpu_tables.kernel_line(rows[-1]), flush=True)
 
 
 def _networks(options: argparse.Namespace, torch: bool, rates: Rates,

@@ -2,22 +2,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from minitensor.backend import to_device
-from minitensor.kernels import PRECISIONS, kernel_set, use_precision
+from minitensor.kernels import PRECISIONS, use_precision
+from minitensor.kernels.cuda.conv import conv2d_naive
 
 from .cases import Arrays, Case
 from .contestants import torch as torch_side
-from .floors import Rates, layer_floor, update_floor
-from .layers import PASSES, UPDATE, Passes, Row, case_arrays, check_case, gflop, passes_of
+from .floors import Rates, layer_floor
+from .layers import PASSES, Passes, Row, case_arrays, check_case, gflop, passes_of
 from .timing import OnDevice, alternate, summary, timed
 
 # Of a kernel's result, relative to the largest value.
 TOLERANCES = {"fp32": 1e-4, "tf32": 2e-3, "bf16": 2e-2}
+NAIVE = SimpleNamespace(conv2d=conv2d_naive)
 
 
 def cases_in_precision(cases: list[Case]) -> Iterator[tuple[str, Case]]:
@@ -34,12 +34,17 @@ def check(cases: list[Case], batch: int, torch: Any) -> None:
 
 
 def contestants(case: Case, a: Arrays, torch: Any, precision: str) -> dict[str, Passes]:
-    """The textbook kernels (always fp32), ours, and PyTorch in both layouts, on the GPU."""
+    """The textbook kernels (always fp32), ours, and PyTorch in both layouts, on the GPU.
+
+    In fp32 also the first rung of the ladder of convolutions, forward only.
+    """
     there = {name: to_device(array, "cuda") for name, array in a.items()}
     passes = {"reference": passes_of("reference", case, there)}
     with use_precision(precision):
         passes["cuda"] = {one: _in_precision(precision, work)
                           for one, work in passes_of("cuda", case, there).items()}
+    if case.kernel == "conv2d" and precision == "fp32":
+        passes["naive"] = {"forward": lambda: case.forward(NAIVE, there)}
     if torch is not None:
         torch_side.pin_tf32(torch, precision)
         torch.backends.cudnn.benchmark = True
@@ -67,7 +72,7 @@ def measure(case: Case, batch: int, torch: Any, precision: str, rates: Rates, se
     host = passes_of("cpu", case, a) if precision == "fp32" else None
     y = passes["reference"]["forward"]()[0]
     for one in PASSES:
-        runs = {name: OnDevice(work[one]) for name, work in passes.items()}
+        runs = {name: OnDevice(work[one]) for name, work in passes.items() if one in work}
         times = alternate(runs, seconds, rounds)
         if host:
             times |= alternate({"cpu": timed(host[one])}, seconds, (1, 3))
@@ -76,21 +81,3 @@ def measure(case: Case, batch: int, torch: Any, precision: str, rates: Rates, se
                "floor": layer_floor(case, one, precision, a, y, rates),
                "first": runs["cuda"].first,
                "times": {name: summary(t) for name, t in times.items()}}
-
-
-def measure_sgd(parameters: int, torch: Any, rates: Rates, seconds: float,
-                rounds: tuple[int, int]) -> Row:
-    """The optimiser's update of so many parameters; PyTorch's is fused."""
-    w, v, dw = (np.random.default_rng(i).standard_normal(parameters, np.float32)
-                for i in range(3))
-    there = [[to_device(array, "cuda")] for array in (w, v, dw)]
-    runs = {name: OnDevice(partial(kernel_set(name).sgd, *there, *UPDATE))
-            for name in ("reference", "cuda")}
-    if torch is not None:
-        optimiser = torch_side.sgd(torch, w, dw, *UPDATE[:3], "cuda", fused=True)
-        runs["torch"] = OnDevice(optimiser.step)
-    times = alternate(runs, seconds, rounds)
-    return {"layer": "update", "kernel": "sgd", "pass": "step", "gflop": 0.0,
-            "shape": f"{parameters:,} parameters", "precision": "fp32",
-            "floor": update_floor(parameters, rates), "first": runs["cuda"].first,
-            "times": {name: summary(t) for name, t in times.items()}}

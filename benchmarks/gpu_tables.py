@@ -8,7 +8,7 @@ from .floors import Rates
 from .output import Results, draw_ratios, megabytes, milliseconds, ratio, two_digits
 
 OURS = "cuda"
-KERNEL_COLUMNS = ("reference", "cpu", "cuda", "torch", "torch channels-last")
+KERNEL_COLUMNS = ("reference", "cpu", "naive", "cuda", "torch", "torch channels-last")
 NETWORK_COLUMNS = ("reference", "cuda", "cuda graph", "torch", "torch channels-last",
                    "torch compiled", "torch channels-last compiled")
 

@@ -1,12 +1,13 @@
 """CIFAR-10 in either of its official forms. Source: https://www.cs.toronto.edu/~kriz/cifar.html"""
 from __future__ import annotations
 
+import io
 import os
-import pickle
 from typing import Any
 
 import numpy as np
 
+from . import pickles
 from .crops import crops_of
 
 FORMS = (("", ".bin"), ("cifar-10-batches-bin", ".bin"), ("", ""), ("cifar-10-batches-py", ""))
@@ -104,35 +105,51 @@ def _read_binary(path: str) -> tuple[np.ndarray, np.ndarray]:
 def _read_pickle(path: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with open(path, "rb") as file:
-            batch = _ArraysOnly(file, encoding="bytes").load()
+            stream = io.BytesIO(file.read())
+        batch = pickles.load(stream, NAMES, content="CIFAR-10 batches")
         batch = {key.decode() if isinstance(key, bytes) else key: value
                  for key, value in batch.items()}
-        planes, labels = batch["data"], np.array(batch["labels"])
-    except Exception as error:      # whatever a broken pickle makes of the unpickler
+        planes, labels = batch["data"].array(), np.array(batch["labels"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"CIFAR10: {path} is no CIFAR-10 batch: {error}") from error
-    if not (isinstance(planes, np.ndarray) and planes.dtype == np.uint8 and planes.ndim == 2):
-        raise ValueError(f"CIFAR10: {path} is no CIFAR-10 batch: its data are not uint8 (n, 3072)")
     if not (labels.dtype.kind == "i" and labels.ndim == 1):
         raise ValueError(f"CIFAR10: {path} is no CIFAR-10 batch: its labels are not whole numbers")
     return planes, labels
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles Python's own containers and NumPy arrays.
+# ---- what the pickle may ask for -----------------------------------------------------------------
 
-    A file that names anything else is refused before anything runs.
-    """
+class _PickledDtype(pickles.Buildable):
+    """numpy.dtype(code); what is built on it, such as its byte order, says nothing of bytes."""
 
-    _reconstruct = np.empty(0).__reduce__()[0]
-    _allowed = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    }
+    def __init__(self, code: Any, *rest: Any):
+        self.code = code
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._allowed:
-            raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which no CIFAR-10 batch needs")
-        return self._allowed[module, name]
+    def build(self, state: Any) -> None:
+        pass
+
+
+class _PickledArray(pickles.Buildable):
+    """numpy.ndarray, whose state is (version, shape, dtype, whether in Fortran's order, bytes)."""
+
+    def __init__(self, *arguments: Any):
+        self.state: tuple = ()
+
+    def build(self, state: Any) -> None:
+        self.state = state
+
+    def array(self) -> np.ndarray:
+        """uint8 (n, 3072)"""
+        _, shape, dtype, fortran, content = self.state
+        if not isinstance(dtype, _PickledDtype) or dtype.code not in ("u1", "|u1") or fortran:
+            raise ValueError("its data are not uint8 (n, 3072)")
+        content = content.encode("latin1") if isinstance(content, str) else content     # Python 2
+        return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+NAMES = {
+    "numpy ndarray": None,
+    "numpy dtype": _PickledDtype,
+    "numpy.core.multiarray _reconstruct": _PickledArray,
+    "numpy._core.multiarray _reconstruct": _PickledArray,
+}

@@ -149,7 +149,7 @@ class Tensor:
             return
         gradients: dict[Op, Array] = {self.creator: dy}
         for op in _backward_order(self.creator):
-            dy = gradients.pop(op)
+            dy = as_array(gradients.pop(op))        # NumPy makes numbers of arrays ()
             elsewhere = [dy]
             for parent, dx in zip(op.parents, op._run_backward(dy)):
                 if isinstance(parent, Tensor):
@@ -178,11 +178,11 @@ class Tensor:
         A dx that is or views one of the arrays that are elsewhere, too, is copied.
         """
         if self.grad is not None:
-            self.grad = self.grad + dx
+            self.grad = as_array(self.grad + dx)
         else:
             shared = any(type(other) is type(dx) and xp_of(dx).may_share_memory(dx, other)
                          for other in elsewhere)
-            self.grad = dx.copy(order="K") if shared else dx
+            self.grad = dx.copy(order="K") if shared else as_array(dx)
 
     # ---- operators and methods that are ops: bound, with their docstrings, by the files of ops/ --
 

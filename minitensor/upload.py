@@ -10,10 +10,12 @@ from .backend import Array, cupy, memory_order
 
 
 def uploaded(batches: Iterable[tuple[np.ndarray, Any]], device: str) -> Iterator[tuple[Array, Any]]:
-    """batches, (images, labels) each, with the images on device; on "cpu" they are passed through as they are.
+    """batches, (images, labels) each, with the images on device; on "cpu" they are passed through
+    as they are.
 
-    On "cuda" a thread takes the next batch from batches and copies it to pinned memory, and a second stream uploads it, both during the
-    computations on the batch before. Two batches' memory is used in turn: images are valid until the next ones are asked for.
+    On "cuda" a thread takes the next batch from batches and copies it to pinned memory, and a
+    second stream uploads it, both during the computations on the batch before. Two batches' memory
+    is used in turn: images are valid until the next ones are asked for.
     """
     if device == "cpu":
         yield from batches
@@ -26,7 +28,8 @@ def uploaded(batches: Iterable[tuple[np.ndarray, Any]], device: str) -> Iterator
             coming = background.submit(slot.fill, source)
             while coming.result():
                 main = cupy().cuda.get_current_stream()
-                other.used.record(main)                 # whoever asks for this batch has begun everything it does with the one before
+                # Whoever asks for this batch has begun all that it does with the one before.
+                other.used.record(main)
                 coming = background.submit(other.fill, source)
                 main.wait_event(slot.copied)
                 yield slot.images, slot.labels
@@ -36,7 +39,8 @@ def uploaded(batches: Iterable[tuple[np.ndarray, Any]], device: str) -> Iterator
 
 
 class _Slot:
-    """Room for one batch: pinned memory to copy from, GPU memory to copy to, and events that say when each may be written again."""
+    """Room for one batch: pinned memory to copy from, GPU memory to copy to, and events that say
+    when each may be written again."""
 
     def __init__(self, stream: Any):
         self.stream = stream
@@ -54,7 +58,8 @@ class _Slot:
         self._make_room(images.nbytes)
         axes, restore = memory_order(images)
         dense = images.transpose(axes)
-        here, there = (bytes_[:images.nbytes].view(images.dtype).reshape(dense.shape) for bytes_ in (self.pinned, self.device))
+        here, there = (room[:images.nbytes].view(images.dtype).reshape(dense.shape)
+                       for room in (self.pinned, self.device))
         self.copied.synchronize()                       # the pinned memory may still be on its way
         here[...] = dense
         self.stream.wait_event(self.used)
@@ -66,6 +71,7 @@ class _Slot:
     def _make_room(self, nbytes: int) -> None:
         if nbytes > self.pinned.nbytes:
             self.stream.synchronize()
-            self.pinned = np.frombuffer(cupy().cuda.alloc_pinned_memory(nbytes), np.uint8, nbytes)
+            memory = cupy().cuda.alloc_pinned_memory(nbytes)
+            self.pinned = np.frombuffer(memory, np.uint8, nbytes)
             self.device = cupy().empty(nbytes, np.uint8)
-            cupy().cuda.Device().synchronize()          # whoever had this memory before may still be using it
+            cupy().cuda.Device().synchronize()          # whoever had this memory may still use it

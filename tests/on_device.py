@@ -27,13 +27,17 @@ def _moving(kernel):
     def call(*arguments, **keywords):
         moved = _each(_up, arguments)
         results = kernel(*moved, **keywords)
-        lists = [i for i, argument in enumerate(arguments) if isinstance(argument, list)]
+        lists = [i for i, argument in enumerate(arguments) if _holds_arrays_alone(argument)]
         for i in lists[:-1]:                            # an update works in place on all but dws
             for here, there in zip(arguments[i], moved[i]):
                 here[...] = to_numpy(there)
         from_here = any(isinstance(a, np.ndarray) for a in arguments)
         return _each(_down, results) if from_here else results
     return call
+
+
+def _holds_arrays_alone(value):
+    return isinstance(value, (tuple, list)) and all(isinstance(v, np.ndarray) for v in value)
 
 
 def _each(move, value):

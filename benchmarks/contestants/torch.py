@@ -84,11 +84,9 @@ def _tensor(torch: Any, layout: str, array: np.ndarray) -> Any:
     return tensor.contiguous(memory_format=getattr(torch, LAYOUTS[layout]))
 
 
-def sgd(torch: Any, w: np.ndarray, dw: np.ndarray, lr: float, momentum: float, weight_decay: float,
-        device: str = "cpu", fused: bool = False) -> Any:
-    """An optimiser of one parameter that has its gradient and is ready for step()."""
+def optimiser(torch: Any, kind: str, w: np.ndarray, dw: np.ndarray, device: str,
+              **options: Any) -> Any:
+    """torch.optim's of one parameter that has its gradient and is ready for step()."""
     parameter = torch.nn.Parameter(torch.tensor(w, device=device))
     parameter.grad = torch.tensor(dw, device=device)
-    options = {"fused": True} if fused else {}
-    return torch.optim.SGD([parameter], lr=lr, momentum=momentum, weight_decay=weight_decay,
-                           **options)
+    return getattr(torch.optim, kind)([parameter], **options)

@@ -80,7 +80,7 @@ def softmax(x: Tensor, dim: int = -1) -> Tensor:
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """log(softmax(x, dim)), without the overflow and the loss of digits of computing it that way."""
+    """log(softmax(x, dim)), without the overflow and the loss of digits of doing it that way."""
     _check_dim("log_softmax", x, dim)
     return LogSoftmax(dim)(x)
 

@@ -4,6 +4,8 @@ Where NumPy gives a view, the view is read-only: x.data is the one way to change
 """
 import math
 from collections.abc import Sequence
+from copy import deepcopy
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -51,7 +53,9 @@ class GetItem(Op):
     """x[index] for every index NumPy knows; elements picked twice get both gradients."""
 
     def __init__(self, index):
-        self.index = tuple(map(_raw, index)) if isinstance(index, tuple) else _raw(index)
+        self.index = tuple(map(_raw, index if isinstance(index, tuple) else (index,)))
+        self.basic = all(i is None or i is Ellipsis or isinstance(i, (Integral, slice))
+                         and not isinstance(i, bool) for i in self.index)
 
     def forward(self, x):
         self.shape = x.shape
@@ -59,12 +63,17 @@ class GetItem(Op):
 
     def backward(self, dy):
         dx = xp_of(dy).zeros(self.shape, dtype=dy.dtype)
-        xp_of(dy).add.at(dx, self.index, dy)
+        if self.basic:                      # picks no element twice
+            dx[self.index] = dy
+        else:
+            xp_of(dy).add.at(dx, self.index, dy)
         return dx
 
 
 def _raw(index):
-    return index.data if isinstance(index, Tensor) else index
+    """index without its Tensor, and as it is now: a list may change before backward."""
+    index = index.data if isinstance(index, Tensor) else index
+    return deepcopy(index) if isinstance(index, list) else index
 
 
 class Cat(Op):

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from . import pickles
+from data import pickles
+
 from .strided import contiguous
 
 MAGIC = b"\x93NUMPY"

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from . import pickles
+from data import pickles
+
 from .strided import strided
 
 MAX_PICKLE = 2**24              # bytes of the pickle, and of the zip's directory

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import engines, layers, timing
+from benchmarks import engines, layers, timing, updates
 from benchmarks.cases import CASES, QUICK_CASES
 from benchmarks.contestants import answers
 from benchmarks.contestants.torch_twin import twin
@@ -38,7 +38,7 @@ def test_quick_prints_a_table_and_writes_json_and_a_picture(tmp_path):
     assert results["machine"]["threads"] == 2
     assert [(row["layer"], row["pass"]) for row in results["kernels"]] == [
         *((case.name, one) for case in QUICK_CASES for one in ("forward", "backward")),
-        ("update", "step")]
+        ("sgd", "step"), ("adam", "step")]
     networks = [(row["mode"], row["batch"]) for row in results["network"]]
     assert networks == [("train", 2), ("infer", 2)]
     for row in results["kernels"] + results["network"]:
@@ -150,3 +150,17 @@ def test_other_engines_compute_the_same_network(engine):
     for contestant in (ours, theirs):
         assert contestant["run"]() > 0
     assert np.isfinite(theirs["logits"]()).all()
+
+
+@pytest.mark.parametrize("optimiser", updates.NUMBERS)
+def test_a_wrong_update_is_not_timed(monkeypatch, optimiser):
+    kernel = getattr(kernel_set("cpu"), optimiser)
+
+    def wrong(*arguments):
+        kernel(*arguments)
+        arguments[1][0][0] *= 1.001
+
+    updates.check(optimiser)
+    monkeypatch.setattr(kernel_set("cpu"), optimiser, wrong)
+    with pytest.raises(WrongResult, match=f"{optimiser}, cpu: off by"):
+        updates.check(optimiser)

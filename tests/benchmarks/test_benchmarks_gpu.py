@@ -29,6 +29,7 @@ def stand_in(monkeypatch):
     """CuPy's arrays on NumPy; the textbook kernels play the part of the CUDA ones."""
     fake_cupy.install(monkeypatch)
     monkeypatch.setitem(kernels._sets, "cuda", kernels.kernel_set("reference"))
+    monkeypatch.setattr(gpu_layers, "NAIVE", kernels.kernel_set("reference"))
     monkeypatch.setattr(torch, "load", lambda threads: None)
     monkeypatch.setattr(timing.OnDevice, "SPAN", 1e-6)
 
@@ -64,7 +65,7 @@ def test_kernels_end_in_a_table_json_and_a_picture(stand_in, tmp_path, capsys):
     assert rows == [*((case.name, one, "fp32") for case in QUICK_CASES for one in passes),
                     *((name, one, precision) for precision in ("tf32", "bf16")
                       for name in products for one in passes),
-                    ("update", "step", "fp32")]
+                    ("sgd", "step", "fp32"), ("adam", "step", "fp32")]
     for row in results["kernels"]:
         assert all(0 < t["fastest"] <= t["median"] <= t["slowest"] for t in row["times"].values())
         assert row["precision"] != "fp32" or row["floor"] > 0

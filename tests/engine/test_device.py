@@ -248,6 +248,18 @@ def test_what_cannot_be_captured_is_refused_and_leaves_the_stream_usable(functio
     assert mt.capture(lambda x: x * 2, cuda([1.0]))(cuda([4.0])).item() == 8
 
 
+def test_ctrl_c_while_recording_leaves_the_stream_usable():
+    runs = []
+
+    def interrupted_when_recorded(x):
+        runs.append(x)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        mt.capture(interrupted_when_recorded, cuda([1.0]))
+    assert mt.capture(lambda x: x * 2, cuda([1.0]))(cuda([4.0])).item() == 8
+
+
 def test_a_graph_is_for_one_shape_on_the_gpu():
     with pytest.raises(ValueError, match=r"inputs must be on 'cuda', but one \(1,\) is on 'cpu'"):
         mt.capture(lambda x: x, Tensor([1.0]))

@@ -1,4 +1,5 @@
-"""Modules: what they hold, their modes, their state, their printing; layers against the ops; initial values."""
+"""Modules: what they hold, their modes, their state, their printing; layers against the ops;
+initial values."""
 import numpy as np
 import pytest
 
@@ -12,15 +13,18 @@ def generator():
 
 
 def small_network():
-    return nn.Sequential(conv1=nn.Conv2d(3, 4, 3, generator=generator()), relu=nn.ReLU(), pool=nn.MaxPool2d(2), flatten=nn.Flatten(),
-                         drop=nn.Dropout(generator=generator()), fc=nn.Linear(16, 5, generator=generator()))
+    return nn.Sequential(
+        conv1=nn.Conv2d(3, 4, 3, generator=generator()), relu=nn.ReLU(), pool=nn.MaxPool2d(2),
+        flatten=nn.Flatten(), drop=nn.Dropout(generator=generator()),
+        fc=nn.Linear(16, 5, generator=generator()))
 
 
 def image(*shape):
-    return Tensor(np.random.default_rng(0).standard_normal(shape or (2, 3, 6, 6)).astype(np.float32))
+    values = np.random.default_rng(0).standard_normal(shape or (2, 3, 6, 6))
+    return Tensor(values.astype(np.float32))
 
 
-# ---- what a module holds -----------------------------------------------------------------------------------------------------------
+# ---- what a module holds ---------------------------------------------------------------------
 
 def test_parameters_come_in_the_order_of_assignment():
     class Two(nn.Module):
@@ -29,14 +33,16 @@ def test_parameters_come_in_the_order_of_assignment():
             self.scale = nn.Parameter(np.ones(1))
             self.a = nn.Sequential(nn.Linear(3, 1, bias=False, generator=generator()), nn.Tanh())
 
-    assert [name for name, _ in Two().named_parameters()] == ["scale", "z.weight", "z.bias", "a.0.weight"]  # its own come first
+    names = [name for name, _ in Two().named_parameters()]
+    assert names == ["scale", "z.weight", "z.bias", "a.0.weight"]       # its own come first
     assert Two().num_parameters() == 2 * 3 + 3 + 1 + 3
     assert [name for name, _ in Two().named_modules()] == ["", "z", "a", "a.0", "a.1"]
 
 
 def test_a_shared_parameter_counts_once():
     layer = nn.Linear(2, 2, generator=generator())
-    assert [name for name, _ in nn.Sequential(a=layer, b=nn.ReLU(), c=layer).named_parameters()] == ["a.weight", "a.bias"]
+    network = nn.Sequential(a=layer, b=nn.ReLU(), c=layer)
+    assert [name for name, _ in network.named_parameters()] == ["a.weight", "a.bias"]
 
 
 def test_train_and_eval_reach_every_module():
@@ -46,7 +52,8 @@ def test_train_and_eval_reach_every_module():
 
 
 def test_dropout_acts_in_training_only():
-    network, x = nn.Sequential(nn.Dropout(0.5, generator=generator())), Tensor(np.ones((10, 10), np.float32))
+    network = nn.Sequential(nn.Dropout(0.5, generator=generator()))
+    x = Tensor(np.ones((10, 10), np.float32))
     assert set(np.unique(network(x).data)) == {0, 2}
     assert network.eval()(x) is x
 
@@ -73,13 +80,14 @@ def test_to_converts_every_parameter_in_place():
     network = small_network()
     parameters = list(network.parameters())
     network.to(dtype=np.float64)
-    assert [id(p) for p in network.parameters()] == [id(p) for p in parameters] and all(p.dtype == np.float64 for p in parameters)
+    assert [id(p) for p in network.parameters()] == [id(p) for p in parameters]
+    assert all(p.dtype == np.float64 for p in parameters)
     assert network(image().to(dtype=np.float64)).dtype == np.float64
     with pytest.raises(TypeError, match="int32"):
         network.to(dtype="int32")
 
 
-# ---- state -------------------------------------------------------------------------------------------------------------------------
+# ---- state -----------------------------------------------------------------------------------
 
 def test_a_state_loads_into_an_equal_network():
     a, b = small_network().eval(), small_network().eval()
@@ -93,8 +101,10 @@ def test_a_state_loads_into_an_equal_network():
 def test_loading_keeps_the_dtype_and_the_order_in_memory():
     network = small_network()
     strides = network.conv1.weight.data.strides
-    network.load_state_dict({name: np.ascontiguousarray(a, np.float64) for name, a in network.state_dict().items()})
-    assert network.conv1.weight.dtype == np.float32 and network.conv1.weight.data.strides == strides
+    network.load_state_dict({name: np.ascontiguousarray(array, np.float64)
+                             for name, array in network.state_dict().items()})
+    weight = network.conv1.weight
+    assert weight.dtype == np.float32 and weight.data.strides == strides
 
 
 @pytest.mark.parametrize("change, message", [
@@ -132,15 +142,17 @@ def test_a_state_with_a_pending_graph_is_refused_and_nothing_changes():
     network.load_state_dict(state)
 
 
-# ---- layers ------------------------------------------------------------------------------------------------------------------------
+# ---- layers ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("layer, op", [
-    (nn.ReLU(), mt.relu), (nn.Tanh(), mt.tanh), (nn.Sigmoid(), mt.sigmoid), (nn.Softmax(1), lambda x: mt.softmax(x, 1)),
+    (nn.ReLU(), mt.relu), (nn.Tanh(), mt.tanh), (nn.Sigmoid(), mt.sigmoid),
+    (nn.Softmax(1), lambda x: mt.softmax(x, 1)),
     (nn.MaxPool2d(3, 2, 1, ceil_mode=True), lambda x: mt.max_pool2d(x, 3, 2, 1, ceil_mode=True)),
     (nn.MaxPool2d(2), lambda x: mt.max_pool2d(x, 2)),
     (nn.AvgPool2d(3, 2, 1, True, False), lambda x: mt.avg_pool2d(x, 3, 2, 1, True, False)),
     (nn.AdaptiveAvgPool2d((2, 3)), lambda x: mt.adaptive_avg_pool2d(x, (2, 3))),
-    (nn.LocalResponseNorm(3, 0.1, 0.5, 2.0, "within_channel"), lambda x: mt.local_response_norm(x, 3, 0.1, 0.5, 2.0, "within_channel")),
+    (nn.LocalResponseNorm(3, 0.1, 0.5, 2.0, "within_channel"),
+     lambda x: mt.local_response_norm(x, 3, 0.1, 0.5, 2.0, "within_channel")),
     (nn.Flatten(), lambda x: mt.flatten(x, 1)),
     (nn.Dropout(0.3, generator=generator()), lambda x: mt.dropout(x, 0.3, generator=generator())),
 ])
@@ -151,27 +163,36 @@ def test_a_layer_is_its_op(layer, op):
 @pytest.mark.parametrize("activation", [None, "relu", "tanh", "sigmoid"])
 def test_layers_with_parameters_are_their_op_and_activation(activation):
     then = getattr(mt, activation) if activation else lambda y: y
-    conv = nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), 1, 2, activation=activation, generator=generator())
+    geometry = (2, 1), (1, 0), 1, 2
+    conv = nn.Conv2d(4, 6, (3, 2), *geometry, activation=activation, generator=generator())
     x = image(2, 4, 7, 6)
-    np.testing.assert_allclose(conv(x).data, then(mt.conv2d(x, conv.weight, conv.bias, (2, 1), (1, 0), 1, 2)).data, rtol=1e-6)
+    expected = then(mt.conv2d(x, conv.weight, conv.bias, *geometry))
+    np.testing.assert_allclose(conv(x).data, expected.data, rtol=1e-6)
     linear = nn.Linear(6, 3, activation=activation, generator=generator())
-    np.testing.assert_allclose(linear(x).data, then(mt.linear(x, linear.weight, linear.bias)).data, rtol=1e-6)
+    expected = then(mt.linear(x, linear.weight, linear.bias))
+    np.testing.assert_allclose(linear(x).data, expected.data, rtol=1e-6)
 
 
 def test_the_same_generator_makes_the_same_layer():
     a, b = (nn.Conv2d(3, 4, 3, generator=Generator(5)).weight.data for _ in range(2))
     np.testing.assert_array_equal(a, b)
     g = Generator(5)
-    assert not np.array_equal(nn.Linear(3, 4, generator=g).weight.data, nn.Linear(3, 4, generator=g).weight.data)
+    a, b = (nn.Linear(3, 4, generator=g).weight.data for _ in range(2))
+    assert not np.array_equal(a, b)
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda: nn.Conv2d(0, 4, 3, generator=generator()), "Conv2d: in_channels must be an integer >= 1, not 0"),
-    (lambda: nn.Conv2d(3, 4.0, 3, generator=generator()), "Conv2d: out_channels must be an integer >= 1, not 4.0"),
+    (lambda: nn.Conv2d(0, 4, 3, generator=generator()),
+     "Conv2d: in_channels must be an integer >= 1, not 0"),
+    (lambda: nn.Conv2d(3, 4.0, 3, generator=generator()),
+     "Conv2d: out_channels must be an integer >= 1, not 4.0"),
     (lambda: nn.Conv2d(3, 4, 0, generator=generator()), "Conv2d: kernel_size must be .* not 0"),
-    (lambda: nn.Conv2d(3, 4, 3, groups=2, generator=generator()), "groups 2 must divide in_channels 3 and out_channels 4"),
-    (lambda: nn.Conv2d(3, 4, 3, activation="swish", generator=generator()), "activation must be one of .*'swish'"),
-    (lambda: nn.Linear(3, -1, generator=generator()), "Linear: out_features must be an integer >= 1, not -1"),
+    (lambda: nn.Conv2d(3, 4, 3, groups=2, generator=generator()),
+     "groups 2 must divide in_channels 3 and out_channels 4"),
+    (lambda: nn.Conv2d(3, 4, 3, activation="swish", generator=generator()),
+     "activation must be one of .*'swish'"),
+    (lambda: nn.Linear(3, -1, generator=generator()),
+     "Linear: out_features must be an integer >= 1, not -1"),
     (lambda: nn.Dropout(1.5, generator=generator()), r"Dropout: p must be in \[0, 1\), not 1.5"),
 ])
 def test_bad_hyperparameters_are_refused_when_a_layer_is_made(make, message):
@@ -184,17 +205,19 @@ def test_sequential_holds_modules_only():
         nn.Sequential(nn.ReLU(), lambda x: x)
 
 
-# ---- initial values ----------------------------------------------------------------------------------------------------------------
+# ---- initial values --------------------------------------------------------------------------
 
 def test_he():
     layer = nn.Conv2d(64, 128, 3, generator=generator())
     he(layer, generator())
-    assert layer.weight.data.std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.02) and abs(layer.weight.data.mean()) < 1e-3
+    assert layer.weight.data.std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.02)
+    assert abs(layer.weight.data.mean()) < 1e-3
     assert not layer.bias.data.any()
 
 
 def test_the_papers():
-    network = nn.Sequential(conv1=nn.Conv2d(3, 64, 11, generator=generator()), conv2=nn.Conv2d(64, 64, 5, generator=generator()))
+    network = nn.Sequential(conv1=nn.Conv2d(3, 64, 11, generator=generator()),
+                            conv2=nn.Conv2d(64, 64, 5, generator=generator()))
     paper(network, generator(), ones=["conv2"])
     assert all(layer.weight.data.std() == pytest.approx(0.01, rel=0.02) for layer in network)
     assert not network.conv1.bias.data.any() and (network.conv2.bias.data == 1).all()
@@ -210,16 +233,19 @@ def test_initial_values_do_not_depend_on_the_order_in_memory():
     assert b.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
-# ---- printing ----------------------------------------------------------------------------------------------------------------------
+# ---- printing --------------------------------------------------------------------------------
 
 def test_repr_is_nested():
-    assert repr(nn.Sequential(a=nn.ReLU(), b=nn.Sequential(nn.Linear(2, 3, activation="relu", generator=generator())))) == (
-        "Sequential(\n  a: ReLU()\n  b: Sequential(\n    0: Linear(2, 3, activation='relu')\n  )\n)")
+    inner = nn.Sequential(nn.Linear(2, 3, activation="relu", generator=generator()))
+    assert repr(nn.Sequential(a=nn.ReLU(), b=inner)).splitlines() == [
+        "Sequential(", "  a: ReLU()", "  b: Sequential(",
+        "    0: Linear(2, 3, activation='relu')", "  )", ")"]
 
 
 def test_repr_shows_what_is_not_the_default():
     conv = nn.Conv2d(4, 6, 3, 2, padding=1, groups=2, activation="relu", generator=generator())
-    assert repr(conv) == "Conv2d(4, 6, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), groups=2, activation='relu')"
+    assert repr(conv) == ("Conv2d(4, 6, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), "
+                          "groups=2, activation='relu')")
     assert repr(nn.AvgPool2d(3, 2, 1, count_include_pad=False)) == (
         "AvgPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=False, count_include_pad=False)")
 
@@ -228,7 +254,8 @@ def test_summary_shows_shapes_parameters_and_macs():
     lines = nn.summary(small_network(), (3, 6, 6)).splitlines()
     assert lines[0].startswith("Sequential, input 3 x 6 x 6")
     conv1 = next(line for line in lines if line.startswith("conv1"))
-    assert "4 x 4 x 4" in conv1 and "112" in conv1 and f"{4 * 27 * 16:,}" in conv1  # parameters 4·27 + 4, MACs 4·27·16
+    # Parameters 4·27 + 4, MACs 4·27·16.
+    assert "4 x 4 x 4" in conv1 and "112" in conv1 and f"{4 * 27 * 16:,}" in conv1
     assert lines[-1].split() == ["total", "197", "1,808"]
 
 
@@ -243,7 +270,8 @@ def test_summary_changes_nothing():
 
 def test_summary_counts_a_layer_used_twice_once_per_use():
     relu = nn.ReLU()
-    lines = nn.summary(nn.Sequential(a=relu, fc=nn.Linear(4, 4, generator=generator()), b=relu), (4,)).splitlines()
+    network = nn.Sequential(a=relu, fc=nn.Linear(4, 4, generator=generator()), b=relu)
+    lines = nn.summary(network, (4,)).splitlines()
     assert sum("ReLU()" in line for line in lines) == 2
 
 

@@ -165,6 +165,24 @@ def test_local_response_norm(x, size, beta, axes):
 # ---- the update ----------------------------------------------------------------------------------
 
 @settings(max_examples=60)
+@given(images(), st.sampled_from(LAYOUTS), st.sampled_from((0.0, 0.3)), st.booleans(),
+       st.sampled_from((1, 7)))
+def test_adam(x, other_layout, weight_decay, decoupled, step):
+    """w, m, v, dw in one order or in several, contiguous or not."""
+    kept = [x.new(), *(laid_out(abs(x.new(*x.shape)), x.layout) for _ in range(2))]
+    dw = laid_out(x.new() - 1, other_layout)
+    hyperparameters = 0.1, 0.8, 0.99, 1e-3, weight_decay, decoupled, step
+    expected = [array.copy() for array in kept]
+    REFERENCE.adam(*([array] for array in (*expected, dw)), *hyperparameters)
+    for n in (1, 2, 3):
+        threads.set_num_threads(n)
+        actual = [laid_out(array.copy(), x.layout) for array in kept]
+        CPU.adam(*([array] for array in (*actual, dw)), *hyperparameters)
+        for one, other in zip(actual, expected):
+            assert_close(one, other, TOLERANCE[dw.dtype.name])
+
+
+@settings(max_examples=60)
 @given(images(), st.sampled_from(LAYOUTS), st.sampled_from((0.0, 0.9)),
        st.sampled_from((0.0, 5e-4)), st.booleans())
 def test_sgd(x, other_layout, momentum, weight_decay, nesterov):

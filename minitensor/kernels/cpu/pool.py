@@ -5,7 +5,10 @@ its rows, 4 operations for 3 x 3, not 8. In channels-last memory the step over r
 W·C numbers, the step over columns on runs of C. With two threads few long calls win: each one that
 gives up the GIL may have to wait for it afterwards.
 
-Backward, cell after cell of the windows adds its share of dy where it lies.
+Backward, cell after cell of the windows adds its share of dy to the pixels where it lies. (Sorting
+the pixels by their place in the stride, so that all additions are of long runs, took 0.78 of the
+processor's time at 64 x 112 x 112, 0.89 at 96 x 55 x 55 and 1.11 at 256 x 27 x 27 and
+32 x 32 x 32, all 3/2, and four times the code.)
 """
 from collections.abc import Callable, Iterator
 

@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-# So that a file of many small objects cannot fill the memory; AlexNet's parameters take some 400.
+# So that a file of many small objects cannot fill the memory: AlexNet's parameters take some 400, a
+# batch of CIFAR-10 some 30,000.
 MAX_OPCODES = 100_000
 
 LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
@@ -43,19 +44,21 @@ class Buildable:
 
 
 def load(stream: BinaryIO, names: Mapping[str, Callable | None],
-         persistent: Callable[[Any], Any] | None = None) -> Any:
+         persistent: Callable[[Any], Any] | None = None, content: str = "weights") -> Any:
     """The object of the pickle that begins at the stream's position, which is left behind it.
 
+    stream      in memory or mapped: a damaged pickle may ask to read more than a memory holds
     names       the allowed globals, as "module name", and what is called in their place
     persistent  makes an object of a persistent id
+    content     what messages call what the file should hold, in the plural
 
     Raises ValueError for anything malformed or not allowed.
     """
-    machine = _Machine(names, persistent)
+    machine = _Machine(names, persistent, content)
     try:
         for count, (opcode, argument, _) in enumerate(_opcodes(stream)):
             if count >= MAX_OPCODES:
-                raise ValueError("its pickle is longer than those of weights are")
+                raise ValueError(f"its pickle is longer than those of {content} are")
             machine.do(opcode.name, argument)
         return machine.stack.pop()
     except (IndexError, KeyError, TypeError, AttributeError) as error:
@@ -80,8 +83,8 @@ class _Machine:
     """The stack, the marks in it, and the memo, as `pickletools` describes them."""
 
     def __init__(self, names: Mapping[str, Callable | None],
-                 persistent: Callable[[Any], Any] | None):
-        self.names, self.persistent = names, persistent
+                 persistent: Callable[[Any], Any] | None, content: str):
+        self.names, self.persistent, self.content = names, persistent, content
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -97,7 +100,7 @@ class _Machine:
         elif hasattr(self, f"_{opcode.lower()}"):
             getattr(self, f"_{opcode.lower()}")(argument)
         else:
-            raise ValueError(f"its pickle holds {opcode}, which weights do not need")
+            raise ValueError(f"its pickle holds {opcode}, which {self.content} do not need")
 
     def _pop(self, count: int) -> list[Any]:
         if len(self.stack) < count:
@@ -158,7 +161,7 @@ class _Machine:
 
         Keys are text or numbers: nested tuples take long to hash.
         """
-        plain = all(isinstance(key, str | int) for key in items[::2])
+        plain = all(isinstance(key, str | bytes | int) for key in items[::2])
         if type(self.stack[-1]) is not dict or not plain:
             raise TypeError
         self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
@@ -178,8 +181,8 @@ class _Machine:
 
     def _global(self, name: str) -> None:
         if name not in self.names:
-            raise Forbidden(f"its pickle asks for {name[:80].replace(' ', '.')!r}, which weights "
-                            "do not need")
+            raise Forbidden(f"its pickle asks for {name[:80].replace(' ', '.')!r}, which "
+                            f"{self.content} do not need")
         self.stack.append(Name(name, self.names[name]))
 
     def _stack_global(self, _: None) -> None:
