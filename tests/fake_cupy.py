@@ -1,9 +1,12 @@
-"""A stand-in for CuPy on machines without a GPU: NumPy inside, CuPy's rules outside. It proves how the engine handles a device's arrays:
+"""A stand-in for CuPy on machines without a GPU: NumPy inside, CuPy's rules outside. It proves how
+the engine handles a device's arrays:
 
 - they are no NumPy arrays, and nothing converts one into the other unasked;
-- a stream that captures computes nothing it may wait for, and replays the same functions on the same memory with the same numbers.
+- a stream that captures computes nothing it may wait for, and replays the same functions on the
+  same memory with the same numbers.
 
-Everything happens at once and in order, so it proves nothing about streams that overlap, nor about any kernel written in CUDA.
+Everything happens at once and in order, so it proves nothing about streams that overlap, nor about
+any kernel written in CUDA.
 """
 import operator
 import sys
@@ -18,7 +21,8 @@ _tape = None        # while a stream captures: a Tape
 
 
 class Tape:
-    """What a stream captured; calls are (function, arguments, keywords, result). Capturing changes nothing, so `before` is restored."""
+    """What a stream captured; calls are (function, arguments, keywords, result). Capturing changes
+    nothing, so `before` is restored."""
 
     def __init__(self):
         self.calls, self.before = [], []
@@ -38,9 +42,11 @@ class CUDARuntimeError(RuntimeError):
 class ndarray(NDArrayOperatorsMixin):
     """A NumPy array that only the functions here can reach."""
 
-    __cuda_array_interface__ = property(lambda self: {"shape": self.shape, "typestr": self.dtype.str, "version": 3})
+    __cuda_array_interface__ = property(
+        lambda self: {"shape": self.shape, "typestr": self.dtype.str, "version": 3})
     shape, dtype, ndim, size, strides, nbytes = (
-        property(operator.attrgetter(f"host.{name}")) for name in ("shape", "dtype", "ndim", "size", "strides", "nbytes"))
+        property(operator.attrgetter(f"host.{name}"))
+        for name in ("shape", "dtype", "ndim", "size", "strides", "nbytes"))
     T = property(lambda self: self.transpose())
 
     def __init__(self, host):
@@ -55,9 +61,10 @@ class ndarray(NDArrayOperatorsMixin):
 
     @property
     def flags(self):
-        return SimpleNamespace(c_contiguous=self.host.flags.c_contiguous, f_contiguous=self.host.flags.f_contiguous)
+        flags = self.host.flags
+        return SimpleNamespace(c_contiguous=flags.c_contiguous, f_contiguous=flags.f_contiguous)
 
-    # ---- what waits for the GPU -------------------------------------------------------------------------------------------------
+    # ---- what waits for the GPU ------------------------------------------------------------------
 
     def get(self):
         _wait()
@@ -82,13 +89,15 @@ class ndarray(NDArrayOperatorsMixin):
 
     def set(self, array, stream=None):
         _wait()
-        assert self.host.flags.c_contiguous and array.flags.c_contiguous and self.dtype == array.dtype and self.shape == array.shape
+        assert self.host.flags.c_contiguous and array.flags.c_contiguous
+        assert (self.dtype, self.shape) == (array.dtype, array.shape)
         self.host[...] = array
 
-    # ---- what runs on it --------------------------------------------------------------------------------------------------------
+    # ---- what runs on it -------------------------------------------------------------------------
 
     def __array__(self, *_, **__):
-        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly.")
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. "
+                        "Please use `.get()` to construct a NumPy array explicitly.")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **keywords):
         return run(getattr(ufunc, method), *inputs, **keywords)
@@ -148,7 +157,8 @@ def _wrapped(value):
 
 def _wait():
     if _tape is not None:
-        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
+        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: "
+                               "operation not permitted when stream is capturing")
 
 
 def asarray(value, dtype=None):
@@ -158,10 +168,11 @@ def asarray(value, dtype=None):
     host = np.asarray(value, dtype)
     if host.ndim:
         _wait()
-    return ndarray(np.array(host, order="F" if host.flags.f_contiguous and not host.flags.c_contiguous else "C"))
+    fortran = host.flags.f_contiguous and not host.flags.c_contiguous
+    return ndarray(np.array(host, order="F" if fortran else "C"))
 
 
-# ---- cupy.cuda --------------------------------------------------------------------------------------------------------------------
+# ---- cupy.cuda -----------------------------------------------------------------------------------
 
 class Graph:
     def __init__(self, calls):
@@ -232,22 +243,26 @@ def using_allocator(allocator):
 
 
 class FakeCuPy(ModuleType):
-    """`import cupy` gives this after `install`. driver, toolkit and devices are what CUDA's runtime answers."""
+    """`import cupy` gives this after `install`. driver, toolkit and devices are what CUDA's runtime
+    answers."""
 
     def __init__(self, driver=13000, toolkit=13000, devices=1):
         super().__init__("cupy")
         stream = Stream()
-        self.ndarray, self.asarray, self.array = ndarray, asarray, lambda value, dtype=None: asarray(value, dtype).copy()
+        self.ndarray, self.asarray = ndarray, asarray
+        self.array = lambda value, dtype=None: asarray(value, dtype).copy()
         self.lib = SimpleNamespace(stride_tricks=SimpleNamespace(
             as_strided=lambda *arguments: run(np.lib.stride_tricks.as_strided, *arguments)))
         self.add = SimpleNamespace(at=lambda *arguments: run(np.add.at, *arguments))
         self.cuda = SimpleNamespace(
-            runtime=SimpleNamespace(driverGetVersion=lambda: driver, runtimeGetVersion=lambda: toolkit, getDeviceCount=lambda: devices,
-                                    CUDARuntimeError=CUDARuntimeError),
-            nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)), get_current_stream=lambda: stream, Stream=Stream, Event=Event,
-            Device=lambda: stream, MemoryPool=MemoryPool, using_allocator=using_allocator, alloc_pinned_memory=bytearray,
+            runtime=SimpleNamespace(
+                driverGetVersion=lambda: driver, runtimeGetVersion=lambda: toolkit,
+                getDeviceCount=lambda: devices, CUDARuntimeError=CUDARuntimeError,
+                getDeviceProperties=lambda device: {"name": b"stand-in", "totalGlobalMem": 2**30}),
+            nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)), get_current_stream=lambda: stream,
+            Stream=Stream, Event=Event, Device=lambda: stream, MemoryPool=MemoryPool,
+            using_allocator=using_allocator, alloc_pinned_memory=bytearray,
             get_elapsed_time=lambda begin, end: 1e3 * (end.time - begin.time))
-        self.cuda.runtime.getDeviceProperties = lambda device: {"name": b"stand-in", "totalGlobalMem": 2**30}
         self.__version__ = "14.0"
         self.get_default_memory_pool = MemoryPool
 

@@ -27,7 +27,17 @@ def _adopt(parent: Module, modules: dict[str, Module]) -> None:
         setattr(parent, name, module)
 
 
-class ModuleList(Module):
+class _Ordered(Module):
+    """The modules that are its attributes, in order."""
+
+    def __len__(self) -> int:
+        return len(list(self.named_children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return (child for _, child in self.named_children())
+
+
+class ModuleList(_Ordered):
     """Modules by number, for a forward of your own: it has none itself."""
 
     def __init__(self, modules: Iterable[Module] = ()):
@@ -38,17 +48,11 @@ class ModuleList(Module):
         """Add module at the end."""
         _adopt(self, {str(len(self)): module})
 
-    def __len__(self) -> int:
-        return len(list(self.named_children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return (child for _, child in self.named_children())
-
     def __getitem__(self, index: int) -> Module:
         return list(self)[index]
 
 
-class Sequential(Module):
+class Sequential(_Ordered):
     """Modules run one after the other.
 
     Sequential(conv, relu) names them 0, 1; Sequential(conv1=conv, relu1=relu) as given. An int
@@ -57,12 +61,6 @@ class Sequential(Module):
 
     def __init__(self, *layers: Module, **named_layers: Module):
         _adopt(self, {**{str(i): layer for i, layer in enumerate(layers)}, **named_layers})
-
-    def __len__(self) -> int:
-        return len(list(self.named_children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return (child for _, child in self.named_children())
 
     @overload
     def __getitem__(self, index: int) -> Module: ...
@@ -111,8 +109,10 @@ class Residual(Module):
         around = x if self.shortcut is None else self.shortcut(x)
         if _has_free_epilogue(self.body):
             return self.body(x, residual=around, activation=self.activation)
-        y = self.body(x) + around
-        return getattr(ops, self.activation)(y) if self.activation else y
+        y = self.body(x)
+        if y.shape != around.shape:
+            raise ValueError(f"Residual: the body gives {y.shape}, the shortcut {around.shape}")
+        return getattr(ops, self.activation)(y + around) if self.activation else y + around
 
 
 class Concat(Module):

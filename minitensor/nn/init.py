@@ -2,19 +2,14 @@
 
 Which parameter gets what goes by its kind: weights are drawn, biases are 0, scales are 1.
 """
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..backend import Array, xp_of
 from ..random import Generator
-
-if TYPE_CHECKING:
-    from .module import Module
+from .module import Module
 
 CONSTANTS = {"bias": 0, "scale": 1}
 

@@ -245,6 +245,9 @@ class Adam(Optimizer):
         return {**super().state_dict(), "step": int(self._steps)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if "step" not in state:
+            raise ValueError(f"{type(self).__name__}.load_state_dict: the state has no step; "
+                             "it is that of another optimiser")
         super().load_state_dict(state)
         if isinstance(self._steps, Integral):
             self._steps = state["step"]

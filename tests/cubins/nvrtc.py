@@ -1,4 +1,5 @@
-"""NVIDIA's runtime compiler, as CuPy uses it, from the packages nvidia-cuda-nvrtc (CUDA 13) and nvidia-cuda-nvrtc-cu12."""
+"""NVIDIA's runtime compiler, as CuPy uses it, from the packages nvidia-cuda-nvrtc (CUDA 13) and
+nvidia-cuda-nvrtc-cu12."""
 import ctypes
 import functools
 from importlib import metadata
@@ -9,7 +10,10 @@ PACKAGES = {13: "nvidia-cuda-nvrtc", 12: "nvidia-cuda-nvrtc-cu12"}
 def problem() -> str | None:
     """Why kernels cannot be compiled here, or None."""
     missing = [package for version, package in PACKAGES.items() if not _library_path(version)]
-    return f"compiling CUDA kernels needs {' and '.join(missing)}; install with: pip install {' '.join(missing)}" if missing else None
+    if not missing:
+        return None
+    return (f"compiling CUDA kernels needs {' and '.join(missing)}; "
+            f"install with: pip install {' '.join(missing)}")
 
 
 def compiler_for(architecture: str) -> int:
@@ -18,13 +22,16 @@ def compiler_for(architecture: str) -> int:
 
 
 def compiled(source: str, options: tuple[str, ...], architecture: str) -> str:
-    """What the compiler and the assembler say while they turn source into machine code. Raises SyntaxError."""
+    """What the compiler and the assembler say while they turn source into machine code. Raises
+    SyntaxError."""
     library = _library(compiler_for(architecture))
     program = ctypes.c_void_p()
-    _check(library, library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None))
+    _check(library, library.nvrtcCreateProgram(ctypes.byref(program), source.encode(),
+                                               b"kernels.cu", 0, None, None))
     try:
-        words = [option.encode() for option in (*options, f"-arch={architecture}", "--ptxas-options=-v")]
-        status = library.nvrtcCompileProgram(program, len(words), (ctypes.c_char_p * len(words))(*words))
+        options = (*options, f"-arch={architecture}", "--ptxas-options=-v")
+        words = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        status = library.nvrtcCompileProgram(program, len(options), words)
         size = ctypes.c_size_t()
         _check(library, library.nvrtcGetProgramLogSize(program, ctypes.byref(size)))
         log = ctypes.create_string_buffer(size.value)

@@ -1,4 +1,5 @@
-"""Registers, shared memory and spills of every kernel, from what the assembler says of it; remembered between runs."""
+"""Registers, shared memory and spills of every kernel, from what the assembler says of it;
+remembered between runs."""
 import hashlib
 import json
 import os
@@ -28,7 +29,8 @@ class Build(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What a thread, or for shared memory a block, of one kernel takes. Bytes, but for the registers of 32 bits."""
+    """What a thread, or for shared memory a block, of one kernel takes. In bytes, but for the
+    registers, of 32 bits."""
     kernel: str
     registers: int
     shared: int
@@ -58,7 +60,8 @@ def _usage(build: Build) -> list[Usage] | SyntaxError:
 def _log(build: Build) -> str:
     source = launcher.source_of(build.file)
     options = launcher.compiler_options(build.file, *build.variant) + AS_CUPY
-    key = json.dumps([source, options, build.architecture, nvrtc.version(nvrtc.compiler_for(build.architecture))])
+    compiler = nvrtc.version(nvrtc.compiler_for(build.architecture))
+    key = json.dumps([source, options, build.architecture, compiler])
     remembered = _cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.log"
     if not remembered.exists():
         unfinished = remembered.with_suffix(f".{os.getpid()}")
@@ -68,7 +71,8 @@ def _log(build: Build) -> str:
 
 
 def _cache_folder() -> Path:
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minitensor" / "cubins"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "minitensor" / "cubins"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -78,11 +82,14 @@ def parsed(log: str) -> list[Usage]:
     kernels = []
     for part in re.split(r"Compiling entry function ", log)[1:]:
         name = re.match(r"'(\w+)'", part)
-        frames = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", part)
+        frames = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, "
+                            r"(\d+) bytes spill loads", part)
         used = re.search(r"Used (\d+) registers[^\n]*", part)
         if not (name and frames and used):
             raise ValueError(f"cannot read what ptxas says: {part}")
         shared = re.search(r"(\d+) bytes smem", used[0])
-        kernels.append(Usage(name[1], int(used[1]), int(shared[1]) if shared else 0, max(int(stack) for stack, _, _ in frames),
-                             sum(int(stores) + int(loads) for _, stores, loads in frames)))
+        stack = max(int(stack) for stack, _, _ in frames)
+        spilled = sum(int(stores) + int(loads) for _, stores, loads in frames)
+        of_block = int(shared[1]) if shared else 0
+        kernels.append(Usage(name[1], int(used[1]), of_block, stack, spilled))
     return sorted(kernels)

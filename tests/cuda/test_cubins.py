@@ -1,4 +1,4 @@
-"""Every CUDA kernel compiles for every architecture without a spill, and is launched by somebody."""
+"""Every CUDA kernel compiles for every architecture without a spill, and somebody launches it."""
 import pytest
 
 import cubins
@@ -21,19 +21,22 @@ def test_a_file_compiles_and_nothing_spills(build, compiled):
     kernels = compiled[build]
     if isinstance(kernels, SyntaxError):
         raise kernels
-    assert {kernel.kernel for kernel in kernels} == set(launcher.kernels_in(launcher.source_of(build.file)))
+    defined = launcher.kernels_in(launcher.source_of(build.file))
+    assert {kernel.kernel for kernel in kernels} == set(defined)
     for kernel in kernels:
         assert kernel.spilled == 0, f"{kernel.kernel} spills {kernel.spilled} bytes"
         assert kernel.shared <= SHARED_LIMIT
 
 
 def test_every_file_states_its_variants():
-    assert [file.name for file in launcher.FOLDER.glob("*.cu") if not launcher.variants(file.name)] == []
+    files = [file.name for file in launcher.FOLDER.glob("*.cu")]
+    assert [name for name in files if not launcher.variants(name)] == []
 
 
 def test_every_kernel_is_launched_by_somebody():
     text = "".join(path.read_text() for path in launcher.FOLDER.parent.glob("*.py"))
-    kernels = {name for file in launcher.FOLDER.glob("*.cu") for name in launcher.kernels_in(launcher.source_of(file.name))}
+    kernels = {name for file in launcher.FOLDER.glob("*.cu")
+               for name in launcher.kernels_in(launcher.source_of(file.name))}
     assert kernels and {name for name in kernels if f'"{name}"' not in text} == set()
 
 

@@ -26,7 +26,8 @@ extern "C" __global__ void smooth(const REAL* __restrict__ x, REAL* __restrict__
 }
 """
 TRANSPOSE = """
-extern "C" __global__ void transpose(const REAL* __restrict__ x, REAL* __restrict__ y, int rows, int columns)
+extern "C" __global__ void transpose(const REAL* __restrict__ x, REAL* __restrict__ y, int rows,
+                                     int columns)
 {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < rows * columns)
@@ -66,15 +67,15 @@ extern "C" __global__ void warp_total(const REAL* x, REAL* y, int n)
         y[threadIdx.x / 32] = value;
 }
 """
-SPREAD = """
-extern "C" __global__ void spread(const REAL* x, REAL* y, int n)            // the sum of the block, then the sum of the distances from it
+SPREAD = """// the sum of the block, then the sum of the distances from it
+extern "C" __global__ void spread(const REAL* x, REAL* y, int n)
 {
     __shared__ REAL parts[4];
     REAL value = x[threadIdx.x], total = 0;
     for (int round = 0; round < 2; round++) {
         for (int step = 16; step > 0; step /= 2)
             value += __shfl_xor_sync(0xffffffffu, value, step);
-        __syncthreads();                                                    // parts may still be read from the round before
+        __syncthreads();                // parts may still be read from the round before
         if (threadIdx.x % 32 == 0)
             parts[threadIdx.x / 32] = value;
         __syncthreads();
@@ -107,7 +108,8 @@ def dtype(request):
 
 
 def run(source, kernel, expected, *args, grid, threads, times=4):
-    """Launches that differ in the order of threads and in where buffers lie; each must give expected in its output, the second argument."""
+    """Launches that differ in the order of threads and in where buffers lie; each must give
+    expected in its output, the second argument."""
     dtype = args[0].dtype
     function = EmulatedModule(source, (f"-DREAL={launcher.REAL[dtype.name]}",)).get_function(kernel)
     wrong = 0
@@ -147,7 +149,8 @@ def warp_total(dtype, source=WARP_TOTAL, threads=64):
 def spread(dtype, source=SPREAD):
     x = np.random.default_rng(0).standard_normal(128).astype(dtype)
     total = x.sum(dtype=np.float64)
-    run(source, "spread", np.full(128, (total - x).sum(dtype=np.float64)), x, x.size, grid=1, threads=128, times=8)
+    expected = np.full(128, (total - x).sum(dtype=np.float64))
+    run(source, "spread", expected, x, x.size, grid=1, threads=128, times=8)
 
 
 def tiles(dtype, source=TILES):
@@ -161,14 +164,15 @@ def test_correct_kernels_pass(twin, dtype):
     twin(dtype)
 
 
-# ---- planted bugs that change the result: the comparison that every kernel has to pass anyway finds them ------------------------------
+# ---- planted bugs that change the result: the comparison that every kernel must pass finds them --
 
 WRONG_RESULT = {
     "missing barrier": (smooth, SMOOTH, "    __syncthreads();\n", ""),
     "missing barrier after reading": (tiles, TILES, "        __syncthreads();\n    }", "    }"),
-    "missing barrier before reading": (tiles, TILES, "        __syncthreads();\n        for", "        for"),
-    "missing barrier between two rounds": (spread, SPREAD, "        __syncthreads();                                                    //",
-                                           "        //"),
+    "missing barrier before reading": (tiles, TILES, "        __syncthreads();\n        for",
+                                       "        for"),
+    "missing barrier between two rounds": (spread, SPREAD, "        __syncthreads();        ",
+                                           "        "),
     "missing barrier in a template": (total, TOTAL, "    __syncthreads();\n    for", "    for"),
     "uninitialised shared memory": (smooth, SMOOTH, "tile[65] = i + 64 < n ? x[i + 64] : 0;", ""),
     "wrong stride": (transpose, TRANSPOSE, "% columns * rows", "% columns * columns"),
@@ -185,26 +189,41 @@ def test_planted_bugs_change_the_result(bug, dtype):
         twin(dtype, planted(source, right, wrong))
 
 
-# ---- planted bugs that are errors of their own ----------------------------------------------------------------------------------------
+# ---- planted bugs that are errors of their own ---------------------------------------------------
 
 SOME = "    if (threadIdx.x < 32)\n        __syncthreads();\n"
 ERRORS = {
-    "reads one too far": (smooth, SMOOTH, "i < n ? x[i] : 0", "i <= n ? x[i] : 0", "smooth: reaches outside of x, .* from its start of"),
-    "reads before the start": (smooth, SMOOTH, "i > 0 ? x[i - 1] : 0", "x[i - 1]", "smooth: reaches outside of x, -"),
-    "writes one too far": (smooth, SMOOTH, "if (i < n)\n", "if (i <= n)\n", "smooth: (writes|reaches) outside of y"),
-    "writes before the start": (transpose, TRANSPOSE, "y[i", "y[-1 + i", "transpose: (writes|reaches) outside of y, -"),
-    "far away": (smooth, SMOOTH, "i < n ? x[i] : 0", "x[i * 100000000ll]", "smooth: .*outside of (every buffer|x)"),
-    "past a shared array": (smooth, SMOOTH, "tile[66]", "tile[65]", "reaches past a shared or local array"),
-    "barrier for some": (smooth, SMOOTH, "    __syncthreads();\n", SOME, "divergent barrier: waits for threads"),
-    "two barriers for one": (smooth, SMOOTH, "    __syncthreads();\n", SOME + "    else\n        __syncthreads();\n",
-                             "divergent barrier: waits while others wait elsewhere"),
-    "early return": (total, TOTAL, "    REAL value = 0;\n", "    if (threadIdx.x == 100)\n        return;\n    REAL value = 0;\n",
-                     "divergent barrier"),
-    "shuffle for some": (warp_total, WARP_TOTAL, "        value += ", "        if (threadIdx.x != 5) value += ",
-                         "divergent barrier: waits for a lane that has ended"),
-    "shuffle beyond the mask": (warp_total, WARP_TOTAL, "0xffffffffu, value, step", "1u << threadIdx.x % 32, value, step",
-                                "a lane that does not take part"),
-    "divides by zero": (transpose, TRANSPOSE, "i / columns", "i / (columns - 7)", "divides an integer by zero"),
+    "reads one too far": (
+        smooth, SMOOTH, "i < n ? x[i] : 0", "i <= n ? x[i] : 0",
+        "smooth: reaches outside of x, .* from its start of"),
+    "reads before the start": (
+        smooth, SMOOTH, "i > 0 ? x[i - 1] : 0", "x[i - 1]", "smooth: reaches outside of x, -"),
+    "writes one too far": (
+        smooth, SMOOTH, "if (i < n)\n", "if (i <= n)\n", "smooth: (writes|reaches) outside of y"),
+    "writes before the start": (
+        transpose, TRANSPOSE, "y[i", "y[-1 + i", "transpose: (writes|reaches) outside of y, -"),
+    "far away": (
+        smooth, SMOOTH, "i < n ? x[i] : 0", "x[i * 100000000ll]",
+        "smooth: .*outside of (every buffer|x)"),
+    "past a shared array": (
+        smooth, SMOOTH, "tile[66]", "tile[65]", "reaches past a shared or local array"),
+    "barrier for some": (
+        smooth, SMOOTH, "    __syncthreads();\n", SOME, "divergent barrier: waits for threads"),
+    "two barriers for one": (
+        smooth, SMOOTH, "    __syncthreads();\n", SOME + "    else\n        __syncthreads();\n",
+        "divergent barrier: waits while others wait elsewhere"),
+    "early return": (
+        total, TOTAL, "    REAL value = 0;\n",
+        "    if (threadIdx.x == 100)\n        return;\n    REAL value = 0;\n",
+        "divergent barrier"),
+    "shuffle for some": (
+        warp_total, WARP_TOTAL, "        value += ", "        if (threadIdx.x != 5) value += ",
+        "divergent barrier: waits for a lane that has ended"),
+    "shuffle beyond the mask": (
+        warp_total, WARP_TOTAL, "0xffffffffu, value, step", "1u << threadIdx.x % 32, value, step",
+        "a lane that does not take part"),
+    "divides by zero": (
+        transpose, TRANSPOSE, "i / columns", "i / (columns - 7)", "divides an integer by zero"),
 }
 
 
@@ -225,16 +244,22 @@ def test_arrays_that_overlap_in_spite_of_restrict():
 
 def test_arrays_that_overlap_are_one_piece_of_memory():
     x = np.arange(10, dtype=np.float32)
-    source = 'extern "C" __global__ void shift(const REAL* x, REAL* y) { y[threadIdx.x] = x[threadIdx.x]; }'
-    EmulatedModule(source, ("-DREAL=float",)).get_function("shift")((1, 1, 1), (5, 1, 1), (x[:5], x[5:]))
+    source = """extern "C" __global__ void shift(const REAL* x, REAL* y)
+    {
+        y[threadIdx.x] = x[threadIdx.x];
+    }"""
+    shift = EmulatedModule(source, ("-DREAL=float",)).get_function("shift")
+    shift((1, 1, 1), (5, 1, 1), (x[:5], x[5:]))
     np.testing.assert_array_equal(x, [0, 1, 2, 3, 4] * 2)
 
 
-@pytest.mark.parametrize("grid, threads", [((1, 1, 1), (1025, 1, 1)), ((1, 2**16, 1), (1, 1, 1)), ((0, 1, 1), (1, 1, 1))])
+@pytest.mark.parametrize("grid, threads", [
+    ((1, 1, 1), (1025, 1, 1)), ((1, 2**16, 1), (1, 1, 1)), ((0, 1, 1), (1, 1, 1))])
 def test_impossible_launches(grid, threads):
     x = np.zeros(1, np.float32)
+    function = EmulatedModule(TRANSPOSE, ("-DREAL=float",)).get_function("transpose")
     with pytest.raises(EmulationError, match="no GPU runs"):
-        EmulatedModule(TRANSPOSE, ("-DREAL=float",)).get_function("transpose")(grid, threads, (x, x, np.int32(1), np.int32(1)))
+        function(grid, threads, (x, x, np.int32(1), np.int32(1)))
 
 
 def test_a_kernel_that_does_not_compile():
@@ -242,7 +267,7 @@ def test_a_kernel_that_does_not_compile():
         EmulatedModule('extern "C" __global__ void broken() { nonsense(); }', ())
 
 
-# ---- what a warp does together -----------------------------------------------------------------------------------------------------------
+# ---- what a warp does together -------------------------------------------------------------------
 
 def test_shuffles():
     x, y, lane = np.arange(32, dtype=np.int32), np.empty((2, 32), np.int32), np.arange(32)
@@ -257,8 +282,8 @@ def test_shuffles():
     np.testing.assert_array_equal(y, [lane ^ 5, np.where(lane < 8, lane ^ 1, -1)])
 
 
-PRODUCT = """
-extern "C" __global__ void product(const unsigned* a, const unsigned* b, float* c)          // words (32, 4), (32, 2); sums (32, 4)
+PRODUCT = """// words a (32, 4), b (32, 2); sums c (32, 4)
+extern "C" __global__ void product(const unsigned* a, const unsigned* b, float* c)
 {
     unsigned from_a[4], from_b[2];
     float sums[4];
@@ -273,18 +298,23 @@ extern "C" __global__ void product(const unsigned* a, const unsigned* b, float* 
 
 @pytest.mark.parametrize("precision, K", [("TF32", 8), ("BF16", 16)])
 def test_what_replaces_the_tensor_cores_takes_its_words_as_they_do(precision, K):
-    """mma.cuh's product for what has none, against the layouts that NVIDIA's manual of PTX gives for mma.m16n8k8 and m16n8k16."""
-    rng = np.random.default_rng(0)
-    bits = [rng.standard_normal((rows, K)).astype(np.float32).view(np.uint32) & (0xffffe000 if K == 8 else 0xffff0000) for rows in (16, 8)]
-    a, b = (m if K == 8 else m[:, ::2] >> 16 | m[:, 1::2] for m in bits)                               # words (16, 8), (8, 8)
+    """mma.cuh's product for what has none, against the layouts that NVIDIA's manual of PTX gives
+    for mma.m16n8k8 and m16n8k16."""
+    rng, kept_bits = np.random.default_rng(0), 0xffffe000 if K == 8 else 0xffff0000
+    numbers = (rng.standard_normal((rows, K)).astype(np.float32) for rows in (16, 8))
+    bits = [matrix.view(np.uint32) & kept_bits for matrix in numbers]
+    a, b = (m if K == 8 else m[:, ::2] >> 16 | m[:, 1::2] for m in bits)    # words (16, 8), (8, 8)
     lane, i, j = np.arange(32)[:, None], np.arange(4), np.arange(2)
     group, member = lane // 4, lane % 4
     c = np.empty((32, 4), np.float32)
     arrays = a[group + i % 2 * 8, member + i // 2 * 4], b[group, member + j * 4], c
-    source = "#define FULL 0\n#define TF32 1\n#define BF16 2\n" + launcher.source_of("mma.cuh") + PRODUCT
-    EmulatedModule(source, ("-DREAL=float", f"-DPRECISION={precision}")).get_function("product")((1, 1, 1), (32, 1, 1), arrays)
-    product = bits[0].view(np.float32) @ bits[1].view(np.float32).T                                    # (16, 8)
-    np.testing.assert_allclose(c, i + product[group + i // 2 * 8, 2 * member + i % 2], rtol=1e-5, atol=1e-5)
+    defines = "#define FULL 0\n#define TF32 1\n#define BF16 2\n"
+    module = EmulatedModule(f"{defines}{launcher.source_of('mma.cuh')}\n{PRODUCT}",
+                            ("-DREAL=float", f"-DPRECISION={precision}"))
+    module.get_function("product")((1, 1, 1), (32, 1, 1), arrays)
+    product = bits[0].view(np.float32) @ bits[1].view(np.float32).T                     # (16, 8)
+    expected = i + product[group + i // 2 * 8, 2 * member + i % 2]
+    np.testing.assert_allclose(c, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_misaligned_vector_is_an_error():
@@ -297,7 +327,7 @@ def test_a_misaligned_vector_is_an_error():
         four((1, 1, 1), (16, 1, 1), (x[1:], y))
 
 
-# ---- through the launcher ----------------------------------------------------------------------------------------------------------------
+# ---- through the launcher ------------------------------------------------------------------------
 
 def test_the_launcher_runs_a_file_on_numpy_arrays(tmp_path, monkeypatch):
     (tmp_path / "transpose.cu").write_text("// variant: float32\n" + TRANSPOSE)

@@ -22,7 +22,9 @@ def bits(arrays):
 
 @pytest.mark.parametrize("case", list(op_cases()), ids=lambda case: f"{case.op} {case.name}")
 def test_results_do_not_depend_on_the_order_of_threads(case):
-    """Each launch draws another one. A race that rounding hides from a comparison with a tolerance shows here."""
-    dy = np.random.default_rng(0).standard_normal(case.function(*map(mt.Tensor, case.arrays)).shape)
+    """Each launch draws another one. A race that rounding hides from a comparison with a tolerance
+    shows here."""
+    shape = case.function(*map(mt.Tensor, case.arrays)).shape
+    dy = np.random.default_rng(0).standard_normal(shape)
     first, second = (run(case.function, *case.arrays, dy=dy) for _ in range(2))
     assert bits([first[0], *first[1]]) == bits([second[0], *second[1]])

@@ -1,4 +1,5 @@
-"""What only a GPU can prove, beside the tests of ops and of devices that run there too: `pytest -m gpu`."""
+"""What only a GPU can prove, beside the tests of ops and of devices that run there too:
+`pytest -m gpu`."""
 import numpy as np
 import pytest
 
@@ -24,7 +25,7 @@ def test_every_gradient_on_the_device_in_float64(kernels):
     assert gradcheck(["--device", "cuda", "--kernels", kernels, "--quick"]) == 0
 
 
-# ---- training -----------------------------------------------------------------------------------------------------------------------
+# ---- training ------------------------------------------------------------------------------------
 
 def losses(network, device, steps, batch=16, precision="fp32", dropout=0.5):
     generator = Generator(0)
@@ -34,9 +35,9 @@ def losses(network, device, steps, batch=16, precision="fp32", dropout=0.5):
     result = []
     with use_precision(precision):
         for _ in range(steps):
-            images = Tensor(rng.standard_normal((batch, 67, 67, 3), np.float32).transpose(0, 3, 1, 2)).to(device)
+            images = rng.standard_normal((batch, 67, 67, 3), np.float32).transpose(0, 3, 1, 2)
             optimizer.zero_grad()
-            loss = mt.cross_entropy(network(images), rng.integers(0, 10, batch))
+            loss = mt.cross_entropy(network(Tensor(images).to(device)), rng.integers(0, 10, batch))
             loss.backward()
             optimizer.step()
             result.append(loss.item())
@@ -50,18 +51,20 @@ def test_twenty_steps_lose_what_they_lose_on_the_cpu(network):
 
 @pytest.mark.parametrize("precision, tolerance", [("tf32", 0.01), ("bf16", 0.05)])
 def test_other_precisions_begin_where_fp32_does(precision, tolerance):
-    rough, exact = losses("alexnet", "cuda", 5, precision=precision), losses("alexnet", "cuda", 5)
+    exact, rough = losses("alexnet", "cuda", 5), losses("alexnet", "cuda", 5, precision=precision)
     np.testing.assert_allclose(rough, exact, rtol=tolerance)
     assert (rough != exact).any(), "the products were not rounded"
 
 
 def test_the_same_run_twice_is_the_same_to_the_last_bit():
-    np.testing.assert_array_equal(losses("alexnet-paper", "cuda", 5), losses("alexnet-paper", "cuda", 5))
+    first, second = (losses("alexnet-paper", "cuda", 5) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_a_thousand_steps_leak_nothing():
-    network = nn.Sequential(nn.Conv2d(3, 8, 3, activation="relu", generator=Generator(0)), nn.MaxPool2d(2), nn.Flatten(),
-                            nn.Dropout(generator=Generator(1)), nn.Linear(72, 5, generator=Generator(2))).to("cuda")
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, activation="relu", generator=Generator(0)),
+                            nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(generator=Generator(1)),
+                            nn.Linear(72, 5, generator=Generator(2))).to("cuda")
     optimizer = optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     images, labels = Tensor(np.zeros((4, 3, 8, 8), np.float32)).to("cuda"), [0, 1, 2, 3]
     pool, used = cupy().get_default_memory_pool(), []
@@ -73,7 +76,7 @@ def test_a_thousand_steps_leak_nothing():
     assert used[-1] == used[20]
 
 
-# ---- memory -------------------------------------------------------------------------------------------------------------------------
+# ---- memory --------------------------------------------------------------------------------------
 
 @pytest.fixture
 def little_memory():
@@ -87,18 +90,20 @@ def little_memory():
 def test_out_of_memory_names_the_sizes(little_memory, capsys, tmp_path):
     with pytest.raises(MemoryError, match=r"allocating 400,000,\d+ bytes"):
         Tensor(np.zeros(100_000_000, np.float32)).to("cuda")
-    assert models("train", "--data", "builtin", "--pictures", 20, "--workers", 0, "--device", "cuda", "--out", tmp_path / "run") == 1
+    assert models("train", "--data", "builtin", "--pictures", 20, "--workers", 0,
+                  "--device", "cuda", "--out", tmp_path / "run") == 1
     message = complaint(capsys)
-    assert "not enough memory (Out of memory allocating" in message and "a smaller --width" in message
+    assert "not enough memory (Out of memory allocating" in message
+    assert "a smaller --width" in message
 
 
-# ---- overlap and graphs ---------------------------------------------------------------------------------------------------------------
+# ---- overlap and graphs --------------------------------------------------------------------------
 
 def test_uploads_beside_long_kernels_bring_every_batch_whole():
     """Each batch is one number; a slow product keeps the GPU busy while the next batch travels."""
     busy = cupy().ones((4096, 4096), np.float32)
-    sums = []
-    for images, number in mt.uploaded(((np.full((64, 3, 227, 227), i, np.float32), i) for i in range(12)), "cuda"):
+    sums, batches = [], ((np.full((64, 3, 227, 227), i, np.float32), i) for i in range(12))
+    for images, number in mt.uploaded(batches, "cuda"):
         for _ in range(5):
             busy = busy @ busy * np.float32(1 / 4096)
         sums.append((images.min() + busy.sum() * 0, images.max(), number))
@@ -109,13 +114,15 @@ def test_uploads_beside_long_kernels_bring_every_batch_whole():
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_a_graph_of_alexnet_computes_what_its_kernels_compute(precision):
     network = build("alexnet-paper", 10, 67, 1 / 4, generator=Generator(0)).eval().to("cuda")
-    batches = [Tensor(np.random.default_rng(i).standard_normal((2, 3, 67, 67), np.float32)).to("cuda") for i in range(4)]
+    batches = [Tensor(np.random.default_rng(i).standard_normal((2, 3, 67, 67), np.float32))
+               .to("cuda") for i in range(4)]
     with mt.no_grad(), use_precision(precision):
         expected = [network(x).numpy() for x in batches]
         graph = mt.capture(network, Tensor(batches[0].data.copy()))
-        garbage = [cupy().full((1000, 1000), np.nan, np.float32) for _ in range(20)]      # takes whatever memory the capture gave back
-        for x, y in zip(batches, expected):
-            np.testing.assert_allclose(graph(x).numpy(), y, rtol=1e-3, atol=1e-4)         # in fp32 without cuBLAS, which rounds otherwise
+        # These take whatever memory the capture gave back.
+        garbage = [cupy().full((1000, 1000), np.nan, np.float32) for _ in range(20)]
+        for x, y in zip(batches, expected):             # in fp32 cuBLAS rounds otherwise than we do
+            np.testing.assert_allclose(graph(x).numpy(), y, rtol=1e-3, atol=1e-4)
     del garbage
 
 
@@ -135,7 +142,8 @@ def test_a_captured_step_trains_as_a_step_does():
             return loss
         for i in range(10):
             rng = np.random.default_rng(i)
-            inputs = [Tensor(a).to("cuda") for a in (rng.standard_normal((8, 3, 67, 67), np.float32), rng.integers(0, 10, 8))]
+            images, labels = rng.standard_normal((8, 3, 67, 67), np.float32), rng.integers(0, 10, 8)
+            inputs = [Tensor(a).to("cuda") for a in (images, labels)]
             optimizer.groups[0]["lr"] = 0.005 / (1 + i)
             if captured and i:
                 optimizer.send_lrs()
@@ -148,11 +156,12 @@ def test_a_captured_step_trains_as_a_step_does():
     assert run(True) == pytest.approx(run(False), rel=1e-5)
 
 
-# ---- the command line -----------------------------------------------------------------------------------------------------------------
+# ---- the command line ----------------------------------------------------------------------------
 
 def test_a_run_goes_on_from_one_device_to_the_other(tmp_path):
     for name, first, then in (("there", "cpu", "cuda"), ("back", "cuda", "cpu")):
         assert models(*BUILTIN, "--out", tmp_path / name, "--epochs", 1, "--device", first) == 0
         assert models("train", "--resume", tmp_path / name, "--epochs", 2, "--device", then) == 0
-    there, back = ([r["loss"] for r in log(tmp_path / name) if r["event"] == "step"] for name in ("there", "back"))
+    there, back = ([r["loss"] for r in log(tmp_path / name) if r["event"] == "step"]
+                   for name in ("there", "back"))
     assert there == pytest.approx(back, rel=1e-3)

@@ -15,7 +15,7 @@ from minitensor.kernels.cuda import launcher
 from .build import build, runtime
 
 POISON = 0xff
-seeds = itertools.count(1)      # every launch orders its threads in another way, the same ones on every run
+seeds = itertools.count(1)      # every launch orders its threads in another way, alike on every run
 
 
 class EmulationError(RuntimeError):
@@ -23,12 +23,13 @@ class EmulationError(RuntimeError):
 
 
 class Buffer(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_void_p), ("bytes", ctypes.c_size_t), ("align", ctypes.c_int), ("written", ctypes.c_int),
-                ("inside", ctypes.c_void_p)]
+    _fields_ = [("data", ctypes.c_void_p), ("bytes", ctypes.c_size_t), ("align", ctypes.c_int),
+                ("written", ctypes.c_int), ("inside", ctypes.c_void_p)]
 
 
 class Region(NamedTuple):
-    """Memory that one or more arrays of a launch share: [start, stop), and which arguments lie in it."""
+    """Memory that one or more arrays of a launch share: [start, stop), and which arguments lie in
+    it."""
     start: int
     stop: int
     arguments: tuple[int, ...]
@@ -49,7 +50,8 @@ class EmulatedModule:
 
 class EmulatedKernel:
     """Called as CuPy's kernels are. Raises EmulationError."""
-    def __init__(self, module: EmulatedModule, name: str, parameters: tuple[launcher.Parameter, ...]):
+    def __init__(self, module: EmulatedModule, name: str,
+                 parameters: tuple[launcher.Parameter, ...]):
         self.module, self.name, self.parameters = module, name, parameters
         self.entry = getattr(module.library, f"emulated_{name}")
 
@@ -58,34 +60,41 @@ class EmulatedKernel:
         arrays = [(i, v) for i, (p, v) in enumerate(zip(self.parameters, values))
                   if p.pointer and isinstance(v, np.ndarray)]
         regions = self._regions(arrays)
-        places, offsets = (ctypes.c_int * len(values))(*[-1] * len(values)), (ctypes.c_size_t * len(values))()
+        places = (ctypes.c_int * len(values))(*[-1] * len(values))
+        offsets = (ctypes.c_size_t * len(values))()
         for number, region in enumerate(regions):
             for i in region.arguments:
                 places[i], offsets[i] = number, values[i].ctypes.data - region.start
+        start, stop = self.module.shared
         error = runtime().emulator_launch(
             self.entry, _addresses(values), (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block),
-            self._buffers(regions), ctypes.c_size_t(len(regions)), places, ctypes.c_size_t(len(values)), offsets,
-            ctypes.c_void_p(self.module.shared[0]), ctypes.c_size_t(self.module.shared[1] - self.module.shared[0]),
-            ctypes.c_uint64(next(seeds)))
+            self._buffers(regions), ctypes.c_size_t(len(regions)), places,
+            ctypes.c_size_t(len(values)), offsets, ctypes.c_void_p(start),
+            ctypes.c_size_t(stop - start), ctypes.c_uint64(next(seeds)))
         if error:
             raise EmulationError(self._named(error.decode(), regions))
 
     def _check_limits(self, grid, block):
         """What CUDA refuses."""
-        if np.prod(block) > 1024 or block[2] > 64 or grid[0] >= 2**31 or max(grid[1:]) >= 2**16 or min(*grid, *block) < 1:
+        too_large = (np.prod(block) > 1024 or block[2] > 64
+                     or grid[0] >= 2**31 or max(grid[1:]) >= 2**16)
+        if too_large or min(*grid, *block) < 1:
             raise EmulationError(f"no GPU runs {grid} blocks of {block} threads")
 
     def _regions(self, arrays) -> list[Region]:
-        """The arrays, those that overlap together. An overlap that the kernel writes to must not be declared __restrict__."""
+        """The arrays, those that overlap together. An overlap that the kernel writes to must not be
+        declared __restrict__."""
         regions: list[Region] = []
         for i, array in sorted(arrays, key=lambda pair: pair[1].ctypes.data):
             start = array.ctypes.data
             if regions and array.nbytes and start < regions[-1].stop:
                 before = regions.pop()
-                regions.append(Region(before.start, max(before.stop, start + array.nbytes), (*before.arguments, i)))
+                stop = max(before.stop, start + array.nbytes)
+                regions.append(Region(before.start, stop, (*before.arguments, i)))
                 together = [self.parameters[j] for j in regions[-1].arguments]
                 if any(p.restrict for p in together) and not all(p.const for p in together):
-                    raise EmulationError(f"{self.name}: {' and '.join(p.name for p in together)} overlap in spite of __restrict__")
+                    names = " and ".join(p.name for p in together)
+                    raise EmulationError(f"{self.name}: {names} overlap in spite of __restrict__")
             else:
                 regions.append(Region(start, start + array.nbytes, (i,)))
         return regions
@@ -96,7 +105,8 @@ class EmulatedKernel:
             parameters = [self.parameters[i] for i in arguments]
             sizes = [p.dtype.itemsize for p in parameters if p.dtype is not None]
             align = 16 if self.module.vectors else max(sizes, default=1)
-            buffer.data, buffer.bytes, buffer.align, buffer.written = start, stop - start, align, not all(p.const for p in parameters)
+            buffer.data, buffer.bytes, buffer.align = start, stop - start, align
+            buffer.written = not all(p.const for p in parameters)
         return buffers
 
     def _named(self, error: str, regions: list[Region]) -> str:
@@ -116,7 +126,8 @@ def _addresses(values):
 
 @contextmanager
 def plugged_in() -> Iterator[None]:
-    """The launcher compiles for the emulator; memory that numpy.empty hands out is NaN, so an output that nobody writes shows."""
+    """The launcher compiles for the emulator, and the CUDA set runs on the CPU's arrays. Memory
+    that numpy.empty hands out is NaN, so an output that nobody writes shows."""
     launcher.forget_modules()
     with mock.patch.object(launcher, "compile_module", _module), \
             mock.patch.object(kernel_set("cuda"), "devices", ("cpu",)), \

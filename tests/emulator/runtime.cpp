@@ -1,8 +1,11 @@
-// Runs the blocks of one launch: every thread of a block on a stack of its own, switched at barriers, in a random order.
+// Runs the blocks of one launch: every thread of a block on a stack of its own, switched at
+// barriers, in a random order.
 //
-// A thread runs until it waits or ends. When none can go on, the waiting ones are released: a warp once all lanes of the mask wait at the
-// same place, the block once all of its threads do. If nothing can be released, or threads wait at different places, the barrier was divergent.
-// Shared memory starts every block as NaN. Buffers lie in pages of their own between pages that nobody may touch.
+// A thread runs until it waits or ends. When none can go on, the waiting ones are released: a warp
+// once all lanes of the mask wait at the same place, the block once all of its threads do. If
+// nothing can be released, or threads wait at different places, the barrier was divergent. Shared
+// memory starts every block as NaN. Buffers lie in pages of their own between pages that nobody may
+// touch.
 #include "cuda_emulator.h"
 
 #include <algorithm>
@@ -21,18 +24,21 @@ namespace {
 using emulator::Site;
 constexpr size_t PAGE = 4096, STACK = 128 * 1024;
 constexpr size_t ARENA = size_t(1) << 36;               // addresses, not memory
-constexpr int POISON = 0xff;                            // NaN in every floating-point type, -1 in every integer
-constexpr int BESIDE_WRITTEN = 0xfe;                    // another one, which a copied NaN does not equal
+constexpr int POISON = 0xff;            // NaN in every floating-point type, -1 in every integer
+constexpr int BESIDE_WRITTEN = 0xfe;    // another one, which a copied NaN does not equal
 
 // ---- random order ----
 
 uint64_t random_state;
 uint32_t random_below(uint32_t n) {                     // xorshift64*
-    random_state ^= random_state >> 12, random_state ^= random_state << 25, random_state ^= random_state >> 27;
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
     return uint32_t((((random_state * 2685821657736338717ull) >> 32) * n) >> 32);
 }
 void shuffle(std::vector<int> &order) {
-    for (size_t i = order.size(); i > 1; i--) std::swap(order[i - 1], order[random_below(uint32_t(i))]);
+    for (size_t i = order.size(); i > 1; i--)
+        std::swap(order[i - 1], order[random_below(uint32_t(i))]);
 }
 
 // ---- threads and their stacks ----
@@ -51,7 +57,7 @@ std::vector<Fiber> fibers;
 std::vector<int> idle;
 std::vector<Thread> threads;
 std::vector<int> ready;
-size_t next_ready, going;                               // of ready: the next to run, and how many run in this round
+size_t next_ready, going;               // of ready: the next to run, and how many run in this round
 std::vector<char> slots;                                // per warp two times 32 x SLOT
 int current;
 Call running;
@@ -69,12 +75,14 @@ void set_thread_index(int thread) {
 
 [[noreturn]] void stop_at(int thread, const char *what, Site site) {
     set_thread_index(thread);
-    snprintf(message, sizeof message, "%s, %s:%d, thread (%u, %u, %u) of block (%u, %u, %u)", what, site.name, site.line,
-             threadIdx.x, threadIdx.y, threadIdx.z, blockIdx.x, blockIdx.y, blockIdx.z);
+    snprintf(message, sizeof message, "%s, %s:%d, thread (%u, %u, %u) of block (%u, %u, %u)", what,
+             site.name, site.line, threadIdx.x, threadIdx.y, threadIdx.z,
+             blockIdx.x, blockIdx.y, blockIdx.z);
     stop();
 }
 
-// The life of a stack: the kernel for one thread after another. A thread that never waits costs no switch.
+// The life of a stack: the kernel for one thread after another. A thread that never waits costs no
+// switch.
 void fiber_main() {
     for (int me = threads[size_t(current)].fiber;;) {
         running.kernel(running.values);
@@ -90,9 +98,15 @@ void fiber_main() {
     }
 }
 
+// So many addresses, whose memory nobody may touch yet.
+char *addresses(size_t bytes) {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    return static_cast<char *>(mmap(nullptr, bytes, PROT_NONE, flags, -1, 0));
+}
+
 int take_fiber() {
     if (idle.empty()) {
-        char *memory = static_cast<char *>(mmap(nullptr, STACK + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        char *memory = addresses(STACK + PAGE);
         mprotect(memory + PAGE, STACK, PROT_READ | PROT_WRITE);
         fibers.push_back({memory + PAGE, {}, false});
         idle.push_back(int(fibers.size()) - 1);
@@ -131,7 +145,9 @@ void wait(State state, unsigned mask, Site site) {
 
 // ---- barriers ----
 
-bool same_place(const Thread &a, const Thread &b) { return a.site.line == b.site.line && !strcmp(a.site.name, b.site.name); }
+bool same_place(const Thread &a, const Thread &b) {
+    return a.site.line == b.site.line && !strcmp(a.site.name, b.site.name);
+}
 
 unsigned lanes_of(size_t warp) {
     size_t left = threads.size() - warp * 32;
@@ -148,12 +164,16 @@ void release_warps() {
         size_t warp = first / 32;
         unsigned mask = leader.mask & lanes_of(warp);
         bool complete = true;
-        if (!(mask >> first % 32 & 1)) stop_at(int(first), "a lane takes part that its own mask leaves out", leader.site);
+        if (!(mask >> first % 32 & 1))
+            stop_at(int(first), "a lane takes part that its own mask leaves out", leader.site);
         for (size_t lane = 0; lane < 32; lane++) {
             if (!(mask >> lane & 1)) continue;
             Thread &other = threads[warp * 32 + lane];
-            if (other.state == DONE) stop_at(int(first), "divergent barrier: waits for a lane that has ended", leader.site);
-            complete &= other.state == AT_WARP && same_place(leader, other) && other.mask == leader.mask;
+            if (other.state == DONE)
+                stop_at(int(first), "divergent barrier: waits for a lane that has ended",
+                        leader.site);
+            complete &= other.state == AT_WARP && same_place(leader, other)
+                        && other.mask == leader.mask;
         }
         for (size_t lane = 0; complete && lane < 32; lane++)
             if (mask >> lane & 1) release(int(warp * 32 + lane));
@@ -163,18 +183,23 @@ void release_warps() {
 void release_block() {
     for (size_t i = 0; i < threads.size(); i++) {
         Thread &thread = threads[i];
-        if (thread.state == AT_WARP) stop_at(int(i), "divergent barrier: lanes of its mask wait elsewhere", thread.site);
+        if (thread.state == AT_WARP)
+            stop_at(int(i), "divergent barrier: lanes of its mask wait elsewhere", thread.site);
         if (thread.state == DONE) continue;
         for (size_t j = 0; j < threads.size(); j++)
             if (threads[j].state == DONE || !same_place(thread, threads[j]))
-                stop_at(int(i), threads[j].state == DONE ? "divergent barrier: waits for threads that have ended"
-                                                         : "divergent barrier: waits while others wait elsewhere", thread.site);
+                stop_at(int(i),
+                        threads[j].state == DONE
+                            ? "divergent barrier: waits for threads that have ended"
+                            : "divergent barrier: waits while others wait elsewhere",
+                        thread.site);
         for (size_t j = 0; j < threads.size(); j++) release(int(j));
         return;
     }
 }
 
-// In every other block one warp runs alone, as far ahead of the others as barriers let it: puts its threads first, and says how many they are.
+// In every other block one warp runs alone, as far ahead of the others as barriers let it: puts its
+// threads first, and says how many they are.
 size_t put_first(int &warp) {
     auto inside = [&warp](int thread) { return thread / 32 == warp; };
     if (std::none_of(ready.begin(), ready.end(), inside)) warp = ready[0] / 32;
@@ -201,7 +226,8 @@ void run_block(char *statics, size_t statics_size) {
 
 // ---- buffers between forbidden pages ----
 
-struct Buffer { char *data; size_t bytes; int align, written; char *inside; };       // as the driver's Buffer; inside: where it lies in the arena
+// As the driver's Buffer; inside: where it lies in the arena.
+struct Buffer { char *data; size_t bytes; int align, written; char *inside; };
 struct Slack { char *start; size_t bytes; int value; };
 
 char *arena, *arena_used;
@@ -209,18 +235,21 @@ std::vector<Slack> slacks;
 
 size_t pages(size_t bytes) { return (bytes + PAGE - 1) / PAGE * PAGE; }
 
-// A copy of the buffer that ends (or begins, at_start) at a forbidden page; the rest of its pages must stay as it is.
+// A copy of the buffer that ends (or begins, at_start) at a forbidden page; the rest of its pages
+// must stay as it is.
 void place(Buffer &buffer, bool at_start) {
     size_t size = pages(buffer.bytes + size_t(buffer.align));
     mprotect(arena_used, size, PROT_READ | PROT_WRITE);
     size_t align = size_t(buffer.align), phase = size_t(buffer.data) % align;
-    size_t free = size - buffer.bytes, before = at_start || free < phase ? phase : (free - phase) / align * align + phase;
+    size_t free = size - buffer.bytes, last = (free - phase) / align * align + phase;
+    size_t before = at_start || free < phase ? phase : last;
     buffer.inside = arena_used + before;
     memcpy(buffer.inside, buffer.data, buffer.bytes);
     int value = buffer.written ? BESIDE_WRITTEN : POISON;
     slacks.push_back({arena_used, before, value});
     slacks.push_back({buffer.inside + buffer.bytes, free - before, value});
-    for (const Slack *slack = &slacks.back() - 1; slack <= &slacks.back(); slack++) memset(slack->start, value, slack->bytes);
+    for (const Slack *slack = &slacks.back() - 1; slack <= &slacks.back(); slack++)
+        memset(slack->start, value, slack->bytes);
     arena_used += size + PAGE;
 }
 
@@ -229,7 +258,8 @@ void check_slacks(Buffer *buffers) {
         for (size_t j = 0; j < slacks[i].bytes; j++)
             if (static_cast<unsigned char>(slacks[i].start[j]) != slacks[i].value) {
                 Buffer &buffer = buffers[i / 2];
-                snprintf(message, sizeof message, "writes outside of buffer %zu, %td bytes from its start of %zu", i / 2,
+                snprintf(message, sizeof message,
+                         "writes outside of buffer %zu, %td bytes from its start of %zu", i / 2,
                          slacks[i].start + j - buffer.inside, buffer.bytes);
                 return;
             }
@@ -243,7 +273,8 @@ const Buffer *nearest_buffer(const char *address) {
     const Buffer *nearest = nullptr;
     ptrdiff_t least = 2 * PAGE;
     for (const Buffer *buffer = placed; buffer < placed + placed_count; buffer++) {
-        ptrdiff_t distance = address < buffer->inside ? buffer->inside - address : address - (buffer->inside + buffer->bytes);
+        ptrdiff_t before = buffer->inside - address, behind = -before - ptrdiff_t(buffer->bytes);
+        ptrdiff_t distance = std::max(before, behind);
         if (distance < least) least = distance, nearest = buffer;
     }
     return nearest;
@@ -253,11 +284,14 @@ void on_signal(int signal, siginfo_t *info, void *) {
     char *address = static_cast<char *>(info->si_addr);
     char where[200] = "";
     if (signal == SIGFPE) snprintf(where, sizeof where, "divides an integer by zero");
-    else if (signal == SIGILL) snprintf(where, sizeof where, "reaches past a shared or local array, or its address is no multiple of the type's size");
+    else if (signal == SIGILL)
+        snprintf(where, sizeof where, "reaches past a shared or local array, or its address is no "
+                                      "multiple of the type's size");
     else snprintf(where, sizeof where, "reaches outside of every buffer");
     const Buffer *nearest = signal == SIGSEGV ? nearest_buffer(address) : nullptr;
     if (nearest)
-        snprintf(where, sizeof where, "reaches outside of buffer %td, %td bytes from its start of %zu", nearest - placed,
+        snprintf(where, sizeof where,
+                 "reaches outside of buffer %td, %td bytes from its start of %zu", nearest - placed,
                  address - nearest->inside, nearest->bytes);
     snprintf(message, sizeof message, "%s, thread (%u, %u, %u) of block (%u, %u, %u)", where,
              threadIdx.x, threadIdx.y, threadIdx.z, blockIdx.x, blockIdx.y, blockIdx.z);
@@ -266,7 +300,7 @@ void on_signal(int signal, siginfo_t *info, void *) {
 
 constexpr int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
-struct Handlers {                                       // ours during a launch, Python's again afterwards
+struct Handlers {                       // ours during a launch, Python's again afterwards
     struct sigaction before[4];
     stack_t stack_before;
     Handlers() {
@@ -296,7 +330,7 @@ void run_blocks(char *statics, size_t statics_size) {
 }
 
 void prepare() {
-    if (!arena) arena = static_cast<char *>(mmap(nullptr, ARENA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    if (!arena) arena = addresses(ARENA);
     threads.assign(size_t(blockDim.x) * blockDim.y * blockDim.z, Thread{DONE, -1, 0, 0, {}});
     slots.assign((threads.size() + 31) / 32 * 2 * 32 * emulator::SLOT, char(POISON));
     idle.clear();
@@ -315,7 +349,8 @@ void wait_for_block(Site site) { wait(AT_BLOCK, 0, site); }
 void wait_for_warp(unsigned mask, Site site) { wait(AT_WARP, mask, site); }
 void fail(const char *what, Site site) { stop_at(current, what, site); }
 
-// Two sets of slots take turns: nobody can write the third exchange while somebody still reads the first.
+// Two sets of slots take turns: nobody can write the third exchange while somebody still reads the
+// first.
 char *warp_slots() {
     unsigned turn = threads[size_t(current)].exchanges++ % 2;
     return &slots[size_t(current / 32) * 2 * 32 * SLOT + turn * 32 * SLOT];
@@ -325,17 +360,22 @@ char *warp_slots() {
 
 // ---- what the driver calls: nullptr when all went well, else what went wrong ----
 
-extern "C" const char *emulator_launch(void (*kernel)(void **), void **values, const unsigned *grid, const unsigned *block,
-                                       Buffer *buffers, size_t count, const int *pointer_of_value, size_t n_values, const size_t *offsets,
-                                       char *statics, size_t statics_size, uint64_t seed) {
+extern "C" const char *emulator_launch(void (*kernel)(void **), void **values, const unsigned *grid,
+                                       const unsigned *block, Buffer *buffers, size_t count,
+                                       const int *pointer_of_value, size_t n_values,
+                                       const size_t *offsets, char *statics, size_t statics_size,
+                                       uint64_t seed) {
     gridDim = {grid[0], grid[1], grid[2]}, blockDim = {block[0], block[1], block[2]};
     random_state = seed * 2 + 1;
     message[0] = 0;
     prepare();
     for (size_t i = 0; i < count; i++) place(buffers[i], seed % 2 == 0);
-    std::vector<char *> addresses(n_values);
+    std::vector<char *> pointers(n_values);
     for (size_t i = 0; i < n_values; i++)
-        if (pointer_of_value[i] >= 0) addresses[i] = buffers[pointer_of_value[i]].inside + offsets[i], values[i] = &addresses[i];
+        if (pointer_of_value[i] >= 0) {
+            pointers[i] = buffers[pointer_of_value[i]].inside + offsets[i];
+            values[i] = &pointers[i];
+        }
     placed = buffers, placed_count = count;
     running = {kernel, values};
     Handlers handlers;

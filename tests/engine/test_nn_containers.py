@@ -13,9 +13,9 @@ def linear(inputs=4, outputs=4, seed=3, **options):
     return nn.Linear(inputs, outputs, generator=Generator(seed), dtype=np.float64, **options)
 
 
-def conv(inputs=3, outputs=3, seed=3, **options):
-    return nn.Conv2d(inputs, outputs, 3, padding=1, generator=Generator(seed), dtype=np.float64,
-                     **options)
+def conv(inputs=3, outputs=3, seed=3, stride=1, **options):
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, generator=Generator(seed),
+                     dtype=np.float64, **options)
 
 
 def normal(*shape, seed=0):
@@ -112,6 +112,12 @@ def test_residual_is_the_sum_then_the_activation(body, shortcut, activation):
     assert_close(actual.data, expected.data, 1e-12)
     for one, other in zip(actual_gradients, [y.grad, *(p.grad for p in body.parameters())]):
         assert_close(one, other, 1e-12)
+
+
+@pytest.mark.parametrize("body", [nn.MaxPool2d(2), conv(stride=2)])
+def test_a_residual_does_not_broadcast(body):
+    with pytest.raises(ValueError, match=r"\(2, 3, 2, 1\)|\(2, 3, 2, 2\)"):
+        nn.Residual(body)(normal(2, 3, 4, 2))
 
 
 def test_residual_of_rows():

@@ -7,7 +7,7 @@ zeros first.
 from ...backend import Array, xp_of
 from ..epilogue import Epilogue
 from . import im2col_conv
-from .layout import PACK, contiguous, filled_up
+from .layout import ALIGNMENT, contiguous, filled_up
 from .products import Gemm, launch_tiles
 from .sizes import Sizes
 
@@ -50,13 +50,13 @@ def weight_gradient(dy: Array, x: Array, s: Sizes) -> Array:
 
 
 def _fours(channels: int) -> int:
-    return channels + -channels % PACK
+    return channels + -channels % ALIGNMENT
 
 
 def _filters_filled_up(w: Array, groups: int) -> Array:
     """w (G·F, ...) with the filters of each group filled up to fours with zeros."""
     F = len(w) // groups
-    if F % PACK == 0:
+    if F % ALIGNMENT == 0:
         return w
     wide = xp_of(w).zeros((groups, _fours(F), *w.shape[1:]), w.dtype)
     wide[:, :F] = w.reshape(groups, F, *w.shape[1:])

@@ -7,7 +7,7 @@ from . import tuning
 
 WARP = 32               # threads that run in step, as in common.cuh
 PACK_BYTES = 16         # of a vectorised load: what a thread reads at once
-PACK = 4                # numbers that vectorised loads want rows and channels in multiples of
+ALIGNMENT = 4           # channels and rows come in multiples of this where packs are loaded
 
 
 def contiguous(a: Array) -> Array:
@@ -52,13 +52,13 @@ def threads_of_row(K: int) -> int:
 
 
 def filled_up(a: Array, groups: int = 1) -> Array:
-    """a (..., G·C) with the channels of each group filled up to a multiple of PACK with zeros; in C
-    order, at an address of whole packs."""
+    """a (..., G·C) with the channels of each group filled up to fours with zeros; in C order, at
+    an address of whole packs."""
     C = a.shape[-1] // groups
-    if C % PACK == 0:
+    if C % ALIGNMENT == 0:
         a = contiguous(a)
         return a if _address(a) % PACK_BYTES == 0 else a.copy()
-    wide = xp_of(a).zeros((*a.shape[:-1], groups, C + -C % PACK), a.dtype)
+    wide = xp_of(a).zeros((*a.shape[:-1], groups, C + -C % ALIGNMENT), a.dtype)
     wide[..., :C] = a.reshape(*a.shape[:-1], groups, C)
     return wide.reshape(*a.shape[:-1], groups * wide.shape[-1])
 

@@ -2,9 +2,9 @@
 
 None of them has been measured on a GPU yet: all are estimated, from the figures of an H200 (132
 processors, 4.3 TB/s, 47 TFLOP/s in float32) or from what kernels of this kind commonly use.
-`python -m benchmarks gpu` measures the kernels that depend on them. Sizes that the sources share
-(threads of a block, sides and depth of a tile, rows of a linear layer) stand on the variant lines
-of the .cu files too, and the launcher refuses others.
+`python -m benchmarks gpu` measures the kernels that depend on them. Where a source states a number
+too, the comment says so; sides, depths and rows stand on the variant lines of the .cu files, and
+the launcher refuses others.
 """
 # ---- products: products.cu, conv.cu --------------------------------------------------------------
 
@@ -33,7 +33,7 @@ FEW_ROWS = 8
 
 # ---- sums and rows: epilogue.cu, activation.cu, loss.cu ------------------------------------------
 
-# Threads of a block: columns (a warp), and rows that are summed side by side.
+# Threads of a block: columns, and rows that are summed side by side; WARP, STRIPE in epilogue.cu.
 COLUMN_SUM_BLOCK = 32, 8
 # Blocks of the first stage, about: the same on every GPU, so that sums round alike.
 COLUMN_SUM_BLOCKS = 1024

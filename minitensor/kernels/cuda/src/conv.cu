@@ -20,7 +20,8 @@
 //
 // taps are the KH · KW cells of a window; of each group there is such a product.
 // x (N, H, W, G·C), w (G·F, KH, KW, C), y (N, OH, OW, G·F) are channels-last, with C and F those of
-// one group, for rung 3 multiples of 4. With split-K, results are (split-K, ...), to be added up.
+// one group. Rung 3 wants C in multiples of 4, and the gradients F too. With split-K its results
+// are (split-K, ...), to be added up.
 #include "epilogue.cuh"
 #include "windows.cuh"
 
