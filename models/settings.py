@@ -36,14 +36,15 @@ class Settings:
     cache_features: bool = True
 
     epochs: int = 30
+    optimizer: str = "sgd"          # one of training.optimizers.OPTIMIZERS
     batch_size: int = 128
     lr: float = 0.01
     warmup: int = 100               # steps
-    momentum: float = 0.9
+    momentum: float = 0.9           # of sgd
     weight_decay: float = 5e-4
     layer_weight_decay: dict[str, float] | None = None      # where it differs from weight_decay
     label_smoothing: float = 0.0
-    schedule: str = "cosine"        # constant, step, multistep, plateau or cosine
+    schedule: str = "cosine"        # one of training.optimizers.SCHEDULES
     step_size: int | None = None    # epochs; None: a third of all
     milestones: list[int] | None = None     # epochs; None: after a half and three quarters
     patience: int = 3

@@ -1,4 +1,6 @@
 """A table of a network: each layer's output shape, parameters and multiplications."""
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..backend import to_device
@@ -24,14 +26,16 @@ def summary(module: Module, input_shape: tuple[int, ...], title: str = "") -> st
     image = Tensor(to_device(np.zeros((1, *input_shape), like.dtype), like.device))
     with no_grad(), module.evaluating(), watching(watch):
         module(image)
-    return _table(title or type(module).__name__, input_shape, rows, module.num_parameters())
+    return as_table(title or type(module).__name__, input_shape, rows, module.num_parameters())
 
 
 def _by_x(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _table(title: str, input_shape: tuple[int, ...], rows: list, num_parameters: int) -> str:
+def as_table(title: str, input_shape: tuple[int, ...],
+             rows: Sequence[tuple[str, str, str, int, int]], num_parameters: int) -> str:
+    """rows: a layer's name, what it is, its output's shape, its parameters, its MACs."""
     header = ("name", "layer", "output", "parameters", "MACs")
     cells = [(name, layer, shape, f"{parameters:,}" if parameters else "",
               f"{macs:,}" if macs else "") for name, layer, shape, parameters, macs in rows]

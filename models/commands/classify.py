@@ -15,7 +15,6 @@ from ..evaluation.plots import new_figure, save_figure
 from ..evaluation.scores import best_classes, log_probabilities
 from ..files import write_file
 from ..progress import Terminal
-from ..weights.imagenet import readable
 from .options import CHECKPOINT, PICTURES, add_device, add_weights, computing_as_asked
 from .values import new_file_ending
 
@@ -94,6 +93,7 @@ def _classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bo
 
 
 def _guess(path: str, p: np.ndarray, classes: list[str]) -> Guess:
+    from ..weights.imagenet import readable
     folder = os.path.basename(os.path.dirname(os.path.abspath(path))) if path != "-" else ""
     best = [(readable(classes[i]), float(p[i])) for i in best_classes(p[None])[0]]
     return Guess(path, readable(folder) if folder in classes else None, best)

@@ -9,8 +9,9 @@ from ..networks.build import FAMILY, table_of
 from ..networks.initial import DEPARTURES, INITS
 from ..progress import Terminal
 from ..settings import FIELDS, NORMALIZATIONS, RECIPES, Settings
+from ..training.optimizers import OPTIMIZERS, SCHEDULES
 from .options import LARGEST, OWN, add_data, add_device, add_loading, add_network, add_setting
-from .values import Pairs, frozen, named_number, number, weights_source
+from .values import Pairs, frozen, named_number, number, path_or_name
 
 HELP = "Train a network; every epoch is scored on validation pictures."
 EXAMPLES = """  python -m models train --recipe demo
@@ -20,7 +21,6 @@ EXAMPLES = """  python -m models train --recipe demo
   python -m models train --resume runs/cifar10
   python -m models train --weights runs/cifar10 --data photos/ --freeze features"""
 NEEDS = ("PIL", "safetensors", "tqdm", "matplotlib")
-SCHEDULES = ("constant", "step", "multistep", "plateau", "cosine")
 PREPROCESSING = ("resize", "normalize")     # comes with weights, if any are given
 FINE_TUNING = {"lr": 0.001}                 # the default where weights are given
 
@@ -82,7 +82,7 @@ def _add_network(group: Any) -> None:
 
 
 def _add_fine_tuning(group: Any) -> None:
-    add_setting(group, "weights", weights_source, "begin with all layers but the last of a trained "
+    add_setting(group, "weights", path_or_name, "begin with all layers but the last of a trained "
                 "network, its picture size, its width and its preprocessing: a checkpoint, a run "
                 "folder, or what `classify --weights` takes", metavar="CHECKPOINT|FILE")
     add_setting(group, "freeze", frozen, "which layers keep their parameters: none, features (the "
@@ -97,11 +97,13 @@ def _add_fine_tuning(group: Any) -> None:
 def _add_learning(group: Any) -> None:
     add_setting(group, "epochs", number(int, 1), "passes over the training pictures")
     add_setting(group, "batch_size", number(int, 1), "pictures per step")
+    add_setting(group, "optimizer", None, "how gradients become steps; adam and adamw want a "
+                "tenth of sgd's --lr or less", choices=OPTIMIZERS)
     add_setting(group, "lr", number(float, 0), "learning rate; biases learn at twice the rate and "
                 "do not decay", f"{Settings.lr:g}; with --weights {FINE_TUNING['lr']:g}")
     add_setting(group, "warmup", number(int, 0),
                 "steps over which the learning rate rises to its full height")
-    add_setting(group, "momentum", number(float, 0, 1, open_high=True), "momentum")
+    add_setting(group, "momentum", number(float, 0, 1, open_high=True), "momentum of sgd")
     add_setting(group, "weight_decay", number(float, 0), "weight decay; biases have none")
     add_setting(group, "layer_weight_decay", named_number, "weight decay of single layers, such "
                 "as fc8=0.001", nargs="+", action=Pairs, metavar="LAYER=N")

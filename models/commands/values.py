@@ -44,8 +44,8 @@ def data_source(text: str) -> str:
     return text if text == "builtin" else os.path.abspath(text)
 
 
-def weights_source(text: str) -> str:
-    """A path is made absolute, so that the checkpoint says where its beginnings lie."""
+def path_or_name(text: str) -> str:
+    """The path of what exists is made absolute, so that a run can be resumed from elsewhere."""
     return os.path.abspath(text) if os.path.exists(text) else text
 
 

@@ -12,7 +12,7 @@ from minitensor.backend import to_numpy
 
 from ..errors import UsageError
 from ..networks.build import Network
-from ..networks.transfer import layers, with_parameters
+from ..networks.tables import walk
 
 Neighbours = list[tuple[float, str]]            # distance, path; nearest first
 
@@ -20,24 +20,26 @@ Neighbours = list[tuple[float, str]]            # distance, path; nearest first
 class Extractor:
     """A trained network as far as one of its layers.
 
-    layer: None is the last before the classes, fc7 in AlexNet. Raises UsageError for one that the
-    network does not have.
+    layer: a name at any depth; None is the last before the classes that has parameters, fc7 in
+    AlexNet. Raises UsageError for one that the network does not have.
     """
 
     def __init__(self, network: Network, layer: str | None = None, device: str = "cpu"):
-        self.layer = layer or with_parameters(network)[-2][0]
-        names = [name for name, _ in layers(network)]
+        names = [place.name for place in walk(network.table, network.input_shape)]
+        children = dict(network.named_children())
+        self.layer = layer or [name for name in children if children[name].num_parameters()][-2]
         if self.layer not in names:
             raise UsageError(f"--layer {layer}: the network has no such layer; "
                              f"its layers: {', '.join(names)}")
-        end = names.index(self.layer) + 1
-        self.network = nn.Sequential(*(module for _, module in layers(network)[:end])).eval()
-        self.device = device
+        end = next(i for i, name in enumerate(children, 1)
+                   if f"{self.layer}.".startswith(f"{name}."))
+        self.network, self.device = network[:end].eval(), device    # what comes later costs nothing
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """images (N, 3, H, W) -> features float32 (N, ...)"""
-        with no_grad():
-            return to_numpy(self.network(Tensor(images).to(self.device)).data)
+        with no_grad(), nn.observe(self.network, self.layer) as seen:
+            self.network(Tensor(images).to(self.device))
+        return to_numpy(seen.outputs[self.layer].data)
 
 
 def nearest(names: list[str], wanted: np.ndarray,

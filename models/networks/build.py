@@ -1,18 +1,19 @@
 """From a name to a network: the family of designs, and the module that a design becomes."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from minitensor import Generator, nn
-from minitensor.nn.summary import summary
+from minitensor.nn.summary import as_table
 
 from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISION
 from .cifar10 import CIFAR10_18PCT
 from .initial import INITS
-from .layers import Table
-from .tables import (modules, scaled, smallest_image, with_classes, with_dropout, with_tanh,
+from .layers import Shape, Table, modules
+from .tables import (scaled, smallest_image, walk, with_classes, with_dropout, with_tanh,
                      without_groups, without_lrn, without_overlap)
 
 
@@ -46,18 +47,29 @@ class Network(nn.Sequential):
 
     name        of the family's design
     config      the arguments of `build` that make the same network again, whatever its weights
+    table       its layers, from which everything but its weights follows
     """
 
-    def __init__(self, name: str, config: dict[str, Any], layers: dict[str, nn.Module]):
-        super().__init__(**layers)
-        self.name, self.config = name, config
+    def __init__(self, name: str, config: dict[str, Any], table: Table, generator: Generator):
+        self.name, self.config, self.table = name, config, table
+        super().__init__(**modules(table, self.input_shape, generator))
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> Shape:
         return 3, self.config["image_size"], self.config["image_size"]
 
     def __repr__(self) -> str:
-        return summary(self, self.input_shape, self.name)
+        """A row for each layer: its output's shape, parameters and multiplications."""
+        layers = dict(self.named_modules())
+        rows = []
+        for place in walk(self.table, self.input_shape):
+            module = layers[place.name]
+            is_single = not any(module.named_children())
+            rows.append((place.name, repr(module) if is_single else type(module).__name__,
+                         " x ".join(map(str, place.output)),
+                         sum(map(math.prod, place.layer.parameters(place.input).values())),
+                         place.layer.macs(place.input)))
+        return as_table(self.name, self.input_shape, rows, self.num_parameters())
 
 
 def build(name: str, num_classes: int | None = None, image_size: int | None = None,
@@ -84,8 +96,7 @@ def build(name: str, num_classes: int | None = None, image_size: int | None = No
     init = init or design.init
     if init not in INITS:
         raise ValueError(f"{name}: init must be one of {tuple(INITS)}, not {init!r}")
-    shape = (3, config["image_size"], config["image_size"])
-    network = Network(name, config, modules(table, shape, generator))
+    network = Network(name, config, table, generator)
     INITS[init](network, generator)
     return network
 

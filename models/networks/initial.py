@@ -19,7 +19,7 @@ def he(network: nn.Module, generator: Generator) -> None:
 
     The loss starts near ln(num_classes), and no ReLU dies in the first steps.
     """
-    last = [p for name, p in network.named_parameters() if not name.endswith("bias")][-1]
+    last = [parameter for parameter in network.parameters() if parameter.kind == "weight"][-1]
     last.data[...] *= 0.1
 
 
@@ -44,8 +44,8 @@ INITS: dict[str, Callable[[nn.Module, Generator], None]] = {
 
 def small_biases(network: nn.Module) -> None:
     """Caffe's: the biases that the paper starts at 1 start at 0.1, for 1 "gave flat loss"."""
-    for name, parameter in network.named_parameters():
-        if name.endswith("bias"):
+    for parameter in network.parameters():
+        if parameter.kind == "bias":
             parameter.data[...] *= 0.1
 
 

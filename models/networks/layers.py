@@ -1,12 +1,12 @@
 """What a network's table is made of: layers described by their numbers.
 
 Each knows, of an image's shape going in, the shape coming out, its parameters, its multiplications,
-and the module that it becomes.
+and the module that it becomes. Residual and Concat hold tables themselves, to any depth.
 """
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from minitensor import Generator, nn
@@ -34,6 +34,14 @@ class Layer:
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         """The module for inputs of this shape; generator draws its weights."""
         raise NotImplementedError(f"{type(self).__name__} defines no module")
+
+    def branches(self) -> dict[str, Table]:
+        """The tables inside it, under the names that their modules have in its module."""
+        return {}
+
+    def with_branches(self, tables: dict[str, Table]) -> Layer:
+        """The same with other tables inside."""
+        return self
 
 
 def windows(shape: Shape, channels: int, kernel: int, stride: int, padding: int = 0,
@@ -151,3 +159,88 @@ class Linear(Layer):
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return nn.Linear(shape[0], self.features, activation=self.activation, generator=generator)
+
+
+# ---- layers made of tables ---------------------------------------------------------------------
+
+def output_of(table: Table, shape: Shape) -> Shape:
+    """What a whole table gives for an image of this shape."""
+    for layer in table.values():
+        shape = layer.output(shape)
+    return shape
+
+
+def modules(table: Table, shape: Shape, generator: Generator) -> dict[str, nn.Module]:
+    """The table's modules by name; generator draws their weights, in the order of the table."""
+    result = {}
+    for name, layer in table.items():
+        result[name] = layer.module(shape, generator)
+        shape = layer.output(shape)
+    return result
+
+
+def _chain(table: Table, shape: Shape, generator: Generator) -> nn.Sequential:
+    return nn.Sequential(**modules(table, shape, generator))
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """activation(body + shortcut) (He et al. 2016); without a shortcut the input itself is added.
+
+    Both must give the same shape: ValueError.
+    """
+
+    body: Table
+    shortcut: Table | None = None
+    activation: str | None = "relu"
+
+    def output(self, shape: Shape) -> Shape:
+        body, shortcut = output_of(self.body, shape), output_of(self.shortcut or {}, shape)
+        if 0 in body or 0 in shortcut:
+            return (*body[:1], *[0] * len(body[1:]))
+        if body != shortcut:
+            raise ValueError(f"Residual: the body gives {body} but the shortcut {shortcut} "
+                             f"for an image {shape}")
+        return body
+
+    def module(self, shape: Shape, generator: Generator) -> nn.Module:
+        inside = {name: _chain(table, shape, generator) for name, table in self.branches().items()}
+        return nn.Residual(**inside, activation=self.activation)
+
+    def branches(self) -> dict[str, Table]:
+        inside = {"body": self.body, "shortcut": self.shortcut}
+        return {name: table for name, table in inside.items() if table is not None}
+
+    def with_branches(self, tables: dict[str, Table]) -> Layer:
+        return replace(self, body=tables["body"], shortcut=tables.get("shortcut"))
+
+
+class Concat(Layer):
+    """The outputs of branches on the same image, joined along the channels (Szegedy et al. 2014).
+
+    Their other sizes must be the same: ValueError.
+    """
+
+    def __init__(self, **branches: Table):
+        self._branches = branches
+
+    def output(self, shape: Shape) -> Shape:
+        outputs = {name: output_of(table, shape) for name, table in self._branches.items()}
+        first = next(iter(outputs.values()))
+        channels = sum(output[0] for output in outputs.values())
+        if any(0 in output for output in outputs.values()):
+            return (channels, *[0] * len(first[1:]))
+        if any(output[1:] != first[1:] for output in outputs.values()):
+            raise ValueError(f"Concat: the branches give {outputs} for an image {shape}, "
+                             "which differ in more than their channels")
+        return (channels, *first[1:])
+
+    def module(self, shape: Shape, generator: Generator) -> nn.Module:
+        return nn.Concat(**{name: _chain(table, shape, generator)
+                            for name, table in self._branches.items()})
+
+    def branches(self) -> dict[str, Table]:
+        return self._branches
+
+    def with_branches(self, tables: dict[str, Table]) -> Layer:
+        return Concat(**tables)

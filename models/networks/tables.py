@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from minitensor import Generator, nn
-
 from .layers import LRN, Conv, Dropout, Layer, Linear, Pool, Shape, Table
 
 
@@ -19,11 +17,17 @@ class Place(NamedTuple):
     output: Shape
 
 
-def walk(table: Table, shape: Shape) -> Iterator[Place]:
-    """Every layer in the order of computation, for images of this shape (C, H, W)."""
+def walk(table: Table, shape: Shape, prefix: str = "") -> Iterator[Place]:
+    """Every layer in the order of computation, for images of this shape (C, H, W).
+
+    A layer that is made of tables comes after the layers in them, whose names begin with its own:
+    "block1.body.conv1", as in the network's state dict.
+    """
     for name, layer in table.items():
+        for branch, inner in layer.branches().items():
+            yield from walk(inner, shape, f"{prefix}{name}.{branch}.")
         output = layer.output(shape)
-        yield Place(name, layer, shape, output)
+        yield Place(prefix + name, layer, shape, output)
         shape = output
 
 
@@ -41,15 +45,6 @@ def parameter_shapes(table: Table, image_size: int) -> dict[str, Shape]:
             for name, shape in place.layer.parameters(place.input).items()}
 
 
-def modules(table: Table, shape: Shape, generator: Generator) -> dict[str, nn.Module]:
-    """The table's modules by name; generator draws their weights, in the order of the table."""
-    result = {}
-    for name, layer in table.items():
-        result[name] = layer.module(shape, generator)
-        shape = layer.output(shape)
-    return result
-
-
 def smallest_image(table: Table) -> int:
     """The least image_size at which every layer has an output."""
     size = 1
@@ -61,9 +56,14 @@ def smallest_image(table: Table) -> int:
 # ---- a table changed ---------------------------------------------------------------------------
 
 def changed(table: Table, kinds: type | tuple[type, ...], change: Callable[[Any], Any]) -> Table:
-    """The table with change(layer) for the layers of these kinds; without it where that is None."""
+    """The table with change(layer) for the layers of these kinds, at any depth.
+
+    Without the layer where that is None.
+    """
     result = {}
     for name, layer in table.items():
+        layer = layer.with_branches({branch: changed(inner, kinds, change)
+                                     for branch, inner in layer.branches().items()})
         layer = change(layer) if isinstance(layer, kinds) else layer
         if layer is not None:
             result[name] = layer

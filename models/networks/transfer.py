@@ -1,6 +1,7 @@
 """Fine-tuning: a network that begins with another's layers, of which some may stay as they are.
 
-A network's layers are counted by those that have parameters: AlexNet has eight, conv1 to fc8.
+A network's layers are counted by those that have parameters of their own, through all branches, in
+the order of their names in the state dict: AlexNet has eight, conv1 to fc8.
 """
 from __future__ import annotations
 
@@ -10,21 +11,20 @@ import numpy as np
 
 from minitensor import nn
 
-Layers = list[tuple[str, nn.Module]]
 
+def layers_with_parameters(network: nn.Module) -> dict[str, list[str]]:
+    """The names of each layer's own parameters, by the layer's name.
 
-def layers(network: nn.Module) -> Layers:
-    """The layers of a network in the order they run, with their names."""
-    return [(name, module) for name, module in network.named_modules()
-            if not any(module.named_children())]
-
-
-def with_parameters(network: nn.Module) -> Layers:
-    return [(name, layer) for name, layer in layers(network) if layer.num_parameters()]
+    A parameter that layers share belongs to the first of them.
+    """
+    layers: dict[str, list[str]] = {}
+    for name, _ in network.named_parameters():
+        layers.setdefault(name.rpartition(".")[0], []).append(name)
+    return layers
 
 
 def take_over(network: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
-    """Copy another network's parameters, arrays, into all layers but the last, which is new.
+    """Copy another network's state, arrays, into all layers but the last, which is new.
 
     Raises ValueError for a misfit.
     """
@@ -35,47 +35,50 @@ def take_over(network: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
 
 def last_parameters(network: nn.Module) -> set[str]:
     """The names of the last layer's parameters."""
-    prefix, layer = with_parameters(network)[-1]
-    return {f"{prefix}.{name}" for name, _ in layer.named_parameters()}
+    return set(list(layers_with_parameters(network).values())[-1])
 
 
 # ---- freezing ----------------------------------------------------------------------------------
 
-def freeze(network: nn.Module, how: str) -> None:
+def freeze(network: nn.Sequential, how: str) -> None:
     """Exclude layers from learning.
 
-    how is "none", "features" (the convolutions), or a number N as text (the first N). Their
-    parameters need no gradient any more, and what runs before the first layer that learns is in
-    evaluation mode. Raises ValueError when nothing would be left to learn.
+    how is "none", "features" (those before the first Linear), or a number N as text (the first N).
+    Their parameters need no gradient any more; they, and what runs before the first layer that
+    learns, are in evaluation mode. Raises ValueError when nothing would be left to learn.
     """
-    parametrised = with_parameters(network)
-    count = _count(parametrised, how)
-    if count >= len(parametrised):
+    layers, modules = layers_with_parameters(network), dict(network.named_modules())
+    count = _count([modules[name] for name in layers], how)
+    if count >= len(layers):
         raise ValueError(f"--freeze {how} leaves nothing to learn: "
-                         f"the network has {len(parametrised)} layers with parameters")
-    for _, layer in parametrised[:count]:
-        for parameter in layer.parameters():
-            parameter.requires_grad = False
-    for layer in split(network)[0]:
-        layer.eval()
+                         f"the network has {len(layers)} layers with parameters")
+    parameters = dict(network.named_parameters())
+    for layer, names in list(layers.items())[:count]:
+        modules[layer].eval()
+        for name in names:
+            parameters[name].requires_grad = False
+    split(network)[0].eval()
 
 
-def _count(parametrised: Layers, how: str) -> int:
+def _count(layers: list[nn.Module], how: str) -> int:
     if how == "features":
-        return sum(isinstance(layer, nn.Conv2d) for _, layer in parametrised)
+        return next((i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear)), 0)
     return 0 if how == "none" else int(how)
 
 
-def split(network: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+def split(network: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
     """(what gives the same output for the same image throughout training, the rest).
 
     The former are the frozen layers up to the first Dropout.
     """
-    everything = [layer for _, layer in layers(network)]
-    first = next(i for i, layer in enumerate(everything)
+    first = next(i for i, layer in enumerate(network)
                  if any(p.requires_grad for p in layer.parameters()))
-    last = max((i for i in range(first) if everything[i].num_parameters()), default=-1)
+    last = max((i for i in range(first) if network[i].num_parameters()), default=-1)
     if last < 0:            # none is frozen
-        return nn.Sequential(), nn.Sequential(*everything)
-    cut = next((i for i in range(last + 1, first) if isinstance(everything[i], nn.Dropout)), first)
-    return nn.Sequential(*everything[:cut]), nn.Sequential(*everything[cut:])
+        return network[:0], network[:]
+    cut = next((i for i in range(last + 1, first) if _drops(network[i])), first)
+    return network[:cut], network[cut:]
+
+
+def _drops(layer: nn.Module) -> bool:
+    return any(isinstance(module, nn.Dropout) for _, module in layer.named_modules())

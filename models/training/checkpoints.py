@@ -1,6 +1,7 @@
 """Networks in checkpoint files: arrays by name, and metadata that explains them.
 
-Parameters stand under their own names, velocities as "velocity.NAME".
+Parameters and buffers stand under their own names, what the optimizer keeps for a parameter under
+"optimizer.KIND.NAME": "optimizer.velocity.conv1.weight".
 """
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from ..networks.build import FAMILY, Network, build
 from ..progress import SILENT, Progress
 from .run_folder import checkpoint_path
 
-VELOCITY = "velocity."
+OPTIMIZER = "optimizer."
 MEAN_IMAGE = "preprocessing.mean_image"
 Arrays = dict[str, np.ndarray]
 
@@ -53,13 +54,22 @@ def load_checkpoint(path: str) -> tuple[Arrays, dict[str, Any]]:
     if str(metadata["network"]) not in FAMILY:
         raise UserError(f"{path} holds a network called {metadata['network']}, "
                         f"not one of {', '.join(FAMILY)}")
+    arrays, metadata = _up_to_date(arrays, metadata)
     if MEAN_IMAGE in arrays:
         metadata["preprocessing"]["mean_image"] = arrays.pop(MEAN_IMAGE)
     return arrays, metadata
 
 
+def _up_to_date(arrays: Arrays, metadata: dict[str, Any]) -> tuple[Arrays, dict[str, Any]]:
+    """Of a checkpoint from before there was more than SGD: "velocity.NAME", a list of groups."""
+    if isinstance(metadata.get("optimizer"), list):
+        metadata = {**metadata, "optimizer": {"groups": metadata["optimizer"]}}
+    return {OPTIMIZER + name if name.startswith("velocity.") else name: array
+            for name, array in arrays.items()}, metadata
+
+
 def load_parameters(source: str, progress: Progress = SILENT) -> tuple[Arrays, dict[str, Any]]:
-    """(the parameters by name, the metadata) of source.
+    """(parameters and buffers by name, the metadata) of source.
 
     source: a checkpoint, a run folder, published weights, or the name of some that can be fetched;
     published weights have metadata without "settings" and "progress". Raises CheckpointError or
@@ -71,7 +81,7 @@ def load_parameters(source: str, progress: Progress = SILENT) -> tuple[Arrays, d
     if os.path.isfile(path) and not checkpoint.is_checkpoint(path):
         return weights.load(path)
     arrays, metadata = load_checkpoint(path)
-    return {name: a for name, a in arrays.items() if not name.startswith(VELOCITY)}, metadata
+    return {name: a for name, a in arrays.items() if not name.startswith(OPTIMIZER)}, metadata
 
 
 def load_network(source: str, device: str = "cpu",

@@ -15,7 +15,7 @@ from ..evaluation.plots import draw_filters, draw_run
 from ..evaluation.scores import Scores, has_top5, scores_of
 from ..files import write_file
 from ..inputs.sources import batches
-from .checkpoints import VELOCITY
+from .checkpoints import OPTIMIZER
 from .interruption import Interruption
 from .progress import TrainingProgress
 from .run_folder import RunFolder
@@ -110,9 +110,9 @@ class Trainer:
         self.saved, self.saved_step = time.monotonic(), self.counters.step
 
     def _save_best(self) -> None:
-        """For use, not for resuming: without the velocities."""
+        """For use, not for resuming: without what the optimizer keeps."""
         arrays, metadata = self.training.state()
-        kept = {name: a for name, a in arrays.items() if not name.startswith(VELOCITY)}
+        kept = {name: a for name, a in arrays.items() if not name.startswith(OPTIMIZER)}
         checkpoint.save(self.folder.best, kept, metadata)
 
     def _what_is_saved(self) -> str:
@@ -123,8 +123,9 @@ class Trainer:
     def _draw(self) -> None:
         top5 = has_top5(len(self.training.metadata["classes"]))
         write_file(self.folder.curves, lambda path: draw_run(path, self.folder.epochs, top5))
-        conv1 = to_numpy(self.training.network.state_dict()["conv1.weight"])
-        write_file(self.folder.filters, lambda path: draw_filters(path, conv1))
+        conv = next(p for p in self.training.network.parameters() if p.ndim == 4)   # the first
+        filters = to_numpy(conv.data)
+        write_file(self.folder.filters, lambda path: draw_filters(path, filters))
 
     # ---- stopping ------------------------------------------------------------------------------
 

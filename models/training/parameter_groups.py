@@ -28,19 +28,20 @@ def parameter_groups(network: nn.Module,
     new = last_parameters(network) if settings.weights else set()
     members: dict[tuple[float, float], list[str]] = {}
     for name in parameters:
-        members.setdefault(_rates(name, name in new, settings), []).append(name)
+        rates = _rates(name, parameters[name].kind, name in new, settings)
+        members.setdefault(rates, []).append(name)
     groups = [{"params": [parameters[name] for name in names],
                "lr": lr, "weight_decay": weight_decay}
               for (lr, weight_decay), names in members.items()]
     return [name for names in members.values() for name in names], groups
 
 
-def _rates(name: str, is_new: bool, settings: Settings) -> tuple[float, float]:
-    """(learning rate, weight decay) of the parameter called name."""
+def _rates(name: str, kind: str, is_new: bool, settings: Settings) -> tuple[float, float]:
+    """(learning rate, weight decay) of the parameter called name, of this Parameter.kind."""
     lr = settings.lr * (settings.new_lr_multiplier if is_new else 1)
-    if name.endswith("bias"):
-        return BIAS_LR * lr, 0.0
-    return lr, (settings.layer_weight_decay or {}).get(_layer(name), settings.weight_decay)
+    if kind == "weight":
+        return lr, (settings.layer_weight_decay or {}).get(_layer(name), settings.weight_decay)
+    return (BIAS_LR * lr if kind == "bias" else lr), 0.0
 
 
 def _layer(name: str) -> str:

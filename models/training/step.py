@@ -15,8 +15,13 @@ from ..networks.build import build
 from ..networks.initial import depart
 from ..networks.transfer import freeze
 from ..settings import Settings
-from .checkpoints import VELOCITY, arrays_of, metadata_of, without_arrays
+from .checkpoints import OPTIMIZER, arrays_of, metadata_of, without_arrays
+from .optimizers import OPTIMIZERS, SCHEDULES
 from .parameter_groups import parameter_groups
+
+
+# What moves in a schedule; the rest follows from the settings.
+SCHEDULE_STATE = ("epoch", "best", "bad_epochs", "reductions")
 
 
 class Diverged(UserError):
@@ -57,7 +62,7 @@ class Counters:
 
 
 class Training:
-    """Network, optimizer, schedule and counters.
+    """Network, optimizer, schedules and counters.
 
     classes         names of the classes, in the order of their labels
     preprocessing   what is done to an image (see preprocessing.preprocessing), for the metadata
@@ -81,16 +86,9 @@ class Training:
             freeze(self.network, settings.freeze)
             self.names, groups = parameter_groups(self.network, settings)
         self.learner: Any = self.network
-        self.optimizer = optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
-        self.schedule = make_schedule(settings, self.optimizer)
-
-    @property
-    def warmup_factor(self) -> float:
-        """What the next step's learning rate is multiplied by.
-
-        It rises to 1 over the first steps, in which large ones would kill ReLUs.
-        """
-        return min(1.0, (self.counters.step + 1) / max(1, self.settings.warmup))
+        self.optimizer = OPTIMIZERS[settings.optimizer](groups, settings)
+        self.warmup = optim.LinearWarmup(self.optimizer, settings.warmup)       # by steps
+        self.schedule = SCHEDULES[settings.schedule](self.optimizer, settings)  # by epochs
 
     @property
     def lr(self) -> float:
@@ -98,7 +96,7 @@ class Training:
 
         With weights to begin with, of the old ones that learn, else of the new.
         """
-        return self.optimizer.groups[0]["lr"] * self.warmup_factor
+        return self.optimizer.groups[0]["lr"] * self.optimizer.lr_factor
 
     def step(self, images: Array, labels: np.ndarray) -> tuple[float, float]:
         """Learn from a batch -> its loss and top-1 accuracy.
@@ -115,19 +113,12 @@ class Training:
                 raise Diverged(f"the loss became {value} in epoch {c.epoch + 1}, step {c.step + 1};"
                                " try a lower --lr")
             loss.backward()
-            self._update()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self.warmup.step()
         right = int((to_numpy(logits.data).argmax(axis=1) == labels).sum())
         self.counters.add(value, right, len(labels))
         return value, right / len(labels)
-
-    def _update(self) -> None:
-        lrs = [group["lr"] for group in self.optimizer.groups]
-        for group in self.optimizer.groups:
-            group["lr"] *= self.warmup_factor
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        for group, lr in zip(self.optimizer.groups, lrs):
-            group["lr"] = lr
 
     def end_epoch(self, error: float) -> None:
         """error: of the validation images, which the plateau schedule watches."""
@@ -144,17 +135,17 @@ class Training:
 
         Raises Diverged rather than let a broken network replace a good one.
         """
-        parameters = self.network.state_dict()
-        if not all(xp_of(array).isfinite(array).all() for array in parameters.values()):
+        network, optimizer = self.network.state_dict(), self.optimizer.state_dict()
+        if not all(xp_of(array).isfinite(array).all() for array in network.values()):
             raise Diverged(f"a parameter became infinite or nan by step {self.counters.step}; "
                            "try a lower --lr")
-        optimizer = self.optimizer.state_dict()
-        velocities = {VELOCITY + name: v
-                      for name, v in zip(self.names, optimizer["state"]["velocity"])}
+        kept = {f"{OPTIMIZER}{kind}.{name}": array
+                for kind, arrays in optimizer.pop("state").items()
+                for name, array in zip(self.names, arrays)}
         metadata = {**without_arrays(self.metadata), "progress": asdict(self.counters),
-                    "generator_step": self.generator.step, "optimizer": optimizer["groups"],
+                    "generator_step": self.generator.step, "optimizer": optimizer,
                     "schedule": self.schedule.state_dict()}
-        return {**parameters, **velocities, **arrays_of(self.metadata)}, metadata
+        return {**network, **kept, **arrays_of(self.metadata)}, metadata
 
     def load_state(self, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
         """Go on from `state()`.
@@ -162,35 +153,14 @@ class Training:
         Raises ValueError or KeyError when it is that of another network or optimizer.
         """
         self.network.load_state_dict({name: array for name, array in arrays.items()
-                                      if not name.startswith(VELOCITY)})
-        self.optimizer.load_state_dict({
-            "state": {"velocity": [arrays[VELOCITY + name] for name in self.names]},
-            "groups": metadata["optimizer"]})
+                                      if not name.startswith(OPTIMIZER)})
+        state = {kind: [arrays[f"{OPTIMIZER}{kind}.{name}"] for name in self.names]
+                 for kind in self.optimizer.state}
+        self.optimizer.load_state_dict({**metadata["optimizer"], "state": state})
         moves = {name: metadata["schedule"][name] for name in vars(self.schedule)
                  if name in SCHEDULE_STATE}
         self.schedule.load_state_dict(moves)
         self.counters = Counters(**metadata["progress"])
+        self.warmup.load_state_dict({"done": self.counters.step})
         self.generator.step = metadata["generator_step"]
         self.metadata["colours"] = metadata.get("colours", {})
-
-
-# ---- schedules ---------------------------------------------------------------------------------
-
-# What moves in a schedule; the rest follows from the settings.
-SCHEDULE_STATE = ("epoch", "best", "bad_epochs", "reductions")
-
-
-def make_schedule(settings: Settings, optimizer: optim.SGD) -> optim.Schedule:
-    """One of the command line's names, settings.schedule."""
-    epochs, gamma = settings.epochs, settings.gamma
-    if settings.schedule == "step":
-        return optim.StepLR(optimizer, settings.step_size or math.ceil(epochs / 3), gamma)
-    if settings.schedule == "multistep":
-        usual = [math.ceil(epochs / 2), math.ceil(3 * epochs / 4)]
-        return optim.MultiStepLR(optimizer, settings.milestones or usual, gamma)
-    if settings.schedule == "plateau":
-        return optim.ReduceLROnPlateau(optimizer, gamma, settings.patience,
-                                       max_reductions=settings.cuts)
-    if settings.schedule == "cosine":
-        return optim.CosineAnnealingLR(optimizer, epochs)
-    return optim.Schedule(optimizer)

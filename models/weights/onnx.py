@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +10,65 @@ import numpy as np
 
 from minitensor import nn
 from minitensor.backend import to_numpy
+from minitensor.kernels.geometry import adaptive_bounds, reach
 
 from ..networks.build import Network
-from ..networks.layers import Shape
+from ..networks.layers import Shape, Table
+from ..networks.tables import Place
 
 OPSET = 13          # read by runtimes since 2020; nothing here needs a newer one
 IR_VERSION = 8
 
 
-def write_onnx(path: Path, network: Network, header: dict[str, Any]) -> None:
-    """The network in evaluation mode: image (N, 3, H, W) -> logits (N, K), any N; the header's entries as the file's metadata."""
+def write_onnx(path: Path, network: Network, metadata: dict[str, Any]) -> None:
+    """The network in evaluation mode: image (N, 3, H, W) -> logits (N, K), any N.
+
+    The metadata's entries become the file's.
+    """
     import onnx
     from onnx import TensorProto, helper
-    size, classes = network.config["image_size"], network.config["num_classes"]
-    graph = _Graph()
-    output = graph.network(network, "image", (3, size, size))
-    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, size, size])]
-    outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", classes])]
-    model = helper.make_model(helper.make_graph(graph.nodes, network.name, inputs, outputs, graph.constants), producer_name="minitensor",
-                              opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    helper.set_model_props(model, {key: json.dumps(header[key]) for key in ("network", "config", "classes", "preprocessing")})
+    graph = Graph()
+    y = graph.chain(network.table, network, "image", network.input_shape)
+    graph.node("Identity", [y], "logits")
+    N, classes = "N", network.config["num_classes"]
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, [N, *network.input_shape])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [N, classes])]
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, network.name, inputs, outputs, graph.constants),
+        producer_name="minitensor", opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION)
+    keys = ("network", "config", "classes", "preprocessing")
+    helper.set_model_props(model, {key: json.dumps(metadata[key]) for key in keys})
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
 
-class _Graph:
-    """Nodes and constants, added one by one; every method that adds a layer returns its output's name."""
+class Graph:
+    """Nodes and constants, added one by one; what adds something returns its output's name."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def network(self, network: Network, x: str, shape: Shape) -> str:
-        layers = [(name, layer) for name, layer in network.named_children() if not isinstance(layer, nn.Dropout)]
-        for name, layer in layers:
-            add = next(add for kind, add in self.LAYERS.items() if isinstance(layer, kind))
-            x, shape = add(self, x, shape, name, layer)
-            if getattr(layer, "activation", None):
-                x = self.node(ACTIVATIONS[layer.activation], [x], f"{name}.{layer.activation}")      # type: ignore[attr-defined]
-        return self.node("Identity", [x], "logits")
+    def chain(self, table: Table, module: nn.Module, x: str, shape: Shape,
+              prefix: str = "") -> str:
+        """A table's layers one after the other; module holds theirs, shape is that of x."""
+        children = dict(module.named_children())
+        for name, layer in table.items():
+            place = Place(prefix + name, layer, shape, layer.output(shape))
+            child, shape = children[name], place.output
+            x = self._layer(x, place, child)
+        return x
+
+    def _layer(self, x: str, place: Place, module: nn.Module) -> str:
+        write = next((write for kind, write in WRITERS.items() if isinstance(module, kind)), None)
+        if write is None:
+            raise ValueError(f"{place.name} is a {type(module).__name__}, "
+                             "for which there is no ONNX here")
+        y = write(self, x, place, module)
+        activation = getattr(module, "activation", None)
+        return self.node(ACTIVATIONS[activation], [y], f"{place.name}.{activation}"
+                         ) if activation else y
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         from onnx import helper
@@ -57,74 +77,109 @@ class _Graph:
 
     def constant(self, name: str, array: Any) -> str:
         from onnx import numpy_helper
-        self.constants.append(numpy_helper.from_array(_dense(np.asarray(array, np.float32)), name))
+        dense = np.asarray(array, np.float32, order="C")
+        self.constants.append(numpy_helper.from_array(dense, name))
         return name
 
-    # ---- layers: (input's name, its shape (C, H, W), name, layer) -> (output's name, shape) ------------------------------------------
-
-    def conv(self, x: str, shape: Shape, name: str, layer: Any) -> tuple[str, Shape]:
-        w, b = (self.constant(f"{name}.{kind}", to_numpy(p.data)) for kind, p in (("weight", layer.weight), ("bias", layer.bias)))
-        F, _, KH, KW = layer.weight.shape
-        sides = [(side + 2 * p - k) // s + 1 for side, k, s, p in zip(shape[1:], (KH, KW), layer.stride, layer.padding)]
-        y = self.node("Conv", [x, w, b], name, kernel_shape=[KH, KW], strides=layer.stride, pads=[*layer.padding] * 2, group=layer.groups)
-        return y, (F, *sides)
-
-    def full(self, x: str, shape: Shape, name: str, layer: Any) -> tuple[str, Shape]:
-        w, b = (self.constant(f"{name}.{kind}", to_numpy(p.data)) for kind, p in (("weight", layer.weight), ("bias", layer.bias)))
-        return self.node("Gemm", [x, w, b], name, transB=1), (layer.weight.shape[0],)
-
-    def pool(self, x: str, shape: Shape, name: str, layer: Any) -> tuple[str, Shape]:
-        """What hangs over the edge is written as padding, which every runtime reads alike; averages leave it out."""
-        k, s = layer.kernel_size, layer.stride
-        sides = [(side - k + (s - 1) * layer.ceil_mode) // s + 1 for side in shape[1:]]
-        over = [max(0, (out - 1) * s + k - side) for out, side in zip(sides, shape[1:])]
-        operator = "MaxPool" if isinstance(layer, nn.MaxPool2d) else "AveragePool"
-        return self.node(operator, [x], name, kernel_shape=[k, k], strides=[s, s], pads=[0, 0, *over]), (shape[0], *sides)
-
-    def average_to(self, x: str, shape: Shape, name: str, layer: Any) -> tuple[str, Shape]:
-        """Means of rows, then of columns, each a product with a matrix; nothing to do where the size is right."""
-        side = layer.output_size
-        if shape[1:] == (side, side):
-            return x, shape
-        rows, columns = (self.constant(f"{name}.{axis}", _means(length, side)) for axis, length in zip(("rows", "columns"), shape[1:]))
-        transposed = self.node("Transpose", [columns], f"{name}.columns.transposed", perm=[1, 0])
-        means = self.node("MatMul", [rows, x], f"{name}.of_rows")
-        return self.node("MatMul", [means, transposed], name), (shape[0], side, side)
-
-    def norm(self, x: str, shape: Shape, name: str, layer: Any) -> tuple[str, Shape]:
-        """ONNX normalises across channels; within a channel the squares are averaged by a pool that counts its padding as zeros."""
-        if layer.norm_region == "across_channels":
-            return self.node("LRN", [x], name, size=layer.size, alpha=layer.alpha, beta=layer.beta, bias=layer.k), shape
-        before, after = layer.size // 2, (layer.size - 1) // 2
-        squares = self.node("Mul", [x, x], f"{name}.squares")
-        means = self.node("AveragePool", [squares], f"{name}.means", kernel_shape=[layer.size] * 2, strides=[1, 1],
-                          pads=[before, before, after, after], count_include_pad=1)
-        scaled = self.node("Mul", [means, self.constant(f"{name}.alpha", layer.alpha)], f"{name}.scaled")
-        above = self.node("Add", [scaled, self.constant(f"{name}.k", layer.k)], f"{name}.above")
-        power = self.node("Pow", [above, self.constant(f"{name}.beta", layer.beta)], f"{name}.power")
-        return self.node("Div", [x, power], name), shape
-
-    def flatten(self, x: str, shape: Shape, name: str, layer: Any) -> tuple[str, Shape]:
-        return self.node("Flatten", [x], name), (int(np.prod(shape)),)
-
-    LAYERS: dict[Any, Any] = {nn.Conv2d: conv, nn.Linear: full, (nn.MaxPool2d, nn.AvgPool2d): pool, nn.AdaptiveAvgPool2d: average_to,
-                              nn.LocalResponseNorm: norm, nn.Flatten: flatten}
+    def parameters(self, place: Place, module: nn.Module) -> list[str]:
+        """Weight, and bias if there is one."""
+        return [self.constant(f"{place.name}.{name}", to_numpy(p.data))
+                for name, p in module.named_parameters()]
 
 
-ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
+# ---- layers, without their activation: (graph, input's name, place, module) -> output's name -----
+
+def _conv(graph: Graph, x: str, place: Place, module: Any) -> str:
+    return graph.node("Conv", [x, *graph.parameters(place, module)], place.name,
+                      kernel_shape=module.weight.shape[2:], strides=module.stride,
+                      pads=[*module.padding] * 2, dilations=module.dilation, group=module.groups)
 
 
-def _means(length: int, windows: int) -> np.ndarray:
-    """(windows, length): each row the mean over one of the nearly equal windows of AdaptiveAvgPool2d."""
-    matrix = np.zeros((windows, length), np.float32)
-    for row, (start, stop) in enumerate(_bounds(length, windows)):
-        matrix[row, start:stop] = 1 / (stop - start)
+def _linear(graph: Graph, x: str, place: Place, module: Any) -> str:
+    return graph.node("Gemm", [x, *graph.parameters(place, module)], place.name, transB=1)
+
+
+def _pool(graph: Graph, x: str, place: Place, module: Any) -> str:
+    """What hangs over the edge is written as padding, which every runtime reads alike.
+
+    Averages leave it out.
+    """
+    k, s, p = module.kernel_size, module.stride, module.padding
+    hanging = [max(0, reach(out, k, s) - side - p)
+               for out, side in zip(place.output[1:], place.input[1:])]
+    operator = "MaxPool" if isinstance(module, nn.MaxPool2d) else "AveragePool"
+    return graph.node(operator, [x], place.name, kernel_shape=[k, k], strides=[s, s],
+                      pads=[p, p, *hanging])
+
+
+def _adaptive_average(graph: Graph, x: str, place: Place, module: Any) -> str:
+    """Means of rows, then of columns, each a product with a matrix; nothing for the right size."""
+    if place.input == place.output:
+        return x
+    rows, columns = (graph.constant(f"{place.name}.{axis}", _means(side, out))
+                     for axis, side, out in zip(("rows", "columns"), place.input[1:],
+                                                place.output[1:]))
+    transposed = graph.node("Transpose", [columns], f"{place.name}.columns.transposed",
+                            perm=[1, 0])
+    means = graph.node("MatMul", [rows, x], f"{place.name}.of_rows")
+    return graph.node("MatMul", [means, transposed], place.name)
+
+
+def _means(side: int, out: int) -> np.ndarray:
+    """(out, side): each row the mean over one of the windows of AdaptiveAvgPool2d."""
+    matrix = np.zeros((out, side), np.float32)
+    for row, window in enumerate(adaptive_bounds(side, out)):
+        matrix[row, window] = 1 / (window.stop - window.start)
     return matrix
 
 
-def _bounds(length: int, windows: int) -> Iterator[tuple[int, int]]:
-    return ((i * length // windows, -(-(i + 1) * length // windows)) for i in range(windows))
+def _lrn(graph: Graph, x: str, place: Place, module: Any) -> str:
+    """ONNX normalises across channels.
+
+    Within a channel the squares are averaged by a pool that counts its padding as zeros.
+    """
+    size, name = module.size, place.name
+    if module.norm_region == "across_channels":
+        return graph.node("LRN", [x], name, size=size, alpha=module.alpha, beta=module.beta,
+                          bias=module.k)
+    before, after = size // 2, (size - 1) // 2
+    squares = graph.node("Mul", [x, x], f"{name}.squares")
+    means = graph.node("AveragePool", [squares], f"{name}.means", kernel_shape=[size] * 2,
+                       strides=[1, 1], pads=[before, before, after, after], count_include_pad=1)
+    alpha, k, beta = (graph.constant(f"{name}.{constant}", getattr(module, constant))
+                      for constant in ("alpha", "k", "beta"))
+    above = graph.node("Add", [graph.node("Mul", [means, alpha], f"{name}.scaled"), k],
+                       f"{name}.above")
+    return graph.node("Div", [x, graph.node("Pow", [above, beta], f"{name}.power")], name)
 
 
-def _dense(array: Any) -> np.ndarray:
-    return np.asarray(to_numpy(array), order="C")
+def _flatten(graph: Graph, x: str, place: Place, module: Any) -> str:
+    return graph.node("Flatten", [x], place.name)
+
+
+def _nothing(graph: Graph, x: str, place: Place, module: Any) -> str:
+    return x
+
+
+def _branches(graph: Graph, x: str, place: Place, module: nn.Module) -> dict[str, str]:
+    """The outputs of the tables inside a layer, by branch."""
+    children = dict(module.named_children())
+    return {name: graph.chain(table, children[name], x, place.input, f"{place.name}.{name}.")
+            for name, table in place.layer.branches().items()}
+
+
+def _residual(graph: Graph, x: str, place: Place, module: Any) -> str:
+    outputs = _branches(graph, x, place, module)
+    return graph.node("Add", [outputs["body"], outputs.get("shortcut", x)], place.name)
+
+
+def _concat(graph: Graph, x: str, place: Place, module: Any) -> str:
+    outputs = _branches(graph, x, place, module)
+    return graph.node("Concat", list(outputs.values()), place.name, axis=1)
+
+
+ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+WRITERS: dict[Any, Callable[[Graph, str, Place, Any], str]] = {
+    nn.Conv2d: _conv, nn.Linear: _linear, (nn.MaxPool2d, nn.AvgPool2d): _pool,
+    nn.AdaptiveAvgPool2d: _adaptive_average, nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten,
+    nn.Dropout: _nothing, nn.Residual: _residual, nn.Concat: _concat}

@@ -59,7 +59,7 @@ def test_frozen_parameters_stay_to_the_last_bit(freeze, frozen, base, pictures, 
     for number, layer in enumerate(LAYERS[:-1]):
         for name in (f"{layer}.weight", f"{layer}.bias"):
             assert np.array_equal(before[name], after[name]) == (number < frozen), name
-    assert ("velocity.conv1.weight" in after) == (frozen == 0)
+    assert ("optimizer.velocity.conv1.weight" in after) == (frozen == 0)
 
 
 def test_a_stopped_fine_tuning_goes_on_as_if_it_had_not_stopped(base, pictures, tmp_path):

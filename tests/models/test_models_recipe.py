@@ -26,8 +26,9 @@ def test_the_papers_settings():
     weights, biases = training.optimizer.groups
     assert (weights["lr"], weights["momentum"], weights["weight_decay"]) == (0.01, 0.9, 0.0005)
     assert (biases["lr"], biases["momentum"], biases["weight_decay"]) == (0.02, 0.9, 0)
-    assert training.warmup_factor == 1 and (training.settings.epochs, training.settings.batch_size,
-                                            training.settings.dropout) == (90, 128, 0.5)
+    settings = training.settings
+    assert training.optimizer.lr_factor == 1
+    assert (settings.epochs, settings.batch_size, settings.dropout) == (90, 128, 0.5)
     schedule = training.schedule
     assert isinstance(schedule, optim.ReduceLROnPlateau) and (schedule.reduction,
                                                               schedule.max_reductions) == (0.1, 3)

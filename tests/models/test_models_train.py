@@ -84,9 +84,9 @@ def test_the_epochs_training_figures_are_the_means_of_its_steps(whole_run):
 
 def test_biases_learn_twice_as_fast_and_do_not_decay(whole_run):
     _, info = checkpoint.load(whole_run / "latest.safetensors")
-    weights, biases = info["optimizer"]
-    assert biases["lr"] == 2 * weights["lr"] and (weights["weight_decay"],
-                                                  biases["weight_decay"]) == (5e-4, 0)
+    weights, biases = info["optimizer"]["groups"]
+    assert biases["lr"] == 2 * weights["lr"]
+    assert (weights["weight_decay"], biases["weight_decay"]) == (5e-4, 0)
 
 
 def test_single_layers_have_a_weight_decay_of_their_own(tmp_path):

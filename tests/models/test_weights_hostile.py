@@ -129,9 +129,9 @@ def tensor_pickle(offset=0, shape=(2,), strides=(1,), count=2, kind="FloatStorag
     def dumped(value):
         return pickle.dumps(value, 2)[2:-1]
     return (b"\x80\x02}X\x11\x00\x00\x00features.0.weightctorch._utils\n_rebuild_tensor_v2\n"
-            b"((X\x07\x00\x00\x00storagectorch\n" + kind.encode() + b"\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + dumped(count) + b"tQ"
-            + dumped(offset) + dumped(shape)
-            + dumped(strides) + b"\x89}tRs.")
+            b"((X\x07\x00\x00\x00storagectorch\n" + kind.encode()
+            + b"\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + dumped(count) + b"tQ"
+            + dumped(offset) + dumped(shape) + dumped(strides) + b"\x89}tRs.")
 
 
 @pytest.mark.parametrize("protocol", range(6))
