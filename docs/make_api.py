@@ -48,7 +48,8 @@ def public_names(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def _entry(name: str, value: Any) -> str:
-    entry = f"### {name}\n\n```python\n{value.__name__}{_signature(value)}\n```\n\n{_docstring(value)}"
+    call = f"{value.__name__}{_signature(value)}"
+    entry = f"### {name}\n\n```python\n{call}\n```\n\n{_docstring(value)}"
     if inspect.isclass(value):
         methods = [_method(method, function) for method, function in vars(value).items()
                    if not method.startswith("_") and inspect.getdoc(function)

@@ -26,6 +26,7 @@ def run(*arguments, **environment):
                           capture_output=True, text=True, env={**os.environ, **environment})
 
 
+@pytest.mark.slow
 def test_quick_prints_a_table_and_writes_json_and_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
     files = tmp_path / "b.json", tmp_path / "b.png"
