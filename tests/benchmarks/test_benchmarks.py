@@ -11,7 +11,7 @@ import pytest
 from benchmarks import engines, layers, timing, updates
 from benchmarks.cases import CASES, QUICK_CASES
 from benchmarks.contestants import answers
-from benchmarks.contestants.torch_twin import twin
+from benchmarks.contestants.torch import twin
 from benchmarks.errors import WrongResult
 from benchmarks.job import Job, Network
 from minitensor import Generator
