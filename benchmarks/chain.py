@@ -1,6 +1,6 @@
-"""A network's table read as a chain of layers: what floors and engines without tables need.
+"""A network's table read layer by layer: what floors and engines without tables need.
 
-The only file of the benchmarks that knows how a table of `models` is put together.
+Those engines run the layers one after the other: they know chains only.
 """
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ class Layer(NamedTuple):
 
 
 def layers(network: Network) -> Iterator[Layer]:
+    """In the order of computation; of layers that are made of tables, those inside and no other."""
     from models.networks.build import table_of
-    shape: tuple[int, ...] = (3, network.image_size, network.image_size)
+    from models.networks.tables import walk
     table = table_of(network.name, network.num_classes, network.image_size, network.width)
-    for spec in table.values():
-        yield Layer(type(spec).__name__, spec, shape)
-        shape = spec.output(shape)
+    for place in walk(table, (3, network.image_size, network.image_size)):
+        if not place.layer.branches():
+            yield Layer(type(place.layer).__name__, place.layer, place.input)
 
 
 def size_of(network: Network) -> tuple[list[int], int]:
