@@ -16,10 +16,10 @@ demo: .venv/installed-train
 test: .venv/installed-test
 	$(BIN)/flake8
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 quick: .venv/installed-test
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n auto -m "not slow"
 
 gradcheck: .venv/installed-test
 	$(BIN)/python -m minitensor.gradcheck

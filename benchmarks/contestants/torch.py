@@ -36,7 +36,7 @@ def twin(torch: Any, network: Network) -> Any:
 
     It is made without minitensor's arrays, which would count as memory.
     """
-    from models.weights.torch_twin import torch_twin
+    from models.networks.torch_twin import torch_twin
     module = torch_twin(network.table, network.input_shape)
     with torch.no_grad():
         for index, parameter in enumerate(module.parameters()):
