@@ -1,6 +1,7 @@
 """What the GPU does at best, measured, and the least seconds that work takes by that."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,7 +12,6 @@ from minitensor.backend import cupy, to_device
 from minitensor.kernels import PRECISIONS
 
 from .cases import Arrays, Case
-from .chain import size_of
 from .contestants.torch import pin_tf32
 from .job import Network
 from .layers import gflop
@@ -64,6 +64,16 @@ def layer_floor(case: Case, one: str, precision: str, a: Arrays, y: Any,
 def update_floor(parameters: int, states: int, rates: Rates) -> float:
     """Seconds to read gradients, and to read and write float32 parameters and their states."""
     return 4 * (1 + 2 * (1 + states)) * parameters / rates["copy"]
+
+
+def size_of(network: Network) -> tuple[list[int], int]:
+    """Multiplications per image of each layer that is a product, and parameters in all."""
+    from models.networks.tables import walk
+    places = [place for place in walk(network.table, network.input_shape)
+              if place.layer.parameters(place.input)]
+    parameters = sum(math.prod(shape) for place in places
+                     for shape in place.layer.parameters(place.input).values())
+    return [place.layer.macs(place.input) for place in places], parameters
 
 
 def network_floor(design: Network, mode: str, batch: int, precision: str,

@@ -27,6 +27,16 @@ class Network(NamedTuple):
         from models import FAMILY
         return cls(FAMILY[name].num_classes, FAMILY[name].image_size, 1.0, name)
 
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return 3, self.image_size, self.image_size
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The network's layers, as models/networks/tables.py walks them."""
+        from models.networks.build import table_of
+        return table_of(self.name, self.num_classes, self.image_size, self.width)
+
     def built(self, generator: Any) -> Any:
         """minitensor's network, with the weights that every engine begins with."""
         from models import build

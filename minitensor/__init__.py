@@ -1,7 +1,5 @@
-"""minitensor: a deep learning engine written from scratch on NumPy.
-
-Its kernels for GPUs are written in CUDA C++ and run through CuPy.
-"""
+"""minitensor: a deep learning engine written from scratch on NumPy, with kernels in CUDA C++ for
+GPUs, through CuPy."""
 from . import nn as nn
 from . import optim as optim
 from .backend import gpu_available as gpu_available
@@ -37,3 +35,5 @@ from .tensor import Op as Op
 from .tensor import Tensor as Tensor
 from .tensor import no_grad as no_grad
 from .upload import uploaded as uploaded
+
+__version__ = "0.2.0"

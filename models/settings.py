@@ -82,6 +82,12 @@ FIELDS = {field.name for field in dataclasses.fields(Settings)}
 COMPUTE = ("device", "kernels", "precision")
 NORMALIZATIONS = ("imagenet", "mean-pixel", "mean-image")
 
+
+def option(name: str) -> str:
+    """How the command line writes a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
 RECIPES: dict[str, dict[str, Any]] = {
     # Drawn images, nothing to download, and AlexNet in full: a few minutes on two cores.
     "demo": {"data": "builtin", "pictures": 2000, "epochs": 4, "batch_size": 32, "lr": 0.004,

@@ -21,7 +21,8 @@ hypothesis.settings.load_profile("fixed")
 
 EMULATED = "cuda-emulated"      # the CUDA kernels on the CPU: never the same as a pass on a GPU
 ON_GPU = "cuda"                 # the CUDA kernels on a GPU
-KERNEL_SETS = ("reference", "cpu", EMULATED, pytest.param(ON_GPU, marks=pytest.mark.gpu))
+KERNEL_SETS = ("reference", "cpu", pytest.param(EMULATED, marks=pytest.mark.slow),
+               pytest.param(ON_GPU, marks=pytest.mark.gpu))
 
 
 @pytest.fixture(params=KERNEL_SETS)

@@ -14,8 +14,7 @@ import numpy as np
 
 from ..job import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Job, Logits, Work, evaluated, images
 from ..timing import OnDevice
-from .torch import pin_tf32
-from .torch_twin import twin
+from .torch import pin_tf32, twin
 
 Memory = Callable[[], int]                  # bytes taken from the GPU
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..cases import Arrays, Case
-from ..job import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Job, Logits, Work, evaluated, images
-from .torch_twin import twin
+from ..job import (LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Job, Logits, Network, Work, evaluated,
+                   images, weights)
 
 LAYOUTS = {"torch": "contiguous_format", "torch channels-last": "channels_last"}
 MISSING = ("PyTorch is not installed, so its columns stay empty; install it with: "
@@ -29,6 +29,19 @@ def pin_tf32(torch: Any, precision: str) -> None:
     """Without this, float32 convolutions use TF32, and float32 matrix products do not."""
     allowed = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
+def twin(torch: Any, network: Network) -> Any:
+    """PyTorch's module for a network of models, with the weights that every engine begins with.
+
+    It is made without minitensor's arrays, which would count as memory.
+    """
+    from models.networks.torch_twin import torch_twin
+    module = torch_twin(network.table, network.input_shape)
+    with torch.no_grad():
+        for index, parameter in enumerate(module.parameters()):
+            parameter.copy_(torch.from_numpy(weights(tuple(parameter.shape), index)))
+    return module
 
 
 # ---- the whole network, on the CPU; on the GPU see gpu.py ----------------------------------------

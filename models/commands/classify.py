@@ -55,7 +55,11 @@ def run(options: dict[str, Any]) -> int:
 
 
 class Guess(NamedTuple):
-    """The best classes of one picture, best first, with their probabilities."""
+    """The best classes of one picture, best first, with their probabilities.
+
+    Classes are told apart by the names that the network has for them: in ImageNet two are called
+    crane, and two maillot.
+    """
 
     path: str
     correct: str | None             # the class that the picture's folder names
@@ -78,7 +82,7 @@ def _classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bo
         print(error, file=sys.stderr)
 
     transform = evaluation_transform(metadata["preprocessing"])
-    for names, pictures, images in files.batches(expanded, transform, report):
+    for names, pictures, images in files.picture_batches(expanded, transform, report):
         p = np.exp(log_probabilities(network, images, device))                      # (N, K)
         for path, picture, row in zip(names, pictures, p):
             guess = _guess(path, row, metadata["classes"])
@@ -93,25 +97,31 @@ def _classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bo
 
 
 def _guess(path: str, p: np.ndarray, classes: list[str]) -> Guess:
-    from ..weights.imagenet import readable
     folder = os.path.basename(os.path.dirname(os.path.abspath(path))) if path != "-" else ""
-    best = [(readable(classes[i]), float(p[i])) for i in best_classes(p[None])[0]]
-    return Guess(path, readable(folder) if folder in classes else None, best)
+    best = [(classes[i], float(p[i])) for i in best_classes(p[None])[0]]
+    return Guess(path, folder if folder in classes else None, best)
+
+
+def _readable(name: str | None) -> str | None:
+    """A class's name for people."""
+    from ..weights.imagenet import readable
+    return name and readable(name)
 
 
 def as_text(guess: Guess) -> str:
     """A title and a line with a bar per class; the correct one is marked."""
-    width = max(len(name) for name, _ in guess.best)
-    lines = [guess.path + (f" ({guess.correct})" if guess.correct else "")]
-    for name, p in guess.best:
-        mark = "*" if name == guess.correct else " "
+    names = [str(_readable(name)) for name, _ in guess.best]
+    width = max(map(len, names))
+    lines = [guess.path + (f" ({_readable(guess.correct)})" if guess.correct else "")]
+    for name, (own, p) in zip(names, guess.best):
+        mark = "*" if own == guess.correct else " "
         lines.append(f" {mark} {name:{width}} {p:6.1%} {'█' * round(BAR * p)}".rstrip())
     return "\n".join(lines)
 
 
 def in_json(guess: Guess) -> str:
-    best = [{"class": name, "probability": p} for name, p in guess.best]
-    record = {"picture": guess.path, "correct": guess.correct, "best": best}
+    best = [{"class": _readable(name), "probability": p} for name, p in guess.best]
+    record = {"picture": guess.path, "correct": _readable(guess.correct), "best": best}
     return json.dumps(record, ensure_ascii=False)
 
 
@@ -137,7 +147,8 @@ def draw(file: Path, shown: list[tuple[Guess, np.ndarray]]) -> None:
 
 def _draw_picture(ax: Any, guess: Guess, picture: np.ndarray) -> None:
     ax.imshow(picture)
-    ax.set_title(guess.correct or os.path.basename(guess.path), fontsize=10, parse_math=False)
+    title = _readable(guess.correct) or os.path.basename(guess.path)
+    ax.set_title(title, fontsize=10, parse_math=False)
 
 
 def _draw_bars(ax: Any, guess: Guess) -> None:
@@ -145,5 +156,5 @@ def _draw_bars(ax: Any, guess: Guess) -> None:
     colours = ["tab:red" if name == guess.correct else "tab:blue" for name, _ in guess.best]
     ax.barh(places, [p for _, p in guess.best], color=colours, alpha=0.5)
     for place, (name, _) in zip(places, guess.best):
-        ax.text(0.02, place, name, va="center", fontsize=9, parse_math=False)
+        ax.text(0.02, place, _readable(name), va="center", fontsize=9, parse_math=False)
     ax.set_xlim(0, 1)

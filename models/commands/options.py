@@ -10,7 +10,7 @@ from minitensor.kernels import PRECISIONS
 
 from ..compute import computing
 from ..networks.build import ABLATIONS
-from ..settings import COMPUTE, Settings
+from ..settings import COMPUTE, Settings, option
 from .values import data_source, number, path_or_name, width
 
 OWN = "the network's own"
@@ -33,8 +33,7 @@ def add_setting(parser: Any, name: str, kind: Any, text: str, default: Any = "",
         text += f" (default: {shown})"
     if kind is not None:
         options = {"type": kind, "metavar": "N", **options}
-    parser.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, help=text,
-                        **options)
+    parser.add_argument(option(name), default=argparse.SUPPRESS, help=text, **options)
 
 
 def add_data(parser: Any, text: str) -> None:

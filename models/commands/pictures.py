@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..evaluation.features import Extractor
-from ..inputs.files import batches
+from ..inputs.files import picture_batches
 from ..inputs.preprocessing import evaluation_transform
 from ..progress import Terminal
 from ..training.checkpoints import load_network
@@ -31,7 +31,7 @@ class PictureFeatures:
     def __call__(self, paths: list[str]) -> Iterator[tuple[list[str], np.ndarray]]:
         """(names, features float32 (N, ...)), a few at a time, with a progress bar."""
         with Terminal().bar(len(paths), self.layer) as bar:
-            for names, _, images in batches(paths, self.transform, self._report):
+            for names, _, images in picture_batches(paths, self.transform, self._report):
                 yield names, self.extractor(images)
                 bar.update(len(names))
 

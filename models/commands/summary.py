@@ -10,6 +10,7 @@ from minitensor import Generator
 from ..errors import UsageError, as_user_error, require
 from ..networks.build import FAMILY, Network, build
 from ..progress import Terminal
+from ..settings import option
 from .options import OWN, add_network
 from .values import number
 
@@ -50,6 +51,6 @@ def _from_checkpoint(path: str, config: dict[str, Any]) -> Network:
                          f"networks: {', '.join(FAMILY)}")
     if config:
         raise UsageError(f"{path} is a checkpoint, whose network is as it is: "
-                         f"leave out --{next(iter(config)).replace('_', '-')}")
+                         f"leave out {option(next(iter(config)))}")
     require("safetensors")
     return load_network(path, progress=Terminal())[0]

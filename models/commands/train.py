@@ -8,7 +8,7 @@ from ..errors import UsageError, as_user_error
 from ..networks.build import FAMILY, table_of
 from ..networks.initial import DEPARTURES, INITS
 from ..progress import Terminal
-from ..settings import FIELDS, NORMALIZATIONS, RECIPES, Settings
+from ..settings import FIELDS, NORMALIZATIONS, RECIPES, Settings, option
 from ..training.optimizers import OPTIMIZERS, SCHEDULES
 from .options import LARGEST, OWN, add_data, add_device, add_loading, add_network, add_setting
 from .values import Pairs, frozen, named_number, number, path_or_name
@@ -172,7 +172,7 @@ def new_settings(given: dict[str, Any], recipe: str | None,
 def _check_fine_tuning(given: dict[str, Any], inherited: dict[str, Any]) -> None:
     for name, own in inherited.items():
         if name != "dropout" and given.get(name, own) != own:
-            raise UsageError(f"{_option(name)} {given[name]} does not fit --weights, "
+            raise UsageError(f"{option(name)} {given[name]} does not fit --weights, "
                              f"whose network has {own}")
     if "weights" not in given:
         if "new_lr_multiplier" in given:
@@ -181,9 +181,5 @@ def _check_fine_tuning(given: dict[str, Any], inherited: dict[str, Any]) -> None
         return
     for name in PREPROCESSING:
         if name in given:
-            raise UsageError(f"{_option(name)} does not go with --weights, "
+            raise UsageError(f"{option(name)} does not go with --weights, "
                              "whose pictures are prepared as in their own training")
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -47,8 +47,8 @@ def _files(path: str) -> list[str]:
     return found
 
 
-def batches(paths: Iterable[str], transform: Callable,
-            report: Callable[[str, UnreadableImage], None]) -> Iterator[Batch]:
+def picture_batches(paths: Iterable[str], transform: Callable,
+                    report: Callable[[str, UnreadableImage], None]) -> Iterator[Batch]:
     """(paths, pictures uint8 (H, W, 3), images float32 (N, 3, size, size)), a few at a time.
 
     report is told the path of each that cannot be read, and why.

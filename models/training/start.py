@@ -14,7 +14,7 @@ from ..inputs.preprocessing import (colour_noise, evaluation_transform, preproce
 from ..inputs.sources import make_loader, open_data
 from ..networks.transfer import take_over
 from ..progress import Progress
-from ..settings import COMPUTE, Settings
+from ..settings import COMPUTE, Settings, option
 from .checkpoints import load_checkpoint, without_arrays
 from .feature_cache import FeatureCache, is_possible
 from .loop import Trainer
@@ -109,11 +109,6 @@ def resume(run: Stopped, settings: Settings, progress: Progress) -> int:
         loaders = _loaders(training, images, progress)
         folder.rewind(training.counters.step, training.counters.epoch)
         return _run(training, loaders, folder, progress)
-
-
-def option(name: str) -> str:
-    """How the command line writes a setting."""
-    return f"--{name.replace('_', '-')}"
 
 
 def _loaders(training: Training, images: tuple[Any, Any], progress: Progress) -> tuple[Any, Any]:

@@ -4,7 +4,6 @@ A download that was cut off goes on, and is kept only if its SHA-256 is right.
 """
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import urllib.error
@@ -14,6 +13,8 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from data import sha256
 
 from ..errors import UserError, require, writing
 from ..progress import SILENT, Progress
@@ -68,7 +69,7 @@ def download(published: Published, folder: Path, progress: Progress = SILENT) ->
         except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
             raise DownloadError(f"cannot fetch {url} ({getattr(error, 'reason', error)}); to fetch "
                                 f"it by hand: curl --create-dirs -o {path} {url}") from error
-        if _sha256(partial) != published.sha256:
+        if sha256(partial) != published.sha256:
             partial.unlink()
             raise DownloadError(f"{url} came with a wrong SHA-256, and was deleted; try again")
         with writing(path):
@@ -125,11 +126,3 @@ def _copy(response: Any, file: Any, name: str, progress: Progress) -> None:
     if total is not None and file.tell() < total:
         raise ConnectionError(f"the connection ended after {file.tell():,} of {total:,} bytes; "
                               "the same command goes on from there")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import engines, layers, timing, updates
 from benchmarks.cases import CASES, QUICK_CASES
 from benchmarks.contestants import answers
-from benchmarks.contestants.torch_twin import twin
+from benchmarks.contestants.torch import twin
 from benchmarks.errors import WrongResult
 from benchmarks.job import Job, Network
 from minitensor import Generator
@@ -26,6 +26,7 @@ def run(*arguments, **environment):
                           capture_output=True, text=True, env={**os.environ, **environment})
 
 
+@pytest.mark.slow
 def test_quick_prints_a_table_and_writes_json_and_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
     files = tmp_path / "b.json", tmp_path / "b.png"

@@ -13,7 +13,6 @@ import fake_cupy
 from benchmarks import floors, gpu, gpu_layers, gpu_report, gpu_tables, network, timing
 from benchmarks.__main__ import main
 from benchmarks.cases import CASES, QUICK_CASES
-from benchmarks.chain import size_of
 from benchmarks.contestants import answers, torch
 from benchmarks.errors import DeadEngine, WrongResult
 from benchmarks.every_kernel import run_every_kernel
@@ -122,7 +121,7 @@ def test_floors():
     rates["fp32"] = 1e20
     nbytes = 4 * (128 * (256 + 384) * 169 + 384 * 256 * 9)
     assert floor("forward", "fp32") == pytest.approx(nbytes / 4e12)
-    macs, parameters = size_of(Network())
+    macs, parameters = floors.size_of(Network())
     assert (sum(macs), parameters) == (1_135_256_096, 62_378_344)
     # "What an H200 allows": 844.9 GFLOP a step, 1.25 GB for the update
     step = floors.network_floor(Network(), "train", 128, "fp32", {"copy": 4.3e12, "fp32": 47e12})

@@ -16,6 +16,7 @@ def compiled():
 
 
 @needs_nvrtc
+@pytest.mark.slow
 @pytest.mark.parametrize("build", cubins.all_builds(), ids=str)
 def test_a_file_compiles_and_nothing_spills(build, compiled):
     kernels = compiled[build]

@@ -8,7 +8,10 @@ import emulator
 from emulator import EmulatedModule, EmulationError
 from minitensor.kernels.cuda import launcher
 
-pytestmark = pytest.mark.skipif(bool(emulator.problem()), reason=str(emulator.problem()))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(emulator.problem()), reason=str(emulator.problem())),
+]
 
 SMOOTH = """// y[i] = x[i - 1] + x[i] + x[i + 1] inside a block, through shared memory
 extern "C" __global__ void smooth(const REAL* __restrict__ x, REAL* __restrict__ y, int n)

@@ -7,7 +7,10 @@ import minitensor as mt
 from comparing import run
 from minitensor.gradcheck.cases import op_cases
 
-pytestmark = pytest.mark.skipif(bool(emulator.problem()), reason=str(emulator.problem()))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(emulator.problem()), reason=str(emulator.problem())),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,8 @@ LINEARS = [(3, 5, 7), (8, 130, 33), (130, 36, 10), (1, 300, 8), (0, 4, 4), (9, 6
 
 
 pytestmark = pytest.mark.parametrize(
-    "kernels", ["cuda-emulated", pytest.param("cuda", marks=pytest.mark.gpu)], indirect=True)
+    "kernels", [pytest.param("cuda-emulated", marks=pytest.mark.slow),
+                pytest.param("cuda", marks=pytest.mark.gpu)], indirect=True)
 
 
 @pytest.fixture(autouse=True)

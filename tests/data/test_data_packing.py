@@ -154,6 +154,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 def test_a_packing_killed_at_any_write_goes_on_to_the_same_bytes(folder, packed, tmp_path):
     out, kills = tmp_path / "out", 0
     command = ["pack", folder, out, "--size", "24", "--workers", "1", "--shard-pictures", "5"]

@@ -215,6 +215,7 @@ def test_the_miniature_passes_on_every_kernel_set(kernels):
     gradcheck(network.forward, inputs, names=names, **network.options)
 
 
+@pytest.mark.slow
 def test_the_full_alexnet_passes():
     assert command.main(["--op", "alexnet", "--kernels", "cpu"]) == 0
 

@@ -253,6 +253,7 @@ def test_a_chain_of_10_000_ops():
     assert x.grad == 10_001
 
 
+@pytest.mark.slow
 def test_a_graph_of_100_000_ops_is_freed_without_recursion():
     x = leaf(1.0)
     y = x

@@ -1,102 +1,103 @@
-"""Who may import whom, so that importing the engine stays light."""
+"""Who may import whom: the tables in docs/architecture.md, held; and no circles."""
 import ast
+import inspect
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-ENGINE = ROOT / "minitensor"
+from module_graph import PACKAGES, ROOT, circles, foreign, graph_of, modules_in, named_imports
 
-# For each room, the rooms of the engine that it may import. Kernels know arrays, not Tensors;
-# layers know ops, not kernels.
-DOORS = {
-    "backend": set(),
-    "files": set(),
-    "random": {"backend"},
-    "guard": set(),
-    "kernels": {"backend"},
-    "tensor": {"backend", "guard"},
-    "ops": {"backend", "kernels", "random", "tensor"},
-    "nn": {"backend", "guard", "ops", "random", "tensor"},
-    "optim": {"backend", "guard", "kernels", "nn", "tensor"},
-    "graph": {"backend", "tensor"},
-    "upload": {"backend"},
-    "checkpoint": {"backend", "files"},
-    "gradcheck": {"backend", "kernels", "nn", "ops", "random", "tensor"},
-    "__init__": {"backend", "gradcheck", "graph", "kernels", "nn", "ops", "optim", "random",
-                 "tensor", "upload"},
-}
-OUTSIDE = {     # beside numpy
-    "backend": {"cupy"}, "kernels/cuda/launcher": {"cupy"}, "checkpoint": {"safetensors"},
-    "gradcheck/networks": {"models"},
+MODULES = {name: path for package in PACKAGES for name, path in modules_in(ROOT / package).items()}
+GRAPH = graph_of(*(ROOT / package for package in PACKAGES))
+
+
+def doors():
+    """{room: rooms that it may import}, from the tables `| room | may import |`."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    rows = {room: set(re.findall(r"`([\w/]+)`", others))
+            for room, others in re.findall(r"^\| `([\w/]+)` \| (.*)\|$", text, re.M)}
+    commands = {room for room in rows if room.startswith("models/")} - {"models/commands"}
+    return {**rows, "models/commands": commands}                # "all of them"
+
+
+OUTSIDE = {     # beside NumPy
+    "minitensor.backend": {"cupy"}, "minitensor.kernels.cuda.launcher": {"cupy"},
+    "minitensor.checkpoint": {"safetensors"}, "minitensor.gradcheck.networks": {"models"},
+    "data.__main__": {"tqdm", "PIL"},
 }
 
-
-def imports(path):
-    """The absolute names of the modules that a file imports, at its top or further in."""
-    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            above = package[:len(package) - node.level + 1]
-            base = ".".join([*above, *filter(None, [node.module])])
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module
+DOORS = doors()
+INSIDE = ("minitensor", "models")       # the packages whose rooms have doors of their own
 
 
 def room(module):
-    """minitensor.ops.conv -> ops"""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
+    """minitensor.ops.conv -> minitensor/ops; __init__ and __main__ belong to no room."""
+    package, *inside = module.split(".")
+    return "/".join((package, *inside[:1])) if inside != ["__main__"] else package
 
 
-def foreign(modules):
-    """The packages of modules that do not come with Python."""
-    return {name.split(".")[0] for name in modules} - set(sys.stdlib_module_names)
+def test_every_room_has_its_row():
+    packages, rooms = set(PACKAGES), {room(m) for m in MODULES if m.startswith(INSIDE)}
+    assert packages | rooms == DOORS.keys()
 
 
-def files_of(folder):
-    return sorted(path.relative_to(ROOT).as_posix() for path in folder.rglob("*.py"))
+def test_a_room_imports_rooms_above_it_only():
+    rooms = list(DOORS)
+    assert [(home, other) for home, others in DOORS.items() for other in others
+            if rooms.index(other) >= rooms.index(home)] == []
 
 
-@pytest.mark.parametrize("file", files_of(ENGINE))
-def test_the_engine_keeps_its_doors(file):
-    path = ROOT / file
-    home = path.relative_to(ENGINE).parts[0].removesuffix(".py")
-    others = {room(name) for name in imports(path) if name.split(".")[0] == "minitensor"} - {home}
-    assert others <= DOORS[home], f"{file} imports {sorted(others - DOORS[home])}"
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_keeps_to_its_doors(module):
+    package, home = module.split(".")[0], room(module)
+    packages = {other.split(".")[0] for other in GRAPH[module]} - {package}
+    packages -= OUTSIDE.get(module, set())
+    assert packages <= DOORS[package], f"{module} imports {sorted(packages)}"
+    if "/" in home and package in INSIDE:
+        others = {room(other) for other in GRAPH[module]
+                  if other.startswith(f"{package}.")} - {home}
+        assert others <= DOORS[home], f"{module} imports {sorted(others - DOORS[home])}"
 
 
-@pytest.mark.parametrize("file", files_of(ENGINE))
-def test_the_engine_imports_numpy_and_little_else(file):
-    outside = foreign(imports(ROOT / file)) - {"minitensor", "numpy"}
-    allowed = OUTSIDE.get(file.removeprefix("minitensor/").removesuffix(".py"), set())
-    assert outside <= allowed, f"{file} imports {sorted(outside - allowed)}"
+def test_models_has_few_rooms():
+    rooms = [path.name for path in (ROOT / "models").iterdir() if path.name != "__pycache__"]
+    assert len(rooms) <= 14, sorted(rooms)
 
 
-@pytest.mark.parametrize("file", files_of(ROOT / "data"))
-def test_data_imports_numpy_and_pillow_only(file):
-    progress = {"tqdm"} if file == "data/__main__.py" else set()
-    assert foreign(imports(ROOT / file)) <= {"data", "numpy", "PIL"} | progress
+def test_no_import_circle():
+    assert [sorted(circle) for circle in circles(GRAPH)] == []
 
 
-def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
-    import inspect
+def test_a_planted_circle_is_found(tmp_path):
+    files = {
+        "__init__": "from .a import x",
+        "a": "from . import b\nimport os",
+        "b": "def later():\n    from .inner.c import y",         # inside a function
+        "inner/__init__": "",
+        "inner/c": "from ..a import x",
+        "d": "from .a import x\nfrom .inner import c",
+        "inner/e": "from house import x",                         # the package above itself
+    }
+    (tmp_path / "house" / "inner").mkdir(parents=True)
+    for name, text in files.items():
+        (tmp_path / "house" / f"{name}.py").write_text(text)
+    graph = graph_of(tmp_path / "house")
+    assert graph["house.d"] == {"house.a", "house.inner", "house.inner.c"}
+    assert graph["house.inner.e"] == {"house"}
+    assert circles(graph) == {frozenset({"house.a", "house.b", "house.inner.c"})}
 
-    from minitensor.kernels import KERNELS, cpu, cuda, reference
 
-    def arguments(kernel):
-        return [(p.name, p.default) for p in inspect.signature(kernel).parameters.values()]
+# ---- what does not come with Python --------------------------------------------------------------
 
-    for fast in (cpu, cuda):
-        names = [name for name in KERNELS if hasattr(fast, name)]
-        assert {"conv2d", "conv2d_backward", "linear", "linear_backward"} <= set(names)
-        for name in names:
-            assert arguments(getattr(fast, name)) == arguments(getattr(reference, name)), name
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("minitensor", "data"))])
+def test_the_engine_and_data_import_little(module):
+    package = module.split(".")[0]
+    allowed = {package, "numpy"} | OUTSIDE.get(module, {"PIL"} if package == "data" else set())
+    outside = foreign(named_imports(module, MODULES[module], MODULES)) - allowed
+    assert not outside, f"{module} imports {sorted(outside)}"
 
 
 def loaded_by(statement):
@@ -115,9 +116,50 @@ def test_import_minitensor_loads_numpy_and_nothing_heavier():
     assert len(others) <= 60, "beside its own modules"
 
 
+# ---- who speaks with the user --------------------------------------------------------------------
+
+@pytest.mark.parametrize("module", [
+    m for m in MODULES if m.startswith("models") and m != "models.progress"
+    and not m.startswith("models.commands")])
+def test_only_commands_and_progress_speak_with_the_user(module):
+    names = named_imports(module, MODULES[module], MODULES)
+    assert "argparse" not in names and "tqdm" not in foreign(names)
+    tree = ast.walk(ast.parse(MODULES[module].read_text()))
+    called = {node.func.id for node in tree
+              if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not called & {"print", "input"}
+
+
+# ---- what the floors agree on --------------------------------------------------------------------
+
+def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
+    from minitensor.kernels import KERNELS, cpu, cuda, reference
+
+    def arguments(kernel):
+        return [(p.name, p.default) for p in inspect.signature(kernel).parameters.values()]
+
+    for fast in (cpu, cuda):
+        names = [name for name in KERNELS if hasattr(fast, name)]
+        assert {"conv2d", "conv2d_backward", "linear", "linear_backward"} <= set(names)
+        for name in names:
+            assert arguments(getattr(fast, name)) == arguments(getattr(reference, name)), name
+
+
+def test_a_theme_has_the_same_file_on_every_floor():
+    themes = {"activation", "conv", "dropout", "linear", "loss", "norm", "pool", "products",
+              "update"}
+    kernels = ROOT / "minitensor/kernels"
+    for floor in ("reference", "cpu", "cuda"):
+        assert themes <= {path.stem for path in (kernels / floor).glob("*.py")}, floor
+    assert themes <= {path.stem for path in (kernels / "cuda/src").glob("*.cu")}
+
+
 def test_every_public_name_is_exported_on_purpose():
     import minitensor
     from minitensor import ops
-    assert set(ops.__all__) <= vars(minitensor).keys()
-    assert {"Tensor", "Op", "no_grad", "cat", "nn", "optim", "gradcheck", "use_kernels",
-            "Generator"} <= vars(minitensor).keys()
+    public = {name for name, value in vars(minitensor).items()
+              if not name.startswith("_") and callable(value)}
+    assert public == set(ops.__all__) | {
+        "Generator", "Op", "Tensor", "capture", "free_buffers", "get_num_threads", "gpu_available",
+        "gradcheck", "no_grad", "set_num_threads", "synchronize", "uploaded", "use_kernels",
+        "use_precision"}

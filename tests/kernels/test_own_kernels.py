@@ -71,6 +71,7 @@ def first_steps(kernels, steps=3):
     return losses
 
 
+@pytest.mark.slow
 def test_the_demos_first_steps_are_those_of_the_textbook(own_file):
     own = kernel_set(own_file)
     assert first_steps(SimpleNamespace(conv2d=own.conv2d)) == pytest.approx(

@@ -106,6 +106,7 @@ def in_pytorch(torch, network):
     return model
 
 
+@pytest.mark.slow
 def test_ten_steps_follow_pytorch(torch):
     network = AlexNet(dropout=0.0, generator=Generator(0))
     model = in_pytorch(torch, network)

@@ -19,7 +19,7 @@ from models.settings import Settings
 from models.training.checkpoints import load_network
 from models.training.step import Training
 from models.weights import onnx as onnx_writer
-from models.weights.torch_twin import torch_twin
+from models.networks.torch_twin import torch_twin
 from models_cli import StopAfter, complaint, log, models
 
 SIZE = 12

@@ -245,6 +245,33 @@ def test_a_resumed_run_keeps_its_settings(run, capsys):
     assert "--lr cannot change in a resumed run" in complaint(capsys)
 
 
+def test_a_run_whose_pictures_have_moved_is_resumed(tmp_path, capsys):
+    folder = make_folder(tmp_path / "here", classes=("cat", "dog"), pictures=10)
+    other = make_folder(tmp_path / "other", classes=("cat", "cow"), pictures=10)
+    run = tmp_path / "run"
+    assert models("train", "--data", folder, *TINY, "--epochs", 1, "--out", run) == 0
+    folder.rename(tmp_path / "there")
+    assert models("train", "--resume", run, "--epochs", 2) == 1
+    assert models("train", "--resume", run, "--epochs", 2, "--data", tmp_path / "there") == 0
+    assert [r["epoch"] for r in log(run) if r["event"] == "epoch"] == [1, 2]
+    capsys.readouterr()
+    assert models("train", "--resume", run, "--epochs", 3, "--data", other) == 1
+    assert "no longer has the 2 classes" in complaint(capsys)
+
+
+def test_kernels_of_ones_own(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("from minitensor.kernels.reference import relu\n")
+    (tmp_path / "empty.py").write_text("")
+    run = tmp_path / "run"
+    assert models(*BUILTIN, "--epochs", 1, "--kernels", tmp_path / "mine.py", "--out", run) == 0
+    assert models("evaluate", run, "--kernels", tmp_path / "mine.py", "--workers", 0) == 0
+    capsys.readouterr()
+    assert models("evaluate", run, "--kernels", tmp_path / "empty.py", "--workers", 0) == 2
+    assert "defines no kernel" in complaint(capsys)
+    assert models("evaluate", run, "--kernels", "cuda", "--workers", 0) == 2
+    assert "the kernel set 'cuda' is not for device 'cpu', which has " in complaint(capsys)
+
+
 def test_resuming_what_is_no_run(tmp_path, capsys):
     assert models("train", "--resume", tmp_path) == 1
     assert "is not a run that can be resumed" in complaint(capsys)

@@ -17,6 +17,7 @@ def paper(**given):
     return new_settings({"data": "a folder", **given}, "paper")
 
 
+@pytest.mark.slow
 def test_the_papers_settings():
     training = Training(paper(), [str(i) for i in range(1000)], {})
     assert training.network.num_parameters() == 60_965_224

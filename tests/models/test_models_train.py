@@ -49,6 +49,21 @@ def test_a_run_leaves_log_checkpoints_and_plots(whole_run):
         "log.jsonl", "samples"]
 
 
+def test_the_log_in_memory_is_short(tmp_path):
+    folder = RunFolder(tmp_path)
+    for step in range(1, 501):
+        folder.record("step", epoch=1 + step // 100, step=step, loss=1 / step)
+        if step % 100 == 0:
+            folder.record("epoch", epoch=step // 100, step=step, train_top1=step / 500)
+    again = RunFolder(tmp_path)
+    again.rewind(450, 3)
+    for read, steps, epochs in ((folder, 500, 5), (again, 450, 3)):
+        assert list(read.losses) == [1 / step for step in range(steps - 199, steps + 1)]
+        assert [epoch["epoch"] for epoch in read.epochs] == list(range(1, epochs + 1))
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 450 + 3
+    assert RunFolder(tmp_path).read().error_curve("train_top1") == pytest.approx([80, 60, 40])
+
+
 def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
     class Now(datetime):
         @classmethod

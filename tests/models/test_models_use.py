@@ -105,6 +105,18 @@ def test_classify_prints_bars_and_the_folders_class(run, capsys):
     assert sum(percent(first + second)) == pytest.approx(100, abs=0.1)
 
 
+def test_of_two_classes_of_one_name_one_is_correct(tmp_path, capsys):
+    """ImageNet has two classes called crane: the bird and the machine."""
+    bird, machine = "n02012849", "n03126707"
+    folder = make_folder(tmp_path / "pictures", classes=(bird, machine), pictures=10)
+    assert models("train", "--data", folder, *TINY, "--epochs", 1, "--out", tmp_path / "run") == 0
+    capsys.readouterr()
+    assert models("classify", tmp_path / "run", folder / bird / "0.png") == 0
+    title, *best = capsys.readouterr().out.splitlines()
+    assert title.endswith("(crane)")
+    assert sorted(line[:8] for line in best) == ["   crane", " * crane"]
+
+
 def test_classify_takes_folders_and_draws_a_figure(run, tmp_path, capsys):
     assert models("classify", run, run.parent / "pictures" / "val", "--figure",
                   tmp_path / "figure.png") == 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..networks.layers import Shape, Table
+from .layers import Shape, Table
 
 
 def torch_twin(table: Table, shape: Shape) -> Any:
