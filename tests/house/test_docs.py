@@ -4,8 +4,11 @@ import inspect
 import re
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+from models import FAMILY
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
@@ -31,7 +34,8 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_the_examples_of_contributing_run(number):
     code = compile(EXAMPLES[number], f"CONTRIBUTING.md, example {number + 1}", "exec")
-    exec(code, {"__name__": "example"})
+    with mock.patch.dict(FAMILY):
+        exec(code, {"__name__": "example"})
 
 
 @pytest.mark.parametrize("page", PAGES)
