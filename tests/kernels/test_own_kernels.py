@@ -12,7 +12,7 @@ from models import build
 
 CONVOLUTION = '''
 import numpy as np
-from minitensor.kernels.reference.linear import finish
+from minitensor.kernels.reference import finish
 
 calls = 0
 
