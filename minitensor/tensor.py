@@ -58,8 +58,8 @@ class Tensor:
                             "use .detach() for a second one on the same array")
         listed = not hasattr(data, "__array__") and not is_array(data)
         data = as_array(data)
-        if listed and data.dtype == np.float64:
-            data = data.astype(np.float32)
+        if listed and dtype is None and data.dtype == np.float64:
+            dtype = np.float32
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: data of dtype {data.dtype} is not numeric")
         self.data: Array = data if dtype is None else data.astype(dtype, copy=False)

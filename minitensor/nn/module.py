@@ -214,7 +214,10 @@ class Module:
     # ---- saving and loading ------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Array]:
-        """The arrays of the parameters, then of the buffers, by name; not copies."""
+        """The arrays of the parameters, then of the buffers, by name; not copies.
+
+        Raises ValueError for a name that two of them have, as dots in modules' names may bring it.
+        """
         return {name: tensor.data for name, tensor in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, Array], strict: bool = True) -> None:
@@ -242,7 +245,12 @@ class Module:
             tensor.data[...] = to_device(state[name], tensor.device)
 
     def _state(self) -> dict[str, Tensor]:
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        state: dict[str, Tensor] = {}
+        for name, tensor in (*self.named_parameters(), *self.named_buffers()):
+            if state.setdefault(name, tensor) is not tensor:
+                raise ValueError(f"{type(self).__name__}: two arrays are called {name!r}; "
+                                 "give the module of one of them another name")
+        return state
 
     # ---- printing ----------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@ its value."""
 from collections.abc import Sequence
 from numbers import Integral
 
-from ..kernels import ACTIVATIONS
+from ..kernels import ACTIVATIONS, kernels_for
 from ..kernels.geometry import Pair, output_size
 from ..tensor import FLOATS, Tensor
 
@@ -63,3 +63,11 @@ def windows_fit(op: str, x: Tensor, kernel_size: Pair, stride: Pair, padding: Pa
         if not output_size(image, k, s, p, d, ceil_mode):
             raise ValueError(f"{op}: a window of {axis} {d * (k - 1) + 1} does not fit "
                              f"x {x.shape}, whose {axis} with padding is {image + 2 * p}")
+
+
+def kernel_gave(op: str, y: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """y, which a kernel computed. Raises ValueError unless it has that shape."""
+    if y.shape != shape:
+        raise ValueError(f"{op}: the kernel of the set {kernels_for(y.data).name!r} returned "
+                         f"{y.shape}, but the output is {shape}")
+    return y

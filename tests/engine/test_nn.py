@@ -98,6 +98,15 @@ def test_a_state_loads_into_an_equal_network():
     np.testing.assert_array_equal(a(image()).data, b(image()).data)
 
 
+def test_two_arrays_of_one_name_are_refused():
+    def linear():
+        return nn.Linear(2, 2, generator=Generator(0))
+    network = nn.Sequential(**{"layer1.0": linear(), "layer1": nn.Sequential(linear())})
+    for use in network.state_dict, lambda: network.load_state_dict({}):
+        with pytest.raises(ValueError, match="two arrays are called 'layer1.0.weight'"):
+            use()
+
+
 def test_loading_keeps_the_dtype_and_the_order_in_memory():
     network = small_network()
     strides = network.conv1.weight.data.strides

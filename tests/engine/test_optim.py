@@ -90,6 +90,45 @@ def test_adam_follows_changes_of_the_learning_rate_and_the_betas(kernels, torch,
     assert_equal_to_torch(ours, theirs, 1e-12)
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_parameters_whose_gradients_start_late_or_pause_equal_pytorchs(kernels, torch, name):
+    ours = parameters()
+    theirs = twins(torch, ours)
+    optimizer = getattr(optim, name)(groups_of(ours), lr=0.1, weight_decay=0.1)
+    its_twin = getattr(torch.optim, name)(groups_of(theirs), lr=0.1, weight_decay=0.1)
+    for step in range(12):
+        optimizer.zero_grad()
+        its_twin.zero_grad()
+        learning = [True, step > 3, step % 3 > 0]
+        for p, q, gradient, learns in zip(ours, theirs, gradients(step), learning):
+            if learns:
+                p.grad, q.grad = gradient, torch.tensor(gradient)
+        optimizer.step()
+        its_twin.step()
+        if step == 5:       # a state goes into an optimizer that has none yet
+            state = optimizer.state_dict()
+            optimizer = getattr(optim, name)(groups_of(ours), lr=0.1, weight_decay=0.1)
+            optimizer.load_state_dict(state)
+    assert_equal_to_torch(ours, theirs, 1e-12)
+
+
+def test_a_state_of_adam_with_one_step_for_all_still_loads():
+    ps = parameters()
+    adam = optim.Adam(ps)
+    adam.load_state_dict({**adam.state_dict(), "step": 7})
+    assert adam.state_dict()["step"] == [7, 7, 7]
+
+
+def test_a_single_parameter_is_a_list_of_one():
+    p, q = nn.Parameter(np.full((2, 2), 3.0)), nn.Parameter(np.full((2, 2), 3.0))
+    for single, parameters in ((p, p), (q, [q])):
+        single.grad = np.full((2, 2), 4.0)
+        assert float(optim.clip_grad_norm_(parameters, 1.0)) == 8
+        optim.SGD([{"params": parameters}], 0.1).step()
+    assert p.data.tolist() == q.data.tolist() and p.grad.tolist() == q.grad.tolist()
+    assert p.data[0, 0] == pytest.approx(3 - 0.1 * 0.5)
+
+
 def test_the_update_of_2012(kernels):
     """v = 0.9 v - 0.0005 lr w - lr grad; w = w + v: lr is inside v also when it changes."""
     w = nn.Parameter(np.array([1.0, -2.0]))
@@ -171,8 +210,10 @@ def test_what_a_state_holds():
     assert set(sgd.state_dict()) == {"state", "groups"}
     assert [v.shape for v in sgd.state_dict()["state"]["velocity"]] == [*SHAPES]
     assert set(adam.state_dict()["state"]) == {"exp_avg", "exp_avg_sq"}
+    for parameter, gradient in zip(adam.groups[0]["params"][1:], gradients(0)[1:]):
+        parameter.grad = gradient
     adam.step()
-    assert adam.state_dict()["step"] == 1
+    assert adam.state_dict()["step"] == [0, 1, 1]
     assert adam.state_dict()["groups"] == [
         {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}]
 

@@ -29,6 +29,8 @@ def test_lists_become_float32_and_arrays_are_not_copied():
     assert Tensor([1, 2]).dtype.kind == "i"
     assert Tensor(array).data is array and Tensor(array).numpy() is array
     assert Tensor(array, dtype=np.float32).dtype == np.float32
+    assert Tensor([0.1], dtype=np.float64).item() == 0.1, "not through float32"
+    assert mt.mse_loss(leaf([0.1]), [0.1]).item() == 0
 
 
 def test_properties():

@@ -1,6 +1,7 @@
 """Who may import whom: the tables in docs/architecture.md, held; and no circles."""
 import ast
 import inspect
+import pathlib
 import re
 import subprocess
 import sys
@@ -147,12 +148,24 @@ def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
 
 
 def test_a_theme_has_the_same_file_on_every_floor():
-    themes = {"activation", "conv", "dropout", "linear", "loss", "norm", "pool", "products",
-              "update"}
+    themes = {"activation", "conv", "dropout", "epilogue", "linear", "loss", "norm", "pool",
+              "products", "update"}
     kernels = ROOT / "minitensor/kernels"
     for floor in ("reference", "cpu", "cuda"):
         assert themes <= {path.stem for path in (kernels / floor).glob("*.py")}, floor
     assert themes <= {path.stem for path in (kernels / "cuda/src").glob("*.cu")}
+
+
+def test_a_kernel_of_a_theme_is_what_its_floor_exports():
+    from minitensor.kernels import KERNELS, cpu, cuda
+    for floor in (cpu, cuda):
+        folder = pathlib.Path(floor.__file__).parent
+        defined = {(path.stem, node.name) for path in folder.glob("*.py")
+                   for node in ast.parse(path.read_text()).body
+                   if isinstance(node, ast.FunctionDef) and node.name in KERNELS}
+        exported = {(kernel.__module__.rpartition(".")[2], name)
+                    for name, kernel in vars(floor).items() if name in KERNELS}
+        assert defined == exported, floor.__name__
 
 
 def test_every_public_name_is_exported_on_purpose():
