@@ -73,8 +73,8 @@ def test_arithmetic_equals_pytorch(torch, operation, shapes, dtype, swapped):
 
 
 @pytest.mark.parametrize("operation", [operator.add, operator.sub, operator.mul, operator.truediv])
-@pytest.mark.parametrize("number", [3, 2.5, np.float64(2.5), np.int64(2), np.full((2, 3), 1.5)])
-def test_numbers_and_arrays_take_the_dtype_of_the_tensor(operation, number):
+@pytest.mark.parametrize("number", [3, 2.5, np.float64(2.5), np.int64(2)])
+def test_numbers_take_the_dtype_of_the_tensor(operation, number):
     x, array = normal((2, 3), np.float32), np.asarray(number, np.float32)
     for y, expected in ((operation(Tensor(x), number), operation(x, array)),
                         (operation(number, Tensor(x)), operation(array, x))):
@@ -541,11 +541,10 @@ def test_an_array_that_was_read_only_stays_so():
     (lambda: Tensor([1, 2], requires_grad=True), TypeError,
      "float32 and float64 can have a gradient, not int64"),
     (lambda: leaf([1.0], np.float16), TypeError, "not float16"),
-    (lambda: leaf([1, 2]) + leaf([1, 2], np.float32), TypeError,
-     r"Add: .*float64 and float32.*\.to\(dtype"),
+    (lambda: leaf(np.eye(2)) @ leaf(np.eye(2), np.float32), TypeError,
+     r"MatMul: .*float64 and float32.*\.to\(dtype"),
     (lambda: leaf([1, 2]) * "3", TypeError, "Mul: cannot use a str"),
     (lambda: leaf([1, 2]) * None, TypeError, "Mul: cannot use a NoneType"),
-    (lambda: Tensor([1, 2]) * 0.5, TypeError, r"Mul: .*int64.*0.5.*\.to\(dtype"),
     (lambda: leaf([1, 2]) + leaf([1, 2, 3]), ValueError, r"\(2,\) \(3,\)"),
     (lambda: leaf([1, 2])**leaf([1, 2]), TypeError, "exponent must be a number, not Tensor"),
     (lambda: leaf([1, 2])**"2", TypeError, "exponent must be a number, not str"),
