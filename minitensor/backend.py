@@ -29,9 +29,18 @@ def is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
 
 
-def as_array(value: Any) -> Array:
-    """value itself when it is an array of either library, else a NumPy array of it."""
-    return value if is_array(value) else np.asarray(value)
+def as_array(data: Any) -> Array:
+    """data as a plain array in the machine's own byte order: the same memory where it is one.
+
+    Raises TypeError for a masked array, whose mask would be lost.
+    """
+    if not isinstance(data, np.ndarray) and is_array(data):
+        return data
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError("a masked array cannot be used: choose what stands for its gaps, with "
+                        ".filled(value)")
+    array = np.asarray(data)                    # np.matrix becomes a plain array
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 class Kind(NamedTuple):
