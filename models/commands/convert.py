@@ -56,7 +56,7 @@ def _write_torchvision(path: Path, network: Any) -> None:
     """A plain safetensors file under torchvision's names."""
     from safetensors.numpy import save_file
 
-    from ..weights.sources import torchvision_arrays
+    from ..weights.layouts import torchvision_arrays
     with as_user_error(ValueError):
         arrays = torchvision_arrays(network)
     write_file(path, lambda partial: save_file(arrays, partial, metadata={"format": "pt"}))

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: dict[str, Any]) -> int:
     """Returns 1 if some pictures could not be read."""
-    from ..inputs.files import expanded
+    from ..inputs.picture_files import expanded
     from .pictures import PictureFeatures
     out = options["out"]
     with computing_as_asked(options):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..evaluation.features import Extractor
-from ..inputs.files import picture_batches
+from ..inputs.picture_files import picture_batches
 from ..inputs.preprocessing import evaluation_transform
 from ..progress import Terminal
 from ..training.checkpoints import load_network

@@ -35,7 +35,7 @@ def run(options: dict[str, Any]) -> int:
 
     Returns 1 if some pictures could not be read.
     """
-    from ..inputs.files import expanded
+    from ..inputs.picture_files import expanded
     from .pictures import PictureFeatures
     folder, figure = options["folder"], options["figure"]
     with computing_as_asked(options):
@@ -74,6 +74,6 @@ def _folder(path: str) -> str:
 
 
 def _show(ax: Any, path: str, title: str, **style: Any) -> None:
-    from ..inputs.files import load
+    from ..inputs.picture_files import load
     ax.imshow(load(path))
     ax.set_title(title, fontsize=8, parse_math=False, **style)

@@ -17,7 +17,7 @@ from ..files import write_file
 from ..inputs.sources import batches
 from .checkpoints import OPTIMIZER
 from .interruption import Interruption
-from .progress import TrainingProgress
+from .view import TrainingProgress
 from .run_folder import RunFolder
 from .step import Diverged, Training
 

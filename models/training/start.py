@@ -18,7 +18,7 @@ from ..settings import COMPUTE, Settings, option
 from .checkpoints import load_checkpoint, without_arrays
 from .feature_cache import FeatureCache, is_possible
 from .loop import Trainer
-from .progress import TrainingProgress
+from .view import TrainingProgress
 from .run_folder import RunFolder
 from .samples import write_samples
 from .step import Training

@@ -6,7 +6,7 @@ from typing import Any
 from ..networks.build import FAMILY, table_of
 from ..networks.layers import Conv, Linear, Shape, Table
 from ..networks.tables import parameter_shapes, smallest_image, walk
-from .sources import Found
+from .layouts import Found
 
 MAX_IMAGE = 1024                # pixels of the largest image_size that is looked for
 VARIANTS: tuple[tuple[str, ...], ...] = ((), ("one-tower",))

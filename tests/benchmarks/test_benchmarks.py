@@ -153,15 +153,15 @@ def test_other_engines_compute_the_same_network(engine):
     assert np.isfinite(theirs["logits"]()).all()
 
 
-@pytest.mark.parametrize("optimiser", updates.NUMBERS)
-def test_a_wrong_update_is_not_timed(monkeypatch, optimiser):
-    kernel = getattr(kernel_set("cpu"), optimiser)
+@pytest.mark.parametrize("optimizer", updates.NUMBERS)
+def test_a_wrong_update_is_not_timed(monkeypatch, optimizer):
+    kernel = getattr(kernel_set("cpu"), optimizer)
 
     def wrong(*arguments):
         kernel(*arguments)
         arguments[1][0][0] *= 1.001
 
-    updates.check(optimiser)
-    monkeypatch.setattr(kernel_set("cpu"), optimiser, wrong)
-    with pytest.raises(WrongResult, match=f"{optimiser}, cpu: off by"):
-        updates.check(optimiser)
+    updates.check(optimizer)
+    monkeypatch.setattr(kernel_set("cpu"), optimizer, wrong)
+    with pytest.raises(WrongResult, match=f"{optimizer}, cpu: off by"):
+        updates.check(optimizer)

@@ -7,7 +7,7 @@ import pytest
 from minitensor import Generator, Tensor, checkpoint, no_grad
 from models.networks.build import FAMILY, build
 from models.training.checkpoints import load_network, metadata_of
-from models.weights.sources import TORCHVISION_NAMES
+from models.weights.layouts import TORCHVISION_NAMES
 from models_cli import complaint, models
 
 PICTURES = {"resize": 80, "crop": 67, "mean": [0.5] * 3, "std": [0.25] * 3}
