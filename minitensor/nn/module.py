@@ -267,6 +267,11 @@ def watching(watch: Watch) -> Iterator[None]:
         _watches.reset(token)
 
 
+def watched() -> bool:
+    """Whether somebody watches the modules that are called in this thread."""
+    return bool(_watches.get())
+
+
 def _holds_state(value: Any) -> bool:
     if isinstance(value, (list, tuple, set, dict)):
         return any(map(_holds_state, value.values() if isinstance(value, dict) else value))
