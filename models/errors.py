@@ -1,7 +1,7 @@
 """Mistakes of the user, and refusals of the computer, each told in one sentence."""
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 PIP_NAMES = {"PIL": "pillow"}
@@ -13,15 +13,22 @@ class UserError(Exception):
     status = 1
 
 
-class UsageError(UserError):
-    """A mistake on the command line."""
+class SettingError(UserError):
+    """A setting that cannot be, or not beside the others: words follow its name.
+
+    The command line says its option in place of the name.
+    """
 
     status = 2
+
+    def __init__(self, setting: str, words: str):
+        super().__init__(setting + words)
+        self.setting, self.words = setting, words
 
 
 @contextmanager
 def as_user_error(*kinds: type[Exception], what: str = "",
-                  error: type[UserError] = UserError) -> Iterator[None]:
+                  error: Callable[[str], UserError] = UserError) -> Iterator[None]:
     """Exceptions of these kinds become an `error` with the same sentence, after `what`."""
     try:
         yield

@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 
 from minitensor.checkpoint import CheckpointError
 
-from ..errors import UserError, require
+from ..errors import SettingError, UserError, require
 from . import classify, convert, evaluate, features, reproduce, similar, summary, train
+from .values import option
 
 PROG = "python -m models"
 COMMANDS: dict[str, Any] = {
@@ -60,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
         require(*COMMANDS[name].NEEDS, *(["matplotlib"] if options.get("figure") else []))
         return COMMANDS[name].run(options)
     except (UserError, CheckpointError) as error:
-        print(f"{PROG} {name}: {error}", file=sys.stderr)
+        said = option(error.setting) + error.words if isinstance(error, SettingError) else error
+        print(f"{PROG} {name}: {said}", file=sys.stderr)
         return getattr(error, "status", 1)
     except MemoryError as error:
         print(f"{PROG} {name}: not enough memory ({error}); "

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UsageError
 from ..evaluation.plots import new_figure, save_figure
 from ..evaluation.scores import best_classes, log_probabilities
 from ..files import write_file
 from ..progress import Terminal
 from .options import CHECKPOINT, PICTURES, add_device, add_weights, computing_as_asked
-from .values import new_file_ending
+from .values import UsageError, new_file_ending
 
 HELP = "Print the five best classes of pictures."
 EXAMPLES = """  python -m models classify runs/cifar10 cat.jpg dog.jpg

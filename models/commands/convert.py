@@ -5,11 +5,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError, as_user_error, require
+from ..errors import as_user_error, require
 from ..files import write_file
 from ..progress import Terminal
 from .options import CHECKPOINT
-from .values import new_file
+from .values import UsageError, new_file
 
 HELP = "Write a network's weights for other programs, or other programs' for this one."
 EXAMPLES = """  python -m models convert bvlc_alexnet.npy alexnet.safetensors

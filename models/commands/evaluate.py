@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError, UserError, as_user_error, writing
+from ..errors import UserError, as_user_error, writing
 from ..networks.build import Network
 from ..progress import Terminal
 from ..settings import Settings
 from .options import (CHECKPOINT, add_data, add_device, add_loading, add_weights,
                       computing_as_asked)
+from .values import UsageError
 
 HELP = ("Print a network's top-1 and top-5 error, in all and by class; "
         "draw its confusion matrix.")

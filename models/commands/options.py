@@ -10,8 +10,8 @@ from minitensor.kernels import PRECISIONS
 
 from ..compute import computing
 from ..networks.build import ABLATIONS
-from ..settings import COMPUTE, Settings, option
-from .values import data_source, number, path_or_name, width
+from ..settings import COMPUTE, Settings
+from .values import data_source, number, option, path_or_name, width
 
 OWN = "the network's own"
 LARGEST = 4096              # side of an image in pixels: hardly a computer could train on more

@@ -4,14 +4,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..errors import UsageError, as_user_error
+from ..errors import as_user_error
 from ..networks.build import FAMILY, table_of
 from ..networks.initial import DEPARTURES, INITS
 from ..progress import Terminal
-from ..settings import FIELDS, NORMALIZATIONS, RECIPES, Settings, option
+from ..settings import CHANGEABLE, FIELDS, NORMALIZATIONS, RECIPES, Settings
 from ..training.optimizers import OPTIMIZERS, SCHEDULES
 from .options import LARGEST, OWN, add_data, add_device, add_loading, add_network, add_setting
-from .values import Pairs, frozen, named_number, number, path_or_name
+from .values import Pairs, UsageError, frozen, named_number, number, option, path_or_name
 
 HELP = "Train a network; every epoch is scored on validation pictures."
 EXAMPLES = """  python -m models train --recipe demo
@@ -40,7 +40,8 @@ def _add_run(group: Any) -> None:
     group.add_argument("--out", metavar="RUN_FOLDER", help="a new folder for checkpoints, log and "
                        "plots (default: runs/DATE-TIME)")
     group.add_argument("--resume", metavar="RUN_FOLDER",
-                       help="go on with a run that was stopped, exactly where it was")
+                       help="go on with a run that was stopped, exactly where it was; of its "
+                       f"settings only {', '.join(map(option, CHANGEABLE))} can change")
     group.add_argument("--recipe", choices=RECIPES, help="settings that suit each other; every one "
                        "can still be changed. paper: all of the 2012 paper's, with the two "
                        "departures that make it train (--departures)")

@@ -8,6 +8,19 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from ..errors import UserError
+
+
+class UsageError(UserError):
+    """A mistake on the command line."""
+
+    status = 2
+
+
+def option(name: str) -> str:
+    """How the command line writes a setting."""
+    return f"--{name.replace('_', '-')}"
+
 
 def number(kind: type, low: float, high: float = math.inf,
            open_high: bool = False) -> Callable[[str], Any]:

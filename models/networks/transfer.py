@@ -50,7 +50,7 @@ def freeze(network: nn.Sequential, how: str) -> None:
     layers, modules = layers_with_parameters(network), dict(network.named_modules())
     count = _count([modules[name] for name in layers], how)
     if count >= len(layers):
-        raise ValueError(f"--freeze {how} leaves nothing to learn: "
+        raise ValueError(f"{how} leaves nothing to learn: "
                          f"the network has {len(layers)} layers with parameters")
     parameters = dict(network.named_parameters())
     for layer, names in list(layers.items())[:count]:

@@ -136,4 +136,4 @@ def _check_space(folder: Path, needed: int) -> None:
     if needed > free:
         raise UserError(f"the features of the frozen layers take {needed / 1e9:.1f} GB, "
                         f"and {folder} has {free / 1e9:.1f} GB left; "
-                        "--no-cache-features does without them")
+                        "turn cache_features off to do without them")

@@ -44,9 +44,9 @@ class RunFolder:
         """
         folder = cls(Path(path) if path else _dated())
         if folder.log.exists() or folder.latest.exists():
-            go_on = (f"go on with it by --resume {folder.path}" if folder.latest.exists()
+            go_on = ("resume it" if folder.latest.exists()
                      else "it left no checkpoint, so delete it")
-            raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another --out")
+            raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another folder")
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
         write_text(folder.path / "config.json", json.dumps(config, indent=2) + "\n")

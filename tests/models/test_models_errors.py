@@ -54,7 +54,7 @@ def run(trained, tmp_path):
      "'1'"),
     (["train", "--data", "builtin", "--kernels", "magic"], "no kernel set 'magic'"),
     (["train", "--data", "builtin", "--precision", "bf16"],
-     "--precision bf16 needs --device cuda and its own kernels"),
+     "--precision bf16 needs the device cuda and its own kernels"),
     (["train", "--data", "builtin", "--precision", "fp8"], "'fp8'"),
     (["train", "--resume", "somewhere", "--out", "elsewhere"], "leave out --out"),
     (["classify", "somewhere"], "PICTURE"),
@@ -163,7 +163,7 @@ def test_a_read_only_folder(tmp_path, capsys):
 
 def test_a_folder_that_holds_a_run(trained, capsys):
     assert models(*BUILTIN, "--out", trained) == 1
-    assert f"{trained} already holds a run; go on with it by --resume" in complaint(capsys)
+    assert f"{trained} already holds a run; resume it, or " in complaint(capsys)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
@@ -191,7 +191,7 @@ def test_a_loss_of_nan_keeps_the_last_good_checkpoint(run, monkeypatch, capsys):
     monkeypatch.setattr(Training, "step", poisoned)
     assert models("train", "--resume", run, "--epochs", 2) == 1
     line = complaint(capsys)
-    assert "the loss became nan in epoch 2, step 8; try a lower --lr" in line
+    assert "the loss became nan in epoch 2, step 8; try a lower learning rate" in line
     assert "still holds step 5" in line
     assert (run / "latest.safetensors").read_bytes() == before
 
@@ -209,7 +209,7 @@ def test_a_learning_rate_whose_first_step_shows_in_the_evaluation(tmp_path, caps
     assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--batch-size", 100, "--epochs", 2,
                   "--out", tmp_path / "run") == 1
     said = complaint(capsys)
-    assert "the validation loss became nan in epoch 1, step 1; try a lower --lr" in said
+    assert "the validation loss became nan in epoch 1, step 1; try a lower learning rate" in said
 
 
 # ---- checkpoints -------------------------------------------------------------------------------

@@ -212,5 +212,5 @@ def test_a_disk_too_small_for_the_features(base, pictures, tmp_path, monkeypatch
     monkeypatch.setattr(feature_cache.shutil, "disk_usage",
                         lambda folder: type("Usage", (), {"free": 1000}))
     assert fine_tune(base, pictures, tmp_path / "run", *NO_CHANCE, "--freeze", "features") == 1
-    assert "--no-cache-features does without them" in complaint(capsys)
+    assert "turn cache_features off to do without them" in complaint(capsys)
     assert not list((tmp_path / "run" / "features").iterdir())
