@@ -110,7 +110,7 @@ def _tallies(network: Network, loader: Any, classes: list[str], places: np.ndarr
     views: dict[str, Tally] = {}
     progress = Terminal()
     with loader, progress.bar(len(loader.dataset)) as bar:
-        for images, labels in batches(loader, progress.say):
+        for images, labels in batches(loader, progress.warn):
             log_p = crop_log_probabilities(network, images, device)             # (N, crops, K)
             crops, labels = log_p.shape[1], places[labels]
             views.setdefault("centre crop", Tally(classes)).add(log_p[:, CENTRE[crops]], labels)

@@ -11,7 +11,7 @@ from minitensor.kernels import PRECISIONS
 from ..compute import computing
 from ..networks.build import ABLATIONS
 from ..settings import COMPUTE, Settings
-from .values import data_source, number, option, path_or_name, width
+from .values import data_source, kernels, number, option, width
 
 OWN = "the network's own"
 LARGEST = 4096              # side of an image in pixels: hardly a computer could train on more
@@ -75,9 +75,9 @@ def add_device(parser: Any) -> None:
     """Where and how to compute."""
     group = parser.add_argument_group("machine")
     add_setting(group, "device", None, "where to compute", choices=DEVICES)
-    add_setting(group, "kernels", path_or_name, "kernel set, such as 'reference' for the "
-                "textbook's, or a .py file with kernels of your own (default: the fastest of the "
-                "device)", metavar="SET")
+    add_setting(group, "kernels", kernels, "kernel set, such as 'reference' for the textbook's, "
+                "or a .py file with kernels of your own; what it lacks is the textbook's (default: "
+                "the fastest of the device)", metavar="SET")
     add_setting(group, "precision", None, "on a GPU, what convolutions and linear layers round "
                 "their factors to; sums stay float32", choices=PRECISIONS)
 

@@ -11,7 +11,7 @@ from ..progress import Terminal
 from ..settings import CHANGEABLE, FIELDS, NORMALIZATIONS, RECIPES, Settings
 from ..training.optimizers import OPTIMIZERS, SCHEDULES
 from .options import LARGEST, OWN, add_data, add_device, add_loading, add_network, add_setting
-from .values import Pairs, UsageError, frozen, named_number, number, option, path_or_name
+from .values import Pairs, UsageError, frozen, named_number, number, option, weights
 
 HELP = "Train a network; every epoch is scored on validation pictures."
 EXAMPLES = """  python -m models train --recipe demo
@@ -83,7 +83,7 @@ def _add_network(group: Any) -> None:
 
 
 def _add_fine_tuning(group: Any) -> None:
-    add_setting(group, "weights", path_or_name, "begin with all layers but the last of a trained "
+    add_setting(group, "weights", weights, "begin with all layers but the last of a trained "
                 "network, its picture size, its width and its preprocessing: a checkpoint, a run "
                 "folder, or what `classify --weights` takes", metavar="CHECKPOINT|FILE")
     add_setting(group, "freeze", frozen, "which layers keep their parameters: none, features (the "

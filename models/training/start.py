@@ -119,15 +119,13 @@ def _loaders(training: Training, images: tuple[Any, Any], progress: Progress) ->
 def _run(training: Training, loaders: tuple[Any, Any], folder: RunFolder,
          progress: Progress) -> int:
     cache = FeatureCache(folder.features, training, progress) if is_possible(training) else None
-    if cache:
-        loaders = cache.loader("train", loaders[0]), cache.loader("test", loaders[1])
-        training.learner = cache.learner
     shown = TrainingProgress(progress, training, folder)
-    try:
-        status = Trainer(training, loaders, folder, shown).run()
-    finally:
-        for loader in loaders:
-            loader.close()
+    with loaders[0], loaders[1]:
+        items: tuple[Any, Any] = loaders
+        if cache:
+            items = cache.loader("train", loaders[0]), cache.loader("test", loaders[1])
+            training.learner = cache.learner
+        status = Trainer(training, items, folder, shown).run()
     if status == 0:
         if cache:
             cache.remove()

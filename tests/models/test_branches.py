@@ -396,7 +396,7 @@ def test_features_of_layers_inside_branches(layer, shape, tmp_path, capsys):
     assert "no such layer; its layers: conv1, block1.conv1" in complaint(capsys)
 
 
-# ---- without a convolution ------------------------------------------------------------------------
+# ---- without a convolution ---------------------------------------------------------------------
 
 def test_a_network_of_linear_layers_is_trained_and_recognised(monkeypatch, tmp_path, capsys):
     dense = {"flatten": Flatten(), "hidden": Linear(24), "drop": Dropout(),

@@ -3,6 +3,7 @@ on disk."""
 import os
 import resource
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from safetensors.numpy import save_file
 from minitensor import checkpoint
 from minitensor.backend import gpu_available, gpu_problem
 from models import errors
+from models.commands.values import kernels, weights
+from models.compute import computing
+from models.training.checkpoints import load_parameters
 from models.training.step import Training
 from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, start_models
 
@@ -270,6 +274,30 @@ def test_kernels_of_ones_own(tmp_path, capsys):
     assert "defines no kernel" in complaint(capsys)
     assert models("evaluate", run, "--kernels", "cuda", "--workers", 0) == 2
     assert "the kernel set 'cuda' is not for device 'cpu', which has " in complaint(capsys)
+
+
+def test_a_name_is_no_folder(run, tmp_path, monkeypatch):
+    """Of a kernel set, whatever lies in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reference").mkdir()
+    assert models("train", "--resume", "run", "--epochs", 1, "--kernels", "reference") == 0
+    assert kernels("reference") == "reference" and kernels("my.py") == str(tmp_path / "my.py")
+    (tmp_path / "torchvision").mkdir()
+    assert weights("torchvision") == "torchvision" and weights("run") == str(run)
+    monkeypatch.setattr("models.weights.fetch", lambda name, progress: f"{name}, fetched")
+    with pytest.raises(errors.UserError, match="^torchvision, fetched cannot be used as weights"):
+        load_parameters("torchvision")
+
+
+def test_kernels_are_imported_once_and_told_in_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.imported", 0, raising=False)
+    (tmp_path / "mine.py").write_text("import sys\nfrom minitensor.kernels import reference\n\n\n"
+                                      "def relu(x):\n    return reference.relu(x)\n\n\n"
+                                      "sys.imported += 1\n")
+    with computing("cpu", str(tmp_path / "mine.py")):
+        assert sys.imported == 1
+    assert models("train", "--data", "builtin", "--kernels", tmp_path / "none.py") == 2
+    assert "--kernels: there is no kernel set" in complaint(capsys)
 
 
 def test_resuming_what_is_no_run(tmp_path, capsys):
