@@ -38,10 +38,13 @@ def run(options: dict[str, Any]) -> int:
         raise UsageError(f"{path} must end in {' or '.join(suffixes)}")
     if path.suffix == ".onnx":
         require("onnx")
+    _check_target(path, options["source"])
     network, metadata = load_network(options["source"], progress=Terminal())
     metadata = metadata_of(network, metadata["classes"], metadata["preprocessing"])
     if path.suffix == ".onnx":
-        write_file(path, lambda partial: write_onnx(partial, network, without_arrays(metadata)))
+        with as_user_error(ValueError, what=f"{path} cannot be written: "):
+            write_file(path, lambda partial: write_onnx(partial, network,
+                                                        without_arrays(metadata)))
     elif torchvision:
         _write_torchvision(path, network)
     else:
@@ -50,6 +53,16 @@ def run(options: dict[str, Any]) -> int:
     print(f"{path}: {network.name}, {network.num_parameters():,} parameters, "
           f"{len(metadata['classes']):,} classes")
     return 0
+
+
+def _check_target(path: Path, source: str) -> None:
+    """That nothing a run needs is overwritten, nor what is read."""
+    from ..training.run_folder import RunFolder, checkpoint_path
+    if not path.exists():
+        return
+    folder, read = RunFolder(path.parent), Path(checkpoint_path(source))
+    if path in (folder.latest, folder.best) or (read.exists() and path.samefile(read)):
+        raise UsageError(f"OUT must be a new file, not {path}, which a run or IN still needs")
 
 
 def _write_torchvision(path: Path, network: Any) -> None:

@@ -177,6 +177,15 @@ def test_standard_input_is_drawn_too(run, folder, tmp_path, monkeypatch):
     assert (tmp_path / "similar.png").exists()
 
 
+@pytest.mark.parametrize("order", ["classify RUN --json CAT DOG", "classify --json RUN CAT DOG",
+                                   "classify RUN CAT --json DOG"])
+def test_options_stand_anywhere(order, run, folder, capsys):
+    words = {"RUN": run, "CAT": folder / "cat" / "0.png", "DOG": folder / "dog" / "0.png"}
+    assert models(*(words.get(word, word) for word in order.split())) == 0
+    assert [json.loads(line)["picture"] for line in capsys.readouterr().out.splitlines()] == [
+        str(words["CAT"]), str(words["DOG"])]
+
+
 def test_json_is_an_object_a_line(run, folder, tmp_path, capsys):
     assert models("classify", run, folder, "--json", "--figure", tmp_path / "f.png") == 0
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
