@@ -115,6 +115,8 @@ def test_without_pytorch_it_says_so(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     ([], "the following arguments are required: what"),
     (["data", "--only", "kernels"], "--only has no effect on `data`"),
+    (["engines", "--batch", "4"], "--batch has no effect on `engines`"),
+    (["data", "--threads", "77"], "--threads has no effect on `data`"),
     (["cpu", "--data", "photos"], "--data has no effect on `cpu`"),
     (["cpu", "--threads", "0"], "argument --threads: must be an integer >= 1, not '0'"),
     (["cpu", "--json", "no/such/folder/b.json"],
