@@ -1,7 +1,7 @@
 """Mistakes of the user, and refusals of the computer, each told in one sentence."""
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 PIP_NAMES = {"PIL": "pillow"}
@@ -28,7 +28,7 @@ class SettingError(UserError):
 
 @contextmanager
 def as_user_error(*kinds: type[Exception], what: str = "",
-                  error: Callable[[str], UserError] = UserError) -> Iterator[None]:
+                  error: type[UserError] = UserError) -> Iterator[None]:
     """Exceptions of these kinds become an `error` with the same sentence, after `what`."""
     try:
         yield

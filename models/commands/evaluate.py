@@ -51,8 +51,9 @@ def run(options: dict[str, Any]) -> int:
 def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str, Any]) -> int:
     """Print the errors in all and by class, and write them into the folder out.
 
-    What is not given (data, batch_size, workers ...) is as in training, so that the figures are
-    training's own; device, kernels and precision, which need not be training's, are given.
+    The batch size, and what is not given of data, workers and on_error, is as in training, so that
+    the figures are training's own; device, kernels and precision, which need not be training's,
+    are given.
     """
     from ..evaluation.confusion import by_class, totals, write_report
     from ..inputs.preprocessing import evaluation_transform

@@ -17,8 +17,9 @@ OWN = "the network's own"
 LARGEST = 4096              # side of an image in pixels: hardly a computer could train on more
 PICTURES = ("a picture, a folder of pictures, a pattern in quotes such as '*.jpg', "
             "or - for one picture on standard input")
-CHECKPOINT = ("a checkpoint, or a run folder, of which the best is taken; "
-              "or published weights, as with --weights")
+WEIGHTS = ("published weights, of PyTorch (.pth, .safetensors), Toronto (.npy) or Caffe "
+           "(.caffemodel), or 'torchvision', which fetches them")
+CHECKPOINT = f"a checkpoint, or a run folder, of which the best is taken; or {WEIGHTS}"
 
 
 def add_setting(parser: Any, name: str, kind: Any, text: str, default: Any = "",
@@ -52,15 +53,13 @@ def add_network(parser: Any) -> None:
 
 
 def add_weights(parser: Any, text: str) -> None:
-    parser.add_argument("--weights", metavar="FILE", help=f"{text}: published weights, of PyTorch "
-                        "(.pth, .safetensors), Toronto (.npy) or Caffe (.caffemodel), or "
-                        "'torchvision', which fetches them; a checkpoint or a run folder does as "
-                        "well")
+    parser.add_argument("--weights", metavar="FILE", help=f"{text}: {WEIGHTS}; "
+                        "a checkpoint or a run folder does as well")
 
 
 def add_layer(parser: Any) -> None:
-    parser.add_argument("--layer", metavar="NAME", help="whose output, activation included "
-                        "(default: the last before the classes, fc7)")
+    parser.add_argument("--layer", metavar="NAME", help="whose output, activation included (default: "
+                        "the last before the classes that has parameters, fc7 in AlexNet)")
 
 
 def add_loading(parser: Any, default: str = "") -> None:

@@ -22,7 +22,7 @@ EXAMPLES = """  python -m models train --recipe demo
   python -m models train --weights runs/cifar10 --data photos/ --freeze features"""
 NEEDS = ("PIL", "safetensors", "tqdm", "matplotlib")
 PREPROCESSING = ("resize", "normalize")     # comes with weights, if any are given
-FINE_TUNING = {"lr": 0.001}                 # the default where weights are given
+SMALL_LR = 0.001            # the default where weights are given, and of adam and adamw
 
 
 # ---- what can be given -------------------------------------------------------------------------
@@ -98,10 +98,9 @@ def _add_fine_tuning(group: Any) -> None:
 def _add_learning(group: Any) -> None:
     add_setting(group, "epochs", number(int, 1), "passes over the training pictures")
     add_setting(group, "batch_size", number(int, 1), "pictures per step")
-    add_setting(group, "optimizer", None, "how gradients become steps; adam and adamw want a "
-                "tenth of sgd's --lr or less", choices=OPTIMIZERS)
+    add_setting(group, "optimizer", None, "how gradients become steps", choices=OPTIMIZERS)
     add_setting(group, "lr", number(float, 0), "learning rate; biases learn at twice the rate and "
-                "do not decay", f"{Settings.lr:g}; with --weights {FINE_TUNING['lr']:g}")
+                "do not decay", f"{Settings.lr:g}; {SMALL_LR:g} with --weights, adam or adamw")
     add_setting(group, "warmup", number(int, 0),
                 "steps over which the learning rate rises to its full height")
     add_setting(group, "momentum", number(float, 0, 1, open_high=True), "momentum of sgd")
@@ -156,7 +155,8 @@ def new_settings(given: dict[str, Any], recipe: str | None,
     """
     inherited = {name: value for name, value in (inherited or {}).items() if name in FIELDS}
     _check_fine_tuning(given, inherited)
-    defaults = FINE_TUNING if "weights" in given else {}
+    small = "weights" in given or given.get("optimizer", "sgd") != "sgd"
+    defaults = {"lr": SMALL_LR} if small else {}
     chosen = {**defaults, **RECIPES.get(recipe or "", {}), **inherited, **given}
     design = FAMILY[chosen.get("network", Settings.network)]
     settings = Settings(**{"image_size": design.image_size, "init": design.init, **chosen})

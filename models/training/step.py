@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,8 +82,10 @@ class Training:
         self.network.to(settings.device)
         self.metadata = {**metadata_of(self.network, classes, preprocessing),
                          "settings": asdict(settings), "colours": {}}
-        with as_user_error(ValueError, what=" ", error=partial(SettingError, "freeze")):
+        try:
             freeze(self.network, settings.freeze)
+        except ValueError as error:
+            raise SettingError("freeze", str(error).removeprefix("freeze")) from error
         self.names, groups = parameter_groups(self.network, settings)
         self.learner: Any = self.network
         self.optimizer = OPTIMIZERS[settings.optimizer](groups, settings)

@@ -273,6 +273,14 @@ def test_recipes_are_settings(name):
     assert new_settings({"data": "builtin", "epochs": 3}, name).epochs == 3
 
 
+@pytest.mark.parametrize("given, recipe, lr", [
+    ({}, None, 0.01), ({"optimizer": "sgd"}, None, 0.01), ({"optimizer": "adam"}, None, 0.001),
+    ({"optimizer": "adamw", "lr": 0.5}, None, 0.5), ({"weights": "some.pth"}, None, 0.001),
+    ({"optimizer": "adam"}, "demo", RECIPES["demo"]["lr"])])
+def test_the_usual_learning_rate(given, recipe, lr):
+    assert new_settings({"data": "builtin", **given}, recipe).lr == lr
+
+
 def test_workers_change_nothing(whole_run, tmp_path):
     run = tmp_path / "run"
     assert models(*THREE_EPOCHS, "--workers", 1, "--out", run) == 0
