@@ -58,8 +58,9 @@ def add_weights(parser: Any, text: str) -> None:
 
 
 def add_layer(parser: Any) -> None:
-    parser.add_argument("--layer", metavar="NAME", help="whose output, activation included (default: "
-                        "the last before the classes that has parameters, fc7 in AlexNet)")
+    parser.add_argument("--layer", metavar="NAME", help="whose output, activation included "
+                        "(default: the last before the classes that has parameters, fc7 in "
+                        "AlexNet)")
 
 
 def add_loading(parser: Any, default: str = "") -> None:

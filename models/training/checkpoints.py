@@ -75,9 +75,9 @@ def load_parameters(source: str, progress: Progress = SILENT) -> tuple[Arrays, d
     published weights have metadata without "settings" and "progress". Raises CheckpointError or
     UserError.
     """
-    if source in weights.PUBLISHED:
-        return weights.load(weights.fetch(source, progress))
     path = checkpoint_path(source)
+    if path in weights.PUBLISHED:
+        return weights.load(weights.fetch(path, progress))
     if os.path.isfile(path) and not checkpoint.is_checkpoint(path):
         return weights.load(path)
     arrays, metadata = load_checkpoint(path)

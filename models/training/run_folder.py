@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import UserError, writing
 from ..files import write_file, write_text
+from ..weights import PUBLISHED
 
 LOSSES = 200            # of the latest steps, in memory; the log holds all
 
@@ -140,8 +141,11 @@ def _dated() -> Path:
 
 
 def checkpoint_path(path: str) -> str:
-    """path itself, or the best checkpoint (else the latest) of the run folder that path is."""
-    if not os.path.isdir(path):
+    """The best checkpoint (else the latest) of the run folder that path is; any other path itself.
+
+    So is the name of published weights, whatever folder may have that name too.
+    """
+    if path in PUBLISHED or not os.path.isdir(path):
         return path
     folder = RunFolder(Path(path))
     return str(folder.best if folder.best.exists() else folder.latest)
