@@ -57,7 +57,8 @@ def run(options: dict[str, Any]) -> int:
 
 def _check_target(path: Path, source: str) -> None:
     """That nothing a run needs is overwritten, nor what is read."""
-    from ..training.run_folder import RunFolder, checkpoint_path
+    from ..training.checkpoints import checkpoint_path
+    from ..training.run_folder import RunFolder
     if not path.exists():
         return
     folder, read = RunFolder(path.parent), Path(checkpoint_path(source))

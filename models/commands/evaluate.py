@@ -57,8 +57,7 @@ def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str,
     from ..evaluation.confusion import by_class, tallied, totals, write_report
     from ..inputs.preprocessing import evaluation_transform
     from ..inputs.sources import make_loader, open_test_data
-    from ..training.checkpoints import load_network
-    from ..training.run_folder import checkpoint_path
+    from ..training.checkpoints import checkpoint_path, load_network
     path = checkpoint_path(checkpoint)
     network, metadata = load_network(path, given["device"], Terminal())
     training = _training_settings(path, metadata)

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +11,6 @@ from typing import Any
 
 from ..errors import UserError, writing
 from ..files import write_file, write_text
-from ..weights import PUBLISHED
 
 LOSSES = 200            # of the latest steps, in memory; the log holds all
 
@@ -138,14 +136,3 @@ def _dated() -> Path:
             except FileExistsError:
                 number += 1
                 folder = folder.with_name(f"{name}-{number}")
-
-
-def checkpoint_path(path: str) -> str:
-    """The best checkpoint (else the latest) of the run folder that path is; any other path itself.
-
-    So is the name of published weights, whatever folder may have that name too.
-    """
-    if path in PUBLISHED or not os.path.isdir(path):
-        return path
-    folder = RunFolder(Path(path))
-    return str(folder.best if folder.best.exists() else folder.latest)

@@ -116,6 +116,11 @@ def test_import_minitensor_loads_numpy_and_nothing_heavier():
     assert len(others) <= 60, "beside its own modules"
 
 
+def test_help_needs_numpy_only():
+    ours = loaded_by("import models.commands") - loaded_by("import numpy.random")
+    assert foreign(ours) <= {"minitensor", "models", "numpy"}
+
+
 # ---- who speaks with the user --------------------------------------------------------------------
 
 @pytest.mark.parametrize("module", [
