@@ -263,8 +263,16 @@ def test_a_run_whose_pictures_have_moved_is_resumed(tmp_path, capsys):
     assert "no longer has the 2 classes" in complaint(capsys)
 
 
+MINE = """from minitensor.kernels import reference
+
+def relu(x):
+    return reference.relu(x)
+
+"""
+
+
 def test_kernels_of_ones_own(tmp_path, capsys):
-    (tmp_path / "mine.py").write_text("from minitensor.kernels.reference import relu\n")
+    (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "empty.py").write_text("")
     run = tmp_path / "run"
     assert models(*BUILTIN, "--epochs", 1, "--kernels", tmp_path / "mine.py", "--out", run) == 0
@@ -291,9 +299,7 @@ def test_a_name_is_no_folder(run, tmp_path, monkeypatch):
 
 def test_kernels_are_imported_once_and_told_in_a_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.imported", 0, raising=False)
-    (tmp_path / "mine.py").write_text("import sys\nfrom minitensor.kernels import reference\n\n\n"
-                                      "def relu(x):\n    return reference.relu(x)\n\n\n"
-                                      "sys.imported += 1\n")
+    (tmp_path / "mine.py").write_text(MINE + "import sys\nsys.imported += 1\n")
     with computing("cpu", str(tmp_path / "mine.py")):
         assert sys.imported == 1
     assert models("train", "--data", "builtin", "--kernels", tmp_path / "none.py") == 2
