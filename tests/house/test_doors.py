@@ -136,6 +136,15 @@ def test_only_commands_and_progress_speak_with_the_user(module):
     assert not called & {"print", "input"}
 
 
+@pytest.mark.parametrize("module", [
+    m for m in MODULES if m.startswith("models.") and m != "models.training.view"
+    and not m.startswith("models.commands")])
+def test_only_commands_and_the_view_name_options(module):
+    texts = [node.value for node in ast.walk(ast.parse(MODULES[module].read_text()))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert [t for t in texts if re.search(r"(^|\s)--[a-z]", t) and "curl" not in t] == []
+
+
 # ---- what the floors agree on --------------------------------------------------------------------
 
 def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
