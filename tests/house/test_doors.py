@@ -118,6 +118,11 @@ def test_import_minitensor_loads_numpy_and_nothing_heavier():
     assert len(others) <= 60, "beside its own modules"
 
 
+def test_help_needs_numpy_only():
+    ours = loaded_by("import models.commands") - loaded_by("import numpy.random")
+    assert foreign(ours) <= {"minitensor", "models", "numpy"}
+
+
 # ---- who speaks with the user --------------------------------------------------------------------
 
 @pytest.mark.parametrize("module", [
@@ -130,6 +135,15 @@ def test_only_commands_and_progress_speak_with_the_user(module):
     called = {node.func.id for node in tree
               if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"print", "input"}
+
+
+@pytest.mark.parametrize("module", [
+    m for m in MODULES if m.startswith("models.") and m != "models.training.view"
+    and not m.startswith("models.commands")])
+def test_only_commands_and_the_view_name_options(module):
+    texts = [node.value for node in ast.walk(ast.parse(MODULES[module].read_text()))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert [t for t in texts if re.search(r"(^|\s)--[a-z]", t) and "curl" not in t] == []
 
 
 # ---- what the floors agree on --------------------------------------------------------------------
