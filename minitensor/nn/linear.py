@@ -1,4 +1,6 @@
 """The fully connected layer."""
+import math
+
 import numpy as np
 
 from .. import ops
@@ -35,8 +37,8 @@ class Linear(Module):
                           activation=self.activation or activation)
 
     def macs(self, output_shape: tuple[int, ...]) -> int:
-        """Multiplications per image: every weight once."""
-        return self.weight.numel()
+        """Multiplications per image: every weight once for each row of the image's output."""
+        return self.weight.numel() * math.prod(output_shape[1:-1])
 
     def extra_repr(self) -> str:
         F, C = self.weight.shape

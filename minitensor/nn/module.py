@@ -21,7 +21,7 @@ _watches: ContextVar[tuple[Watch, ...]] = ContextVar("watches", default=())
 
 
 class Parameter(Tensor):
-    """A tensor that a module owns and an optimiser changes.
+    """A tensor that a module owns and an optimizer changes.
 
     kind    "weight", "bias" or "scale" (what multiplies a normalised input): initial values, weight
             decay and learning rates go by it
@@ -37,7 +37,7 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor of a module's state that no optimiser changes: running statistics, a counter."""
+    """A tensor of a module's state that no optimizer changes: running statistics, a counter."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Optimisers: what all have in common, SGD as in 2012, Adam and AdamW; clipping of gradients."""
+"""Optimizers: what all have in common, SGD as in 2012, Adam and AdamW; clipping of gradients."""
 from __future__ import annotations
 
 import math
@@ -115,12 +115,12 @@ class Optimizer:
         """Go on from `state_dict()`.
 
         Raises ValueError, before anything is changed, when the names, the groups or the shapes are
-        not those of this optimiser.
+        not those of this optimizer.
         """
         if (len(state["groups"]) != len(self.groups)
                 or _shapes(state["state"]) != _shapes(self.state)):
             raise ValueError(f"{type(self).__name__}.load_state_dict: the state is that of an "
-                             "optimiser with other groups or parameters")
+                             "optimizer with other groups or parameters")
         for name, arrays in self.state.items():
             for array, loaded in zip(arrays, state["state"][name]):
                 array[...] = to_device(loaded, device_of(array))
@@ -275,7 +275,7 @@ class Adam(Optimizer):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if "step" not in state:
             raise ValueError(f"{type(self).__name__}.load_state_dict: the state has no step; "
-                             "it is that of another optimiser")
+                             "it is that of another optimizer")
         steps = state["step"]           # one number in states from before parameters had their own
         steps = [steps] * len(self._steps) if isinstance(steps, int) else steps
         if len(steps) != len(self._steps):

@@ -268,6 +268,11 @@ def test_summary_shows_shapes_parameters_and_macs():
     assert lines[-1].split() == ["total", "197", "1,808"]
 
 
+def test_a_linear_layer_multiplies_once_for_each_row_of_an_image():
+    linear = nn.Linear(3, 5, generator=generator())
+    assert [linear.macs(shape) for shape in ((2, 5), (2, 7, 5), (1, 7, 4, 5))] == [15, 105, 420]
+
+
 def test_summary_changes_nothing():
     network = small_network().eval()
     network.drop.training = True

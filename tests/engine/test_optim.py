@@ -1,4 +1,4 @@
-"""Optimisers and schedules against PyTorch and against written-out formulas."""
+"""Optimizers and schedules against PyTorch and against written-out formulas."""
 import json
 import math
 
@@ -43,7 +43,7 @@ def assert_equal_to_torch(ours, theirs, tolerance):
         assert_close(p.data, q.detach().numpy(), tolerance)
 
 
-# ---- optimisers ------------------------------------------------------------------------------
+# ---- optimizers ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, settings", CASES)
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
