@@ -27,6 +27,10 @@ class Guard:
 
     __del__ = release
 
+    def __reduce__(self) -> Any:
+        raise RuntimeError("a tensor with a graph can be neither copied nor pickled before its "
+                           "backward; use .detach()")
+
 
 def guarded(array: Any) -> bool:
     """Whether a backward pass that has not run needs array, or another array in the same memory."""

@@ -98,6 +98,14 @@ def test_a_state_loads_into_an_equal_network():
     np.testing.assert_array_equal(a(image()).data, b(image()).data)
 
 
+def test_a_state_may_hold_tensors_but_no_lists():
+    a, b = (nn.Linear(2, 2, generator=Generator(seed)) for seed in (0, 1))
+    b.load_state_dict(dict(a.named_parameters()))
+    assert b.weight.data.tolist() == a.weight.data.tolist() and b.weight is not a.weight
+    with pytest.raises(TypeError, match="load_state_dict: bias must be .*, not list"):
+        b.load_state_dict({**a.state_dict(), "bias": [1.0, 2.0]})
+
+
 def test_two_arrays_of_one_name_are_refused():
     def linear():
         return nn.Linear(2, 2, generator=Generator(0))
@@ -257,6 +265,33 @@ def test_repr_shows_what_is_not_the_default():
                           "groups=2, activation='relu')")
     assert repr(nn.AvgPool2d(3, 2, 1, count_include_pad=False)) == (
         "AvgPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=False, count_include_pad=False)")
+
+
+def test_repr_shows_the_hyperparameters_of_a_module_with_children():
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.inner = nn.ReLU()
+
+        def extra_repr(self):
+            return "by=2"
+    assert repr(Scaled()) == "Scaled(\n  by=2\n  inner: ReLU()\n)"
+
+
+def test_a_list_in_itself_is_no_module():
+    module, endless = nn.ReLU(), [1]
+    endless.append(endless)
+    module.endless = endless
+    assert module.endless is endless
+    with pytest.raises(TypeError, match="more is a list of modules"):
+        module.more = [endless, nn.ReLU()]
+
+
+@pytest.mark.parametrize("layer, shape", [
+    (nn.Conv2d(1, 1, 1, activation="relu", generator=Generator(0)), (1, 1, 2, 2)),
+    (nn.Linear(2, 2, activation="relu", generator=Generator(0)), (1, 2))])
+def test_a_layer_has_room_for_one_activation(layer, shape):
+    with pytest.raises(ValueError, match="has its own activation 'relu', .* no room for 'tanh'"):
+        layer(Tensor(np.ones(shape, np.float32)), activation="tanh")
 
 
 def test_summary_shows_shapes_parameters_and_macs():
