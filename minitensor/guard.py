@@ -4,9 +4,11 @@ An array is guarded until that pass has run or its graph is dropped. A guarded N
 read-only: writing to it raises NumPy's `ValueError: assignment destination is read-only` at the
 very line that would have made a gradient wrong. (The idea is MyGrad's.) CuPy arrays have no such
 flag, so whatever the engine itself writes in place (Optimizer.step, load_state_dict) asks `guarded`
-first, on either device. Three writes escape: one through a NumPy view made before, one in an array
-that came out of a pickle, and one that a user's own code makes in a CuPy array.
+first, on either device. Three writes escape: one through a NumPy view made before, one in memory
+that is not NumPy's own and has no buffer (DLPack, PyTorch's, a pickle's), and one that a user's own
+code makes in a CuPy array.
 """
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -52,6 +54,7 @@ class _Lock:
 
 
 _locks: dict[int, _Lock] = {}
+_one_at_a_time = threading.RLock()          # re-entrant: a Guard may be collected inside of it
 
 
 def _owner(array: Any) -> Any:
@@ -66,21 +69,33 @@ def _owner(array: Any) -> Any:
 def _lock(array: Any) -> Any:
     """Guard array; returns the owner of its memory."""
     owner = _owner(array)
-    lock = _locks.setdefault(id(owner), _Lock())
-    lock.holders += 1
-    if isinstance(array, np.ndarray):
-        for a in (owner, array):
-            # An unpickled array views bytes: made read-only once, it would stay so for ever.
-            if a.flags.writeable and not isinstance(a.base, bytes):
-                lock.to_restore.append(a)
-                a.flags.writeable = False
+    with _one_at_a_time:
+        lock = _locks.setdefault(id(owner), _Lock())
+        lock.holders += 1
+        if isinstance(array, np.ndarray):
+            for a in (owner, array):
+                if a.flags.writeable and _can_be_unlocked(a):
+                    lock.to_restore.append(a)
+                    a.flags.writeable = False
     return owner
 
 
+def _can_be_unlocked(a: np.ndarray) -> bool:
+    """Whether NumPy would make a writeable again: not where memory of others has no buffer that can
+    be written to. Made read-only once, such an array would stay so for ever."""
+    if a.base is None or isinstance(a.base, np.ndarray):
+        return True
+    try:
+        return not memoryview(a.base).readonly
+    except TypeError:
+        return False
+
+
 def _unlock(owner: Any) -> None:
-    lock = _locks[id(owner)]
-    lock.holders -= 1
-    if lock.holders == 0:
-        del _locks[id(owner)]
-        for a in lock.to_restore:
-            a.flags.writeable = True
+    with _one_at_a_time:
+        lock = _locks[id(owner)]
+        lock.holders -= 1
+        if lock.holders == 0:
+            del _locks[id(owner)]
+            for a in lock.to_restore:
+                a.flags.writeable = True

@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, overload
+from typing import overload
 
 from .. import ops
 from ..ops.checks import known_activation
 from ..tensor import Tensor
 from .conv import Conv2d
 from .linear import Linear
-from .module import Module
+from .module import Module, watched
 
 
 def _check_module(parent: Module, name: str, module: Module) -> None:
@@ -74,45 +74,55 @@ class Sequential(_Ordered):
         part.training = self.training
         return part
 
-    def forward(self, x: Tensor, **epilogue: Any) -> Tensor:
-        """epilogue: residual and activation, for a last layer that has room for them."""
-        layers = list(self)
-        for layer in layers[:-1]:
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
             x = layer(x)
-        return layers[-1](x, **epilogue) if layers else x
+        return x
 
 
-def _has_free_epilogue(module: Module) -> bool:
-    """Whether module(x, residual=..., activation=...) can be computed in its last layer."""
-    if isinstance(module, Sequential):
-        return len(module) > 0 and _has_free_epilogue(module[-1])
-    return isinstance(module, (Conv2d, Linear)) and module.activation is None
-
-
-class Residual(Module):
+class Residual(_Ordered):
     """activation(body(x) + shortcut(x)) (He et al. 2016).
 
-    shortcut: a module, or None for x itself. Where the body ends in a Conv2d or Linear without an
-    activation, the sum and the activation are computed in that layer, while its output is still in
-    the cache: what `observe` shows of that layer, and of the body, is their result.
+    body: a Sequential, whose layers become this module's own, under their names; or another
+    module. shortcut: a module, or None for x itself. Where the body ends in a Conv2d or Linear
+    without an activation, the sum and the activation are computed in that layer's epilogue, while
+    its output is still in the cache; not while the layers are observed, so that each shows its own
+    output.
     """
+
+    shortcut: Module | None = None
 
     def __init__(self, body: Module, shortcut: Module | None = None,
                  activation: str | None = "relu"):
         known_activation("Residual", activation)
         _check_module(self, "body", body)
+        is_chain = type(body) is Sequential
+        _adopt(self, dict(body.named_children()) if is_chain else {"body": body})
+        self.activation = activation
         if shortcut is not None:
             _check_module(self, "shortcut", shortcut)
-        self.body, self.shortcut, self.activation = body, shortcut, activation
+            self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         around = x if self.shortcut is None else self.shortcut(x)
-        if _has_free_epilogue(self.body):
-            return self.body(x, residual=around, activation=self.activation)
-        y = self.body(x)
+        layers = [layer for name, layer in self.named_children() if name != "shortcut"]
+        for layer in layers[:-1]:
+            x = layer(x)
+        if layers and _has_free_epilogue(layers[-1]) and not watched():
+            return layers[-1](x, residual=around, activation=self.activation)
+        y = layers[-1](x) if layers else x
         if y.shape != around.shape:
             raise ValueError(f"Residual: the body gives {y.shape}, the shortcut {around.shape}")
         return getattr(ops, self.activation)(y + around) if self.activation else y + around
+
+    def extra_repr(self) -> str:
+        return f"activation={self.activation!r}"
+
+
+def _has_free_epilogue(layer: Module) -> bool:
+    """Whether layer(x, residual=..., activation=...) is understood, and has nothing of its own."""
+    forwards = Conv2d.forward, Linear.forward           # a subclass may have another
+    return type(layer).forward in forwards and getattr(layer, "activation", None) is None
 
 
 class Concat(Module):

@@ -279,6 +279,11 @@ def watching(watch: Watch) -> Iterator[None]:
         _watches.reset(token)
 
 
+def watched() -> bool:
+    """Whether somebody watches the modules that are called in this thread."""
+    return bool(_watches.get())
+
+
 def _holds_state(value: Any, around: frozenset[int] = frozenset()) -> bool:
     """around: the lists that value is in; one may hold itself."""
     if isinstance(value, (list, tuple, set, dict)):

@@ -22,6 +22,8 @@ class Seen:
         self._latest: dict[str, object] = {}
 
     def _note(self, name: str, y: Tensor) -> Tensor:
+        if not isinstance(y, Tensor):
+            raise TypeError(f"observe: {name} returns no Tensor, but a {type(y).__name__}")
         call = self._latest[name] = object()
 
         def keep(dy: Array) -> None:
@@ -57,8 +59,9 @@ def observe(module: Module, names: str | Iterable[str]) -> Iterator[Seen]:
             loss.backward()
         seen.outputs["conv5"], seen.gradients["conv5"]
 
-    Results keep their bits. Only forwards in this thread are seen. Raises ValueError for a name
-    that module does not have.
+    Only forwards in this thread are seen. Results stay the same (a Residual does its sum apart, so
+    on a GPU they may differ by a rounding). Raises ValueError for a name that module does not have,
+    TypeError where one that is observed returns no Tensor.
     """
     wanted: dict[Module, list[str]] = {}
     for name in [names] if isinstance(names, str) else names:

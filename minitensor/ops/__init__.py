@@ -1,10 +1,10 @@
 """Every differentiable op, once: its forward next to its backward, on raw arrays.
 
 From easy to hard: arithmetic, reduction, shape, activation, dropout, loss, linear, pool, norm,
-conv. Functions check their arguments, ops call the kernels of any set. The first three also give
-Tensor its operators and methods.
+conv. Functions check their arguments, ops call the kernels of any set. The first three, and
+comparison, also give Tensor its operators and methods.
 """
-from . import arithmetic, reduction
+from . import arithmetic, comparison, reduction
 from .activation import log_softmax, relu, sigmoid, softmax, tanh
 from .conv import col2im, conv2d, im2col
 from .dropout import dropout

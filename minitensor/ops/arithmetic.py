@@ -1,9 +1,11 @@
 """Arithmetic, with NumPy's broadcasting: what `+ - * / ** @` of Tensors do, `exp` and `log`."""
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 from ..backend import Array, xp_of
+from ..guard import guarded
 from ..kernels import kernels_for
 from ..tensor import Op, Tensor, bind
 
@@ -133,6 +135,31 @@ def log(x: Tensor) -> Tensor:
     return Log()(x)
 
 
+def _in_place(op: type[Op], x: Tensor, other: Any) -> Tensor:
+    """x += other and the like: x itself is changed where no gradient is recorded.
+
+    Where one is, the name stands for a new tensor. Raises RuntimeError for a leaf that requires a
+    gradient, as PyTorch does, and for an array that a backward pass still needs; ValueError and
+    TypeError for a result of another shape or of a dtype that does not fit.
+    """
+    y = op()(x, other)
+    if y.requires_grad:
+        if x.requires_grad and x.creator is None:
+            raise RuntimeError(f"{op.__name__}: a leaf that requires a gradient cannot be changed "
+                               "in place while it is recorded; use no_grad(), or x = x + ...")
+        return y
+    if guarded(x.data):
+        raise RuntimeError(f"{op.__name__}: a tensor {x.shape} is still needed by a backward pass "
+                           "that has not run; call backward first, or write x = x + ...")
+    if y.shape != x.shape:
+        raise ValueError(f"{op.__name__}: a tensor {x.shape} cannot become {y.shape} in place")
+    if not np.can_cast(y.dtype, x.dtype, "same_kind"):
+        raise TypeError(f"{op.__name__}: a tensor of {x.dtype} cannot hold {y.dtype}; "
+                        "convert it with .to(dtype=...)")
+    x.data[...] = y.data
+    return x
+
+
 bind(
     __add__=lambda a, b: Add()(a, b), __radd__=lambda b, a: Add()(a, b),
     __sub__=lambda a, b: Sub()(a, b), __rsub__=lambda b, a: Sub()(a, b),
@@ -140,5 +167,7 @@ bind(
     __truediv__=lambda a, b: Div()(a, b), __rtruediv__=lambda b, a: Div()(a, b),
     __matmul__=lambda a, b: MatMul()(a, b), __rmatmul__=lambda b, a: MatMul()(a, b),
     __pow__=lambda x, exponent: Pow(exponent)(x), __neg__=lambda x: Mul()(x, -1),
+    __iadd__=lambda a, b: _in_place(Add, a, b), __isub__=lambda a, b: _in_place(Sub, a, b),
+    __imul__=lambda a, b: _in_place(Mul, a, b), __itruediv__=lambda a, b: _in_place(Div, a, b),
     exp=exp, log=log,
 )

@@ -158,6 +158,8 @@ class Linear(Layer):
         return math.prod(self.parameters(shape)["weight"])
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
+        if len(shape) > 1:
+            raise ValueError(f"Linear: its input is an image {shape}; put a Flatten before it")
         return nn.Linear(shape[0], self.features, activation=self.activation, generator=generator)
 
 
@@ -204,25 +206,35 @@ class Residual(Layer):
         return body
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
-        inside = {name: _chain(table, shape, generator) for name, table in self.branches().items()}
-        return nn.Residual(**inside, activation=self.activation)
+        body = _chain(self.body, shape, generator)
+        around = None if self.shortcut is None else _chain(self.shortcut, shape, generator)
+        return nn.Residual(body, around, self.activation)
 
     def branches(self) -> dict[str, Table]:
-        inside = {"body": self.body, "shortcut": self.shortcut}
+        """The body's layers are the module's own: no name stands before theirs."""
+        inside = {"": self.body, "shortcut": self.shortcut}
         return {name: table for name, table in inside.items() if table is not None}
 
     def with_branches(self, tables: dict[str, Table]) -> Layer:
-        return replace(self, body=tables["body"], shortcut=tables.get("shortcut"))
+        return replace(self, body=tables[""], shortcut=tables.get("shortcut"))
 
 
 class Concat(Layer):
     """The outputs of branches on the same image, joined along the channels (Szegedy et al. 2014).
 
-    Their other sizes must be the same: ValueError.
+    Their other sizes must be the same, and there must be one at least: ValueError.
     """
 
     def __init__(self, **branches: Table):
+        if not branches:
+            raise ValueError("Concat: expected at least one branch")
         self._branches = branches
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Concat) and self._branches == other._branches
+
+    def __repr__(self) -> str:
+        return f"Concat({', '.join(f'{name}={table}' for name, table in self._branches.items())})"
 
     def output(self, shape: Shape) -> Shape:
         outputs = {name: output_of(table, shape) for name, table in self._branches.items()}

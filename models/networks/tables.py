@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .layers import LRN, Conv, Dropout, Layer, Linear, Pool, Shape, Table
+from .layers import LRN, Conv, Dropout, Layer, Linear, Pool, Residual, Shape, Table
 
 
 class Place(NamedTuple):
@@ -21,11 +21,11 @@ def walk(table: Table, shape: Shape, prefix: str = "") -> Iterator[Place]:
     """Every layer in the order of computation, for images of this shape (C, H, W).
 
     A layer that is made of tables comes after the layers in them, whose names begin with its own:
-    "block1.body.conv1", as in the network's state dict.
+    "block1.conv1", "block1.shortcut.conv", as in the network's state dict.
     """
     for name, layer in table.items():
         for branch, inner in layer.branches().items():
-            yield from walk(inner, shape, f"{prefix}{name}.{branch}.")
+            yield from walk(inner, shape, f"{prefix}{name}." + (branch and f"{branch}."))
         output = layer.output(shape)
         yield Place(prefix + name, layer, shape, output)
         shape = output
@@ -72,8 +72,8 @@ def changed(table: Table, kinds: type | tuple[type, ...], change: Callable[[Any]
 
 def scaled(table: Table, width: float) -> Table:
     """Every layer's channels times width, rounded to multiples of the groups, at least one each."""
-    groups = max(place.layer.groups for place in walk(table, (3, 0, 0))
-                 if isinstance(place.layer, Conv))
+    groups = max((place.layer.groups for place in walk(table, (3, 0, 0))
+                  if isinstance(place.layer, Conv)), default=1)
 
     def rounded(channels: int) -> int:
         return groups * max(1, round(width * channels / groups))
@@ -92,7 +92,7 @@ def with_dropout(table: Table, p: float) -> Table:
 
 def with_tanh(table: Table) -> Table:
     """tanh wherever ReLU was (2012 paper, section 3.1 and Figure 1)."""
-    return changed(table, (Conv, Linear),
+    return changed(table, (Conv, Linear, Residual),
                    lambda layer: replace(layer, activation=layer.activation and "tanh"))
 
 

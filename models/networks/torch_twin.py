@@ -45,11 +45,11 @@ def _residual(nn: Any, spec: Any, shape: Shape) -> Any:
     class Residual(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            for name, table in spec.branches().items():
-                setattr(self, name, _chain(nn, table, shape))
+            self.body, *shortcut = (_chain(nn, table, shape) for table in spec.branches().values())
+            self.shortcut = shortcut[0] if shortcut else nn.Identity()
 
         def forward(self, x: Any) -> Any:
-            return self.body(x) + (self.shortcut(x) if spec.shortcut is not None else x)
+            return self.body(x) + self.shortcut(x)
 
     return Residual()
 

@@ -163,14 +163,14 @@ def _nothing(graph: Graph, x: str, place: Place, module: Any) -> str:
 
 def _branches(graph: Graph, x: str, place: Place, module: nn.Module) -> dict[str, str]:
     """The outputs of the tables inside a layer, by branch."""
-    children = dict(module.named_children())
-    return {name: graph.chain(table, children[name], x, place.input, f"{place.name}.{name}.")
-            for name, table in place.layer.branches().items()}
+    return {branch: graph.chain(table, module.get_submodule(branch), x, place.input,
+                                f"{place.name}." + (branch and f"{branch}."))
+            for branch, table in place.layer.branches().items()}
 
 
 def _residual(graph: Graph, x: str, place: Place, module: Any) -> str:
     outputs = _branches(graph, x, place, module)
-    return graph.node("Add", [outputs["body"], outputs.get("shortcut", x)], place.name)
+    return graph.node("Add", [outputs[""], outputs.get("shortcut", x)], place.name)
 
 
 def _concat(graph: Graph, x: str, place: Place, module: Any) -> str:

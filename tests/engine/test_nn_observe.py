@@ -61,11 +61,25 @@ def test_observing_changes_no_bit():
     assert after == plain
 
 
-def test_a_residual_shows_the_result_of_its_epilogue():
+def test_a_layer_of_a_residual_shows_its_own_output():
     net = network()
-    with nn.observe(net, ["block", "block.body.0"]) as seen:
+    with nn.observe(net, ["branches", "block", "block.0"]) as seen:
         net(images())
-    np.testing.assert_array_equal(seen.outputs["block"].data, seen.outputs["block.body.0"].data)
+    x = seen.outputs["branches"]
+    own = net.get_submodule("block.0")(x).data
+    np.testing.assert_allclose(seen.outputs["block.0"].data, own, rtol=1e-6)
+    total = own + x.data
+    np.testing.assert_allclose(seen.outputs["block"].data, np.maximum(total, 0), atol=1e-6)
+
+
+def test_a_module_that_returns_no_tensor_cannot_be_observed():
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, x
+    net = nn.Sequential(pair=Pair())
+    with nn.observe(net, "pair"):
+        with pytest.raises(TypeError, match="observe: pair returns no Tensor, but a tuple"):
+            net(images())
 
 
 def test_without_recording_there_are_outputs_alone():

@@ -37,9 +37,9 @@ BLOCKS = {                                                                  # ou
 }
 HEAD = {"average": AdaptiveAvgPool(1), "flatten": Flatten(), "drop": Dropout(),
         "fc": Linear(10, activation=None)}
-LAYERS = ["conv1", "block1.body.conv1", "block1.body.conv2", "block2.body.conv1",
-          "block2.body.conv2", "block2.shortcut.conv", "mixed.a.conv", "mixed.b.reduce",
-          "mixed.b.conv", "mixed.c.block.body.conv", "mixed.c.project"]     # with parameters
+LAYERS = ["conv1", "block1.conv1", "block1.conv2", "block2.conv1",
+          "block2.conv2", "block2.shortcut.conv", "mixed.a.conv", "mixed.b.reduce",
+          "mixed.b.conv", "mixed.c.block.conv", "mixed.c.project"]     # with parameters
 
 
 class RunningMean(nn.Module):
@@ -177,8 +177,28 @@ def test_changes_reach_into_branches():
     assert len(convs) == len(LAYERS)
     assert {conv.groups for conv in convs} == {1}
     assert {conv.activation for conv in convs} == {"tanh", None}
+    assert table["block1"].activation == "tanh", "that of the sum, too"
     assert table["block2"].body["conv2"].channels == table["block2"].shortcut["conv"].channels == 32
     assert BLOCKS["block2"].body["conv2"].groups == 2, "the family's own table stays as it is"
+
+
+def test_a_network_without_a_convolution_is_built(monkeypatch):
+    table = {"flatten": Flatten(), "fc": Linear(4, activation=None)}
+    monkeypatch.setitem(FAMILY, "flat", Design(table, SIZE))
+    network = build("flat", width=2, generator=Generator(0))
+    assert network.num_parameters() == 4 * 3 * SIZE**2 + 4
+
+
+def test_a_linear_layer_wants_a_flat_input(monkeypatch):
+    monkeypatch.setitem(FAMILY, "wrong", Design({"fc": Linear(4)}, SIZE))
+    with pytest.raises(ValueError, match="Linear: its input is an image .*put a Flatten before"):
+        build("wrong", generator=Generator(0))
+
+
+def test_equal_tables_are_equal():
+    assert BLOCKS["mixed"] == Concat(**BLOCKS["mixed"].branches()) != Concat(a={})
+    with pytest.raises(ValueError, match="Concat: expected at least one branch"):
+        Concat()
 
 
 @pytest.mark.parametrize("layer, message", [
@@ -288,9 +308,9 @@ def test_a_stopped_and_resumed_run_is_bit_identical(name, optimizer, tmp_path, m
 def test_buffers_and_shared_parameters_are_saved_once(tmp_path):
     assert train("mean", tmp_path / "run") == 0
     arrays, _ = checkpoint.load(tmp_path / "run" / "latest.safetensors")
-    assert arrays["mean.batches"] == arrays["inside.body.mean.batches"] == 8
-    assert arrays["mean.mean"].any() and arrays["inside.body.mean.mean"].any()
-    assert "inside.body.tied.first.weight" in arrays
+    assert arrays["mean.batches"] == arrays["inside.mean.batches"] == 8
+    assert arrays["mean.mean"].any() and arrays["inside.mean.mean"].any()
+    assert "inside.tied.first.weight" in arrays
     assert not [name for name in arrays if name.endswith("second.weight")]
     assert not [name for name in arrays if name.startswith("optimizer.") and "batches" in name]
     best, _ = checkpoint.load(tmp_path / "run" / "best.safetensors")
@@ -315,7 +335,7 @@ def test_evaluate_and_convert_know_branches(tmp_path, capsys):
     assert models("evaluate", run, "--workers", 0) == 0
     assert models("convert", run, tmp_path / "copy.safetensors") == 0
     assert models("summary", tmp_path / "copy.safetensors") == 0
-    assert "inside.body.tied" in capsys.readouterr().out
+    assert "inside.tied" in capsys.readouterr().out
     (before, _), (after, _) = (load_network(str(path))
                                for path in (run, tmp_path / "copy.safetensors"))
     x = images(before, 2)
@@ -348,7 +368,7 @@ def test_what_is_frozen_stays_statistics_included(tmp_path):
     before, after = (checkpoint.load(path)[0] for path in (base / "best.safetensors",
                                                            run / "latest.safetensors"))
     same = {name for name in before if np.array_equal(before[name], after[name])}
-    learned = {name for name in before if name.startswith(("inside.body.tied.", "fc."))}
+    learned = {name for name in before if name.startswith(("inside.tied.", "fc."))}
     assert same == before.keys() - learned
 
 
@@ -373,4 +393,4 @@ def test_features_of_layers_inside_branches(layer, shape, tmp_path, capsys):
     assert values.shape == (10, *shape) and values.any()
     capsys.readouterr()
     assert models("features", run, run / "samples", "--layer", "mixed.d", "--out", out) == 2
-    assert "no such layer; its layers: conv1, block1.body.conv1" in complaint(capsys)
+    assert "no such layer; its layers: conv1, block1.conv1" in complaint(capsys)
