@@ -43,7 +43,7 @@ def as_array(data: Any) -> Array:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-class Kind(NamedTuple):
+class Form(NamedTuple):
     """What two arrays have in common that can be added in place."""
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -53,11 +53,11 @@ class Kind(NamedTuple):
         return f"{self.dtype} {self.shape} on {self.device!r}"
 
 
-def kind_of(value: Any) -> Kind | str:
-    """The Kind of an array, the name of the type of anything else."""
+def form_of(value: Any) -> Form | str:
+    """The Form of an array, the name of the type of anything else."""
     if isinstance(value, (np.ndarray, np.generic)):
-        return Kind(value.shape, value.dtype, "cpu")
-    return Kind(value.shape, value.dtype, "cuda") if is_array(value) else type(value).__name__
+        return Form(value.shape, value.dtype, "cpu")
+    return Form(value.shape, value.dtype, "cuda") if is_array(value) else type(value).__name__
 
 
 def cupy() -> ModuleType:

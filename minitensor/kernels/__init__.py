@@ -58,7 +58,8 @@ def kernel_set(kernels: SetLike) -> KernelSet:
     if isinstance(kernels, KernelSet):
         return kernels
     if not isinstance(kernels, (str, os.PathLike)):
-        functions = {name: value for name, value in vars(kernels).items() if callable(value)}
+        functions = {name: getattr(kernels, name) for name in dir(kernels)
+                     if not name.startswith("_") and callable(getattr(kernels, name))}
         return _with_the_textbooks(getattr(kernels, "__name__", "custom"), kernels, functions)
     path = os.fspath(kernels)
     if path in _sets:

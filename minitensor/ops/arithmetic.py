@@ -105,6 +105,8 @@ class MatMul(Op):
     def forward(self, a, b):
         if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
             raise ValueError(f"matmul: inner sizes differ (a {a.shape}, b {b.shape})")
+        if any(1 != m != n != 1 for m, n in zip(a.shape[-3::-1], b.shape[-3::-1])):
+            raise ValueError(f"matmul: leading sizes differ (a {a.shape}, b {b.shape})")
         self.shapes = a.shape, b.shape
         self.a = a if a.ndim > 1 else a[None, :]
         self.b = b if b.ndim > 1 else b[:, None]

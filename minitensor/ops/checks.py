@@ -34,6 +34,14 @@ def known_activation(op: str, activation: str | None) -> None:
         raise ValueError(f"{op}: activation must be one of {ACTIVATIONS}, not {activation!r}")
 
 
+def one_activation(layer: str, own: str | None, given: str | None) -> str | None:
+    """A layer's own activation or that of the call. Raises ValueError where there are both."""
+    if own and given:
+        raise ValueError(f"{layer}: the layer has its own activation {own!r}, and there is no room "
+                         f"for {given!r}")
+    return own or given
+
+
 def floating(op: str, **tensors: Tensor | None) -> None:
     """All are Tensors (or None) of one dtype, float32 or float64."""
     given = {name: tensor for name, tensor in tensors.items() if tensor is not None}

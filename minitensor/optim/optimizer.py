@@ -1,4 +1,4 @@
-"""Optimisers: what all have in common, SGD as in 2012, Adam and AdamW; clipping of gradients."""
+"""Optimizers: what all have in common, SGD as in 2012, Adam and AdamW; clipping of gradients."""
 from __future__ import annotations
 
 import math
@@ -106,21 +106,26 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """{"state": {name: arrays in the order of the parameters, not copies},
         "groups": the hyperparameters of each group}."""
-        groups = [{name: value for name, value in group.items() if name != "params"}
-                  for group in self.groups]
         return {"state": {name: list(arrays) for name, arrays in self.state.items()},
-                "groups": groups}
+                "groups": list(map(self._options, self.groups))}
+
+    @staticmethod
+    def _options(group: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in group.items() if name != "params"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`.
 
         Raises ValueError, before anything is changed, when the names, the groups or the shapes are
-        not those of this optimiser.
+        not those of this optimizer, or hyperparameters are out of range.
         """
         if (len(state["groups"]) != len(self.groups)
                 or _shapes(state["state"]) != _shapes(self.state)):
             raise ValueError(f"{type(self).__name__}.load_state_dict: the state is that of an "
-                             "optimiser with other groups or parameters")
+                             "optimizer with other groups or parameters")
+        for group, loaded in zip(self.groups, state["groups"]):
+            self._check_params({**group, **loaded}, list(self._options(group)))
+            self._check_group({**group, **loaded})
         for name, arrays in self.state.items():
             for array, loaded in zip(arrays, state["state"][name]):
                 array[...] = to_device(loaded, device_of(array))
@@ -135,7 +140,7 @@ class Optimizer:
     def _error(self, message: str, error: type[Exception] = ValueError) -> Exception:
         return error(f"{type(self).__name__}: {message}")
 
-    def _check_params(self, group: dict[str, Any], defaults: dict[str, Any]) -> None:
+    def _check_params(self, group: dict[str, Any], defaults: Iterable[str]) -> None:
         if not group["params"]:
             raise self._error("params must hold at least one parameter, "
                               "but there is a group without params")
@@ -275,7 +280,7 @@ class Adam(Optimizer):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if "step" not in state:
             raise ValueError(f"{type(self).__name__}.load_state_dict: the state has no step; "
-                             "it is that of another optimiser")
+                             "it is that of another optimizer")
         steps = state["step"]           # one number in states from before parameters had their own
         steps = [steps] * len(self._steps) if isinstance(steps, int) else steps
         if len(steps) != len(self._steps):

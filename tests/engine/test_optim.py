@@ -1,4 +1,4 @@
-"""Optimisers and schedules against PyTorch and against written-out formulas."""
+"""Optimizers and schedules against PyTorch and against written-out formulas."""
 import json
 import math
 
@@ -43,7 +43,7 @@ def assert_equal_to_torch(ours, theirs, tolerance):
         assert_close(p.data, q.detach().numpy(), tolerance)
 
 
-# ---- optimisers ------------------------------------------------------------------------------
+# ---- optimizers ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, settings", CASES)
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
@@ -223,6 +223,11 @@ def with_gradient(p, shape):
     return optim.SGD(p, 0.1)
 
 
+def load_group(p, **changed):
+    sgd = optim.SGD(p, 0.1)
+    sgd.load_state_dict({**sgd.state_dict(), "groups": [changed]})
+
+
 @pytest.mark.parametrize("make, error, message", [
     (lambda p: optim.SGD(p, -0.1), ValueError, "SGD: lr must be a number >= 0, not -0.1"),
     (lambda p: optim.SGD(p, math.nan), ValueError, "SGD: lr must be a number >= 0, not nan"),
@@ -247,6 +252,9 @@ def with_gradient(p, shape):
      "Adam.load_state_dict: the state has no step"),
     (lambda p: optim.SGD(p, 0.1).load_state_dict(optim.Adam(p).state_dict()), ValueError,
      "SGD.load_state_dict: .* other groups or parameters"),
+    (lambda p: load_group(p, lr=-1), ValueError, "SGD: lr must be a number >= 0, not -1"),
+    (lambda p: load_group(p, rate=1), ValueError,
+     r"unknown options \['rate'\]; a group has params, lr, momentum, weight_decay, nesterov"),
     (lambda p: with_gradient(p, (1, 3)).step(), ValueError,
      r"SGD: a parameter \(4, 3\) has a gradient of shape \(1, 3\)"),
     (lambda p: optim.Adam(p, betas=(0.9, 1.0)), ValueError,

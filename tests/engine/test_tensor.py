@@ -1,4 +1,5 @@
 """The engine: arithmetic, reductions, shapes, the backward walk, and what it refuses."""
+import copy
 import gc
 import operator
 import pickle
@@ -491,6 +492,16 @@ def test_labels_and_indices_are_guarded():
         labels[0] = 1
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_a_graph_cannot_be_copied(copied):
+    x = leaf([1.0, 2.0])
+    y = (x * x).sum()
+    with pytest.raises(RuntimeError, match="neither copied nor pickled .* use .detach"):
+        copied(y)
+    y.backward()
+    assert copied(x) is not x and x.grad.tolist() == [2, 4]
+
+
 def test_an_unpickled_array_is_still_writable_after_backward():
     """NumPy leaves a large one in the memory of the pickle's bytes: once read-only, it could never
     be writable again."""
@@ -560,6 +571,10 @@ def test_an_array_that_was_read_only_stays_so():
     (lambda: leaf([1, 2]).sum(1), ValueError, "axis 1"),
     (lambda: leaf([1, 2])[2], IndexError, "index 2"),
     (lambda: cat([]), ValueError, "cat: expected at least one tensor"),
+    (lambda: cat(leaf([1, 2])), TypeError, r"cat: tensors must be a list of Tensors, not Tensor\("),
+    (lambda: cat([leaf([1]), 2]), TypeError, r"must be a list of Tensors, not \[Tensor\("),
+    (lambda: leaf(normal((2, 3, 4))) @ leaf(normal((5, 4, 3))), ValueError,
+     r"matmul: leading sizes differ \(a \(2, 3, 4\), b \(5, 4, 3\)\)"),
     (lambda: cat([leaf([1, 2]), leaf([[1, 2]])]), ValueError,
      r"cat: .* same sizes but along dim 0, not \(2,\), \(1, 2\)"),
     (lambda: cat([leaf([[1, 2]]), leaf([1])], 1), ValueError, r"along dim 1, not \(1, 2\), \(1,\)"),

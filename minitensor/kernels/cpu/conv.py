@@ -82,7 +82,7 @@ def _input_gradient(dy: PaddedInput, shape: tuple[int, ...], w: np.ndarray, wind
 
 def _weight_gradient(dy: PaddedInput, x: np.ndarray, w: np.ndarray, windows: Windows, padding: Pair,
                      groups: int) -> np.ndarray:
-    """In w's own order in memory, so that the optimiser reads both alike."""
+    """In w's own order in memory, so that the optimizer reads both alike."""
     dw = empty_nhwc(w.shape, w.dtype)
     N, OH, OW, F = dy.x.shape
     source = PaddedInput(as_nhwc(x), None, padding)
