@@ -21,8 +21,8 @@ class DataLoader:
     A batch is images float32 (N, 3, H, W), channels last in memory, and labels int64 (N,). The
     order of an epoch depends on (seed, epoch) alone, the random choices for an image on (seed,
     epoch, index) alone, or, where the whole batch can be made at once (see batch_at_once.py), on
-    (seed, epoch, number of the batch): batches are the same for any `num_workers`. Each `for` over a
-    loader is the next epoch; `epoch(n)` is any of them.
+    (seed, epoch, number of the batch): batches are the same for any `num_workers`. Each `for` over
+    a loader is the next epoch; `epoch(n)` is any of them.
 
     num_workers     0 makes batches in this process; with more, so many processes (threads, for
                     batches made at once) make up to two batches each ahead. They start when first
