@@ -27,7 +27,8 @@ EXAMPLES = """examples:
                                                   all that a GPU can prove, tests included; see
                                                   gpu-report --help"""
 # Options that not every command reads.
-MEANT_FOR = {"data": {"data"}, "only": {"cpu", "gpu"}, "png": {"cpu", "gpu"}, "network": {"cpu"}}
+MEANT_FOR = {"data": {"data"}, "only": {"cpu", "gpu"}, "png": {"cpu", "gpu"}, "network": {"cpu"},
+             "batch": {"cpu", "gpu", "data"}, "threads": {"cpu", "engines", "gpu"}}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,7 +72,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="cpu: which one (default %(default)s)")
     add("--only", choices=["kernels", "network"], help="half of it")
     add("--batch", type=_positive, metavar="N",
-        help="images a batch, for the kernels (default 128)")
+        help="images a batch, for kernels and for reading (default 128)")
     add("--threads", type=_positive, metavar="N", default=get_num_threads(),
         help="default: this machine's, %(default)s")
     add("--seconds", type=float, metavar="S", default=2.0,
@@ -79,10 +80,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--json", type=_in_a_folder, metavar="FILE", help="write every figure")
     add("--png", type=_in_a_folder, metavar="FILE", help="draw the ratios to PyTorch")
     options = parser.parse_args(argv)
-    options.batch = options.batch or (4 if options.quick else 128)
     for name, commands in MEANT_FOR.items():
         if getattr(options, name) != parser.get_default(name) and options.what not in commands:
             parser.error(f"--{name} has no effect on `{options.what}`")
+    options.batch = options.batch or (4 if options.quick else 128)
     if options.png and find_spec("matplotlib") is None:
         parser.error("--png needs matplotlib; install it with: pip install matplotlib")
     return options

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minitensor.kernels import Epilogue
+from minitensor.kernels.geometry import output_size
 
 Arrays = dict[str, np.ndarray]
 Generator = np.random.Generator
@@ -53,7 +54,7 @@ def rows(rng: Generator, N: int, C: int) -> Arrays:
 
 def conv(name: str, C: int, side: int, F: int, kernel: int, stride: int, padding: int) -> Case:
     """relu(conv2d(x)); the first layer needs no gradient of the image."""
-    out, first = (side + 2 * padding - kernel) // stride + 1, C == 3
+    out, first = output_size(side, kernel, stride, padding), C == 3
     geometry = (stride, stride), (padding, padding), (1, 1), 1
 
     def arrays(rng: Generator, N: int) -> Arrays:
@@ -102,7 +103,7 @@ def linear(name: str, C: int, F: int) -> Case:
 
 
 def max_pool(name: str, C: int, side: int) -> Case:
-    out, window = (side - 3) // 2 + 1, ((3, 3), (2, 2), (0, 0))
+    out, window = output_size(side, 3, 2), ((3, 3), (2, 2), (0, 0))
 
     def arrays(rng: Generator, N: int) -> Arrays:
         return {"x": images(rng, N, C, side, side), "dy": images(rng, N, C, out, out)}

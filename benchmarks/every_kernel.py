@@ -56,10 +56,10 @@ def _ops(device: str, dtype: type) -> None:
 
 
 def _update(device: str) -> None:
-    for optimiser in (mt.optim.SGD, mt.optim.Adam):
+    for optimizer in (mt.optim.SGD, mt.optim.Adam):
         parameter = mt.nn.Parameter(to_device(np.ones((5, 7), np.float32), device))
         parameter.grad = parameter.data.copy()
-        optimiser([parameter], lr=0.1).step()
+        optimizer([parameter], lr=0.1).step()
 
 
 if __name__ == "__main__":

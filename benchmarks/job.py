@@ -1,4 +1,4 @@
-"""What every engine is given: a network, its weights, images, and the optimiser's numbers."""
+"""What every engine is given: a network, its weights, images, and the optimizer's numbers."""
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The optimisers' updates of many parameters at once: checked, then timed, on either device."""
+"""The optimizers' updates of many parameters at once: checked, then timed, on either device."""
 from __future__ import annotations
 
 from functools import partial
@@ -17,7 +17,7 @@ from .timing import OnDevice, alternate, summary, timed
 LR, MOMENTUM, BETA1, BETA2, EPS, WEIGHT_DECAY = 1e-4, 0.9, 0.9, 0.999, 1e-8, 5e-4
 NUMBERS: dict[str, tuple] = {"sgd": (LR, MOMENTUM, WEIGHT_DECAY, False),
                              "adam": (LR, BETA1, BETA2, EPS, WEIGHT_DECAY, False, 1)}
-STATES = {"sgd": 1, "adam": 2}          # arrays that an optimiser keeps for a parameter
+STATES = {"sgd": 1, "adam": 2}          # arrays that an optimizer keeps for a parameter
 
 
 class Arrays(NamedTuple):
@@ -93,8 +93,8 @@ def measure_on_gpu(kernel: str, parameters: int, torch: Any, rates: Rates, secon
 def _torch(torch: Any, kernel: str, a: Arrays, device: str, fused: bool) -> Any:
     options: dict[str, Any] = {"lr": LR, "weight_decay": WEIGHT_DECAY, "fused": fused}
     if kernel == "sgd":
-        return torch_side.optimiser(torch, "SGD", a.w, a.dw, device, momentum=MOMENTUM, **options)
-    return torch_side.optimiser(torch, "Adam", a.w, a.dw, device, betas=(BETA1, BETA2), eps=EPS,
+        return torch_side.optimizer(torch, "SGD", a.w, a.dw, device, momentum=MOMENTUM, **options)
+    return torch_side.optimizer(torch, "Adam", a.w, a.dw, device, betas=(BETA1, BETA2), eps=EPS,
                                 **options)
 
 

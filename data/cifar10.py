@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any
 
 import numpy as np
 
@@ -46,22 +45,22 @@ class CIFAR10:
         paths = _paths_of(self.root, names)
         if not paths:
             raise FileNotFoundError(
-                f"CIFAR10: {self.root} holds neither {names[0]}.bin nor {names[0]}")
+                f"{self.root} holds neither {names[0]}.bin nor {names[0]}")
         return paths
 
     def _read(self, path: str) -> tuple[np.ndarray, np.ndarray]:
         """-> planes uint8 (n, 3072), labels (n,)"""
         if not os.path.isfile(path):
-            raise FileNotFoundError(f"CIFAR10: {path} is missing")
+            raise FileNotFoundError(f"{path} is missing")
         planes, labels = _read_binary(path) if path.endswith(".bin") else _read_pickle(path)
         count = self.images_per_file
         if planes.shape != (count, RECORD - 1) or labels.shape != (count,):
             raise ValueError(
-                f"CIFAR10: {path} holds {len(planes)} pictures and {len(labels)} labels, "
+                f"{path} holds {len(planes)} pictures and {len(labels)} labels, "
                 f"not {count:,} of each: it is truncated, or no CIFAR-10 batch")
         if labels.min() < 0 or labels.max() > 9:
             wrong = labels[(labels < 0) | (labels > 9)][0]
-            raise ValueError(f"CIFAR10: {path} holds the label {wrong}, outside 0..9: "
+            raise ValueError(f"{path} holds the label {wrong}, outside 0..9: "
                              "it is no CIFAR-10 batch")
         return planes, labels
 
@@ -96,7 +95,7 @@ def _paths_of(root: str | os.PathLike[str], names: tuple[str, ...]) -> list[str]
 def _read_binary(path: str) -> tuple[np.ndarray, np.ndarray]:
     content = np.fromfile(path, np.uint8)
     if content.size % RECORD:
-        raise ValueError(f"CIFAR10: {path} has {content.size:,} bytes, no multiple of {RECORD:,}: "
+        raise ValueError(f"{path} has {content.size:,} bytes, no multiple of {RECORD:,}: "
                          "it is truncated, or no CIFAR-10 batch")
     records = content.reshape(-1, RECORD)
     return records[:, 1:], records[:, 0]
@@ -106,50 +105,19 @@ def _read_pickle(path: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with open(path, "rb") as file:
             stream = io.BytesIO(file.read())
-        batch = pickles.load(stream, NAMES, content="CIFAR-10 batches")
+        batch = pickles.load(stream, pickles.ARRAYS, content="CIFAR-10 batches")
         batch = {key.decode() if isinstance(key, bytes) else key: value
                  for key, value in batch.items()}
-        planes, labels = batch["data"].array(), np.array(batch["labels"])
+        planes, labels = _planes(batch["data"]), np.array(batch["labels"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"CIFAR10: {path} is no CIFAR-10 batch: {error}") from error
+        raise ValueError(f"{path} is no CIFAR-10 batch: {error}") from error
     if not (labels.dtype.kind == "i" and labels.ndim == 1):
-        raise ValueError(f"CIFAR10: {path} is no CIFAR-10 batch: its labels are not whole numbers")
+        raise ValueError(f"{path} is no CIFAR-10 batch: its labels are not whole numbers")
     return planes, labels
 
 
-# ---- what the pickle may ask for -----------------------------------------------------------------
-
-class _PickledDtype(pickles.Buildable):
-    """numpy.dtype(code); what is built on it, such as its byte order, says nothing of bytes."""
-
-    def __init__(self, code: Any, *rest: Any):
-        self.code = code
-
-    def build(self, state: Any) -> None:
-        pass
-
-
-class _PickledArray(pickles.Buildable):
-    """numpy.ndarray, whose state is (version, shape, dtype, whether in Fortran's order, bytes)."""
-
-    def __init__(self, *arguments: Any):
-        self.state: tuple = ()
-
-    def build(self, state: Any) -> None:
-        self.state = state
-
-    def array(self) -> np.ndarray:
-        """uint8 (n, 3072)"""
-        _, shape, dtype, fortran, content = self.state
-        if not isinstance(dtype, _PickledDtype) or dtype.code not in ("u1", "|u1") or fortran:
-            raise ValueError("its data are not uint8 (n, 3072)")
-        content = content.encode("latin1") if isinstance(content, str) else content     # Python 2
-        return np.frombuffer(content, np.uint8).reshape(shape)
-
-
-NAMES = {
-    "numpy ndarray": None,
-    "numpy dtype": _PickledDtype,
-    "numpy.core.multiarray _reconstruct": _PickledArray,
-    "numpy._core.multiarray _reconstruct": _PickledArray,
-}
+def _planes(array: pickles.PickledArray) -> np.ndarray:
+    """uint8 (n, 3072)"""
+    if array.dtype.code not in ("u1", "|u1") or array.fortran:
+        raise ValueError("its data are not uint8 (n, 3072)")
+    return np.frombuffer(array.bytes(), np.uint8).reshape(array.shape)

@@ -66,11 +66,11 @@ def class_folders(root: str) -> list[str]:
     Raises FileNotFoundError or ValueError where there are none.
     """
     if not os.path.isdir(root):
-        raise FileNotFoundError(f"ImageFolder: {root} is not a folder")
+        raise FileNotFoundError(f"{root} is not a folder")
     names = sorted(entry.name for entry in os.scandir(root)
                    if entry.is_dir() and not entry.name.startswith("."))
     if not names:
-        raise ValueError(f"ImageFolder: {root} has no class folders; pictures are expected in "
+        raise ValueError(f"{root} has no class folders; pictures are expected in "
                          f"{os.path.join(root, 'CLASS', 'PICTURE.jpg')}")
     return names
 
@@ -78,7 +78,7 @@ def class_folders(root: str) -> list[str]:
 def _files_of_class(folder: str) -> list[str]:
     paths = image_files(folder)
     if not paths:
-        raise ValueError(f"ImageFolder: the class folder {folder} has no pictures "
+        raise ValueError(f"the class folder {folder} has no pictures "
                          f"({', '.join(SUFFIXES)})")
     return paths
 
@@ -130,17 +130,17 @@ class Subset:
 
 
 def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Subset, Subset]:
-    """Hold out a random `fraction` of every class -> the rest, the held-out part, both in order."""
+    """Take a random `fraction` of every class for validation -> the rest, that, both in order."""
     if not 0 < fraction < 1:
         raise ValueError(f"split: fraction must lie between 0 and 1, not {fraction}")
     rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(dataset), bool)
+    taken = np.zeros(len(dataset), bool)
     for label in range(len(dataset.classes)):
         members = rng.permutation(np.flatnonzero(dataset.labels == label))
-        held_out[members[:round(fraction * len(members))]] = True
-    if held_out.all() or not held_out.any():
+        taken[members[:round(fraction * len(members))]] = True
+    if taken.all() or not taken.any():
         raise ValueError(
             f"split: a fraction of {fraction} of each class leaves one part empty: "
             f"{len(dataset)} pictures in {len(dataset.classes)} classes are too few; "
             "add pictures, or a test part of their own beside a train part")
-    return Subset(dataset, np.flatnonzero(~held_out)), Subset(dataset, np.flatnonzero(held_out))
+    return Subset(dataset, np.flatnonzero(~taken)), Subset(dataset, np.flatnonzero(taken))

@@ -21,7 +21,8 @@ class DataLoader:
     A batch is images float32 (N, 3, H, W), channels last in memory, and labels int64 (N,). The
     order of an epoch depends on (seed, epoch) alone, the random choices for an image on (seed,
     epoch, index) alone, or, where the whole batch can be made at once (see batch_at_once.py), on
-    (seed, epoch, number of the batch): batches are the same for any `num_workers`.
+    (seed, epoch, number of the batch): batches are the same for any `num_workers`. Each `for` over
+    a loader is the next epoch; `epoch(n)` is any of them.
 
     num_workers     0 makes batches in this process; with more, so many processes (threads, for
                     batches made at once) make up to two batches each ahead. They start when first
@@ -49,6 +50,7 @@ class DataLoader:
         self._pool = (Threads if steps else Processes)(self._maker, num_workers)
         self.num_workers = num_workers
         self.skipped: list[tuple[str, str]] = []
+        self._epochs_begun = 0
         if len(self) == 0:
             raise ValueError(f"DataLoader: {dataset!r} has {len(dataset)} pictures, "
                              f"too few for a batch of {batch_size}")
@@ -58,7 +60,10 @@ class DataLoader:
         return len(self._maker)
 
     def __iter__(self) -> ImagesAndLabels:
-        return self.epoch(0)
+        """The next epoch: the first `for` over a loader is epoch 0, the second epoch 1, and so on.
+        """
+        self._epochs_begun += 1
+        return self.epoch(self._epochs_begun - 1)
 
     def indices(self, epoch: int, number: int) -> np.ndarray:
         """Which of the dataset's images batch `number` of `epoch` is made of -> int64 (n,)"""

@@ -43,6 +43,49 @@ class Buildable:
         raise NotImplementedError
 
 
+class PickledDtype(Buildable):
+    """numpy.dtype(code), with its byte order as the second item of its state."""
+
+    def __init__(self, code: Any, *rest: Any):
+        self.code, self.order = code, "="
+
+    def build(self, state: Any) -> None:
+        self.order = state[1]
+
+
+class PickledArray(Buildable):
+    """numpy.ndarray, whose state is a tuple:
+
+    (version, shape, dtype, whether the first index runs fastest, bytes or a list of objects).
+    """
+
+    def __init__(self, *arguments: Any):
+        self.shape, self.dtype, self.fortran = (0,), PickledDtype(None), False
+        self.content: Any = None
+
+    def build(self, state: Any) -> None:
+        if not (isinstance(state, tuple) and len(state) == 5 and isinstance(state[1], tuple)
+                and isinstance(state[2], PickledDtype)):
+            raise ValueError(NOT_NUMPYS)
+        _, self.shape, self.dtype, self.fortran, self.content = state
+
+    def bytes(self) -> bytes:
+        content = self.content
+        content = content.encode("latin1") if isinstance(content, str) else content     # Python 2
+        if not isinstance(content, bytes):
+            raise ValueError(NOT_NUMPYS)
+        return content
+
+
+NOT_NUMPYS = "one of its arrays is not as NumPy writes them"
+ARRAYS: dict[str, Callable | None] = {          # the names that arrays need
+    "numpy ndarray": None,
+    "numpy dtype": PickledDtype,
+    "numpy.core.multiarray _reconstruct": PickledArray,
+    "numpy._core.multiarray _reconstruct": PickledArray,
+}
+
+
 def load(stream: BinaryIO, names: Mapping[str, Callable | None],
          persistent: Callable[[Any], Any] | None = None, content: str = "weights") -> Any:
     """The object of the pickle that begins at the stream's position, which is left behind it.

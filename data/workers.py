@@ -81,7 +81,7 @@ class Worker:
         index = self.progress.read_number()
         place = ("between two batches" if index is None
                  else f"while working on {dataset.name(index)}")
-        return f"DataLoader: a worker process {how} {place}"
+        return f"a worker process {how} {place}"
 
 
 def _stop(process: subprocess.Popen, connection: multiprocessing.connection.Connection) -> None:
@@ -160,7 +160,7 @@ def _unpickled(maker: bytes) -> Maker:
         return pickle.loads(maker)
     except Exception as error:
         raise RuntimeError(
-            "DataLoader: a worker process cannot rebuild the dataset and the transform "
+            "a worker process cannot rebuild the dataset and the transform "
             f"({error}); define their classes in a module that can be imported, not in the script "
             "itself, or use num_workers=0") from error
 

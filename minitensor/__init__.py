@@ -5,6 +5,7 @@ from . import optim as optim
 from .backend import gpu_available as gpu_available
 from .backend import synchronize as synchronize
 from .gradcheck import gradcheck as gradcheck
+from .graph import Graph as Graph
 from .graph import capture as capture
 from .kernels import use_kernels as use_kernels
 from .kernels import use_precision as use_precision

@@ -29,12 +29,21 @@ def is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
 
 
-def as_array(value: Any) -> Array:
-    """value itself when it is an array of either library, else a NumPy array of it."""
-    return value if is_array(value) else np.asarray(value)
+def as_array(data: Any) -> Array:
+    """data as a plain array in the machine's own byte order: the same memory where it is one.
+
+    Raises TypeError for a masked array, whose mask would be lost.
+    """
+    if not isinstance(data, np.ndarray) and is_array(data):
+        return data
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError("a masked array cannot be used: choose what stands for its gaps, with "
+                        ".filled(value)")
+    array = np.asarray(data)                    # np.matrix becomes a plain array
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-class Kind(NamedTuple):
+class Form(NamedTuple):
     """What two arrays have in common that can be added in place."""
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -44,11 +53,11 @@ class Kind(NamedTuple):
         return f"{self.dtype} {self.shape} on {self.device!r}"
 
 
-def kind_of(value: Any) -> Kind | str:
-    """The Kind of an array, the name of the type of anything else."""
+def form_of(value: Any) -> Form | str:
+    """The Form of an array, the name of the type of anything else."""
     if isinstance(value, (np.ndarray, np.generic)):
-        return Kind(value.shape, value.dtype, "cpu")
-    return Kind(value.shape, value.dtype, "cuda") if is_array(value) else type(value).__name__
+        return Form(value.shape, value.dtype, "cpu")
+    return Form(value.shape, value.dtype, "cuda") if is_array(value) else type(value).__name__
 
 
 def cupy() -> ModuleType:

@@ -4,8 +4,8 @@ without Python in between.
 At batch 1 a network is a hundred kernels that each run shorter than Python takes to launch one. A
 graph repeats exactly what it recorded: the same kernels on the same memory with the same numbers.
 What changes from one replay to the next must be in GPU memory: the inputs, the learning rates
-(`SGD.send_lrs`), a generator's step (`Generator.to("cuda")`). cuBLAS cannot be recorded through
-CuPy: the CUDA set's own products take its place, and the reference set cannot be captured.
+(`Optimizer.send_lrs`), a generator's step (`Generator.to("cuda")`). cuBLAS cannot be recorded
+through CuPy: the CUDA set's own products take its place, and the reference set cannot be captured.
 """
 from __future__ import annotations
 

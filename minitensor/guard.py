@@ -3,7 +3,7 @@
 An array is guarded until that pass has run or its graph is dropped. A guarded NumPy array is
 read-only: writing to it raises NumPy's `ValueError: assignment destination is read-only` at the
 very line that would have made a gradient wrong. (The idea is MyGrad's.) CuPy arrays have no such
-flag, so whatever the engine itself writes in place (SGD.step, load_state_dict) asks `guarded`
+flag, so whatever the engine itself writes in place (Optimizer.step, load_state_dict) asks `guarded`
 first, on either device. Three writes escape: one through a NumPy view made before, one in memory
 that is not NumPy's own and has no buffer (DLPack, PyTorch's, a pickle's), and one that a user's own
 code makes in a CuPy array.
@@ -28,6 +28,10 @@ class Guard:
             _unlock(self.owners.pop())
 
     __del__ = release
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("a tensor with a graph can be neither copied nor pickled before its "
+                           "backward; use .detach()")
 
 
 def guarded(array: Any) -> bool:

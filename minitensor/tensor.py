@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backend import Array, Kind, as_array, device_of, is_array, kind_of, to_numpy, xp_of
+from .backend import Array, Form, as_array, device_of, form_of, is_array, to_numpy, xp_of
 from .guard import Guard
 
 FLOATS = ("float32", "float64")
@@ -58,8 +58,8 @@ class Tensor:
                             "use .detach() for a second one on the same array")
         listed = not hasattr(data, "__array__") and not is_array(data)
         data = as_array(data)
-        if listed and data.dtype == np.float64:
-            data = data.astype(np.float32)
+        if listed and dtype is None and data.dtype == np.float64:
+            dtype = np.float32
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: data of dtype {data.dtype} is not numeric")
         self.data: Array = data if dtype is None else data.astype(dtype, copy=False)
@@ -233,7 +233,7 @@ class Op:
     needs: tuple[bool, ...]
     # Per input: the op that made it, the tensor itself if it is a leaf, None if not needed.
     parents: tuple[Op | Tensor | None, ...] = ()
-    kinds: tuple[Kind | str, ...]       # per input: what its gradient must be
+    forms: tuple[Form | str, ...]       # per input: what its gradient must be
     guard: Guard | None = None          # set while the op waits for its backward
     takes_none = False                  # whether an input may be None: a bias that is not there
     called = False
@@ -259,7 +259,7 @@ class Op:
             self.guard = Guard(vars(self).values())
             self.parents = tuple((t.creator or t) if t is not None and t.requires_grad else None
                                  for t in tensors)
-            self.kinds = tuple(map(kind_of, arrays))
+            self.forms = tuple(map(form_of, arrays))
             result.requires_grad, result.creator = True, self
         return result
 
@@ -274,9 +274,9 @@ class Op:
             raise RuntimeError(f"backward: {name} returned {len(gradients)} "
                                f"gradients for {len(self.parents)} inputs")
         for i, dx in enumerate(gradients):
-            if self.needs[i] and kind_of(dx) != self.kinds[i]:
-                raise RuntimeError(f"backward: {name} returned {kind_of(dx)} as the gradient of "
-                                   f"input {i}, which is {self.kinds[i]}")
+            if self.needs[i] and form_of(dx) != self.forms[i]:
+                raise RuntimeError(f"backward: {name} returned {form_of(dx)} as the gradient of "
+                                   f"input {i}, which is {self.forms[i]}")
         return gradients
 
     def release(self) -> None:

@@ -6,7 +6,7 @@ from minitensor import use_kernels
 from minitensor.backend import check_device
 from minitensor.kernels import SETS, kernel_set, use_precision
 
-from .errors import UsageError, as_user_error
+from .errors import SettingError, as_user_error
 
 
 @contextmanager
@@ -17,18 +17,20 @@ def computing(device: str = "cpu", kernels: str | None = None,
     kernels: the name of a set, the path of a .py file with kernels of your own, None for the
     fastest set.
 
-    Raises UserError at once for a device that is not there, UsageError for a set that the device
-    lacks or a precision that the set lacks.
+    Raises UserError at once for a device that is not there, SettingError for a set that is not
+    there or that the device lacks, or a precision that the set lacks.
     """
     with as_user_error(RuntimeError):
         check_device(device)
-    with as_user_error(ValueError, error=UsageError):
+    try:
         chosen = kernel_set(kernels or SETS[device][-1])
+    except ValueError as error:
+        raise SettingError("kernels", f": {str(error).removeprefix('use_kernels: ')}") from error
     if device not in chosen.devices:
-        raise UsageError(f"the kernel set {kernels!r} is not for device {device!r}, "
-                         f"which has {' and '.join(SETS[device])}")
+        raise SettingError("kernels", f": the kernel set {kernels!r} is not for device {device!r}, "
+                           f"which has {' and '.join(SETS[device])}")
     if precision not in chosen.precisions:
-        raise UsageError(f"--precision {precision} needs --device cuda and its own kernels; "
-                         "others compute in fp32")
-    with use_kernels(kernels) if kernels is not None else nullcontext(), use_precision(precision):
+        raise SettingError("precision", f" {precision} needs the device cuda and its own kernels; "
+                           "others compute in fp32")
+    with use_kernels(chosen) if kernels is not None else nullcontext(), use_precision(precision):
         yield

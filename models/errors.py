@@ -13,10 +13,17 @@ class UserError(Exception):
     status = 1
 
 
-class UsageError(UserError):
-    """A mistake on the command line."""
+class SettingError(UserError):
+    """A setting that cannot be, or not beside the others: words follow its name.
+
+    The command line says its option in place of the name.
+    """
 
     status = 2
+
+    def __init__(self, setting: str, words: str):
+        super().__init__(setting + words)
+        self.setting, self.words = setting, words
 
 
 @contextmanager

@@ -80,22 +80,21 @@ class Settings:
 
 FIELDS = {field.name for field in dataclasses.fields(Settings)}
 COMPUTE = ("device", "kernels", "precision")
+# What a resumed run may be told anew. workers and save_minutes change no result; the others may,
+# and are the user's to change: data may have moved, epochs stretches a schedule, device, kernels
+# and precision round differently, on_error decides about an image that has become unreadable.
+CHANGEABLE = ("data", "epochs", "workers", "on_error", *COMPUTE, "cache_features", "save_minutes")
 NORMALIZATIONS = ("imagenet", "mean-pixel", "mean-image")
-
-
-def option(name: str) -> str:
-    """How the command line writes a setting."""
-    return f"--{name.replace('_', '-')}"
 
 
 RECIPES: dict[str, dict[str, Any]] = {
     # Drawn images, nothing to download, and AlexNet in full: a few minutes on two cores.
     "demo": {"data": "builtin", "pictures": 2000, "epochs": 4, "batch_size": 32, "lr": 0.004,
              "warmup": 60, "dropout": 0.0},
-    # CIFAR-10, enlarged; give --data. A quarter of an hour on two cores.
+    # CIFAR-10, enlarged; give data. A quarter of an hour on two cores.
     "cifar10": {"image_size": 99, "width": 0.25, "epochs": 8, "batch_size": 64, "dropout": 0.2},
-    # Krizhevsky et al. 2012, point by point as in docs/recipe.md; give --data. --departures alone
-    # takes the departures back.
+    # Krizhevsky et al. 2012, point by point as in docs/recipe.md; give data. Without departures it
+    # is the paper's own.
     "paper": {"network": "alexnet-paper", "dropout": 0.5, "init": "paper",
               "departures": ["biases-0.1", "sigma-0.03"], "normalize": "mean-image",
               "random_crop": True, "flip": True, "pca_noise": 0.1, "epochs": 90,

@@ -24,7 +24,7 @@ def contestant(job: Job) -> tuple[Logits, Work]:
     parameters = [dezero.Parameter(array) for array in functional.parameters(job.network)]
     x, labels = images(job)
     x = np.ascontiguousarray(x)
-    optimiser = dezero.optimizers.MomentumSGD(LEARNING_RATE, MOMENTUM)
+    optimizer = dezero.optimizers.MomentumSGD(LEARNING_RATE, MOMENTUM)
 
     def forward(train: bool) -> dezero.Variable:
         return functional.logits(job.network, functions, parameters, dezero.as_variable(x), train)
@@ -37,7 +37,7 @@ def contestant(job: Job) -> tuple[Logits, Work]:
         F.softmax_cross_entropy(forward(train=True), labels).backward()
         for p in parameters:
             p.grad.data += WEIGHT_DECAY * p.data
-            optimiser.update_one(p)
+            optimizer.update_one(p)
             p.cleargrad()
 
     return logits, step

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import BenchmarkError
 from ..job import Network, weights
 
 # Functions of one engine by the name of a layer's class in models/networks/layers.py, and "relu".
@@ -18,8 +19,13 @@ Functions = dict[str, Callable]
 
 
 def parameters(network: Network) -> Iterator[np.ndarray]:
-    """Weight and bias of every layer that has them, linear weights as (in, out)."""
+    """Weight and bias of every layer that has them, linear weights as (in, out).
+
+    Raises BenchmarkError for a network with branches.
+    """
     from models.networks.tables import parameter_shapes
+    if any(layer.branches() for layer in network.table.values()):
+        raise BenchmarkError(f"{network.name} has branches: DeZero and MyGrad are timed on chains")
     shapes = parameter_shapes(network.table, network.image_size)
     for index, shape in enumerate(shapes.values()):
         array = weights(shape, index)

@@ -53,16 +53,16 @@ def _minitensor(job: Job) -> tuple[Logits, Work, Memory]:
     network.to("cuda").train(job.mode == "train")
     host_x, host_labels = images(job)
     x = mt.Tensor(host_x).to("cuda")
-    optimiser = mt.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, WEIGHT_DECAY)
+    optimizer = mt.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, WEIGHT_DECAY)
 
     def infer(x: Any = x) -> Any:
         with mt.no_grad():
             return network(x)
 
     def step(x: Any = x, labels: Any = host_labels) -> None:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         mt.cross_entropy(network(x), labels).backward()
-        optimiser.step()
+        optimizer.step()
 
     graphs: list[Any] = []
 
@@ -71,7 +71,7 @@ def _minitensor(job: Job) -> tuple[Logits, Work, Memory]:
             graphs.append(mt.capture(infer, x))
         elif not graphs:
             generator.to("cuda")
-            optimiser.send_lrs()
+            optimizer.send_lrs()
             graphs.append(mt.capture(step, x, mt.Tensor(host_labels).to("cuda")))
         graphs[0](*graphs[0].inputs)
 
@@ -97,7 +97,7 @@ def _torch(job: Job) -> tuple[Logits, Work, Memory]:
     network.train(job.mode == "train")
     x, labels = (torch.from_numpy(np.ascontiguousarray(array)).to("cuda") for array in images(job))
     x = x.to(dtype, memory_format=layout)
-    optimiser = torch.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM,
+    optimizer = torch.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM,
                                 weight_decay=WEIGHT_DECAY, fused=True)
     compiled = job.engine.endswith("compiled")
     fast = torch.compile(network, mode="reduce-overhead") if compiled else network
@@ -107,11 +107,11 @@ def _torch(job: Job) -> tuple[Logits, Work, Memory]:
             return module(x)
 
     def step() -> None:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         with torch.autocast("cuda", torch.bfloat16, enabled=mixed):
             loss = torch.nn.functional.cross_entropy(fast(x), labels)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
     def logits() -> np.ndarray:
         return infer(network).float().cpu().numpy()

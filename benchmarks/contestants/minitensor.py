@@ -14,7 +14,7 @@ def contestant(job: Job) -> tuple[Logits, Work]:
     cpu.set_num_threads(job.threads)
     network = job.network.built(mt.Generator(0))
     x, labels = images(job)
-    optimiser = mt.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, WEIGHT_DECAY)
+    optimizer = mt.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, WEIGHT_DECAY)
 
     def infer() -> np.ndarray:
         with mt.use_kernels(job.engine), mt.no_grad():
@@ -22,9 +22,9 @@ def contestant(job: Job) -> tuple[Logits, Work]:
 
     def step() -> None:
         with mt.use_kernels(job.engine):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             mt.cross_entropy(network(mt.Tensor(x)), labels).backward()
-            optimiser.step()
+            optimizer.step()
 
     network.train(job.mode == "train")
     work = step if job.mode == "train" else infer

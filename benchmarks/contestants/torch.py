@@ -53,7 +53,7 @@ def contestant(job: Job) -> tuple[Logits, Work]:
     network = twin(torch, job.network).to(memory_format=layout)
     x, labels = map(torch.from_numpy, images(job))
     x = x.contiguous(memory_format=layout)
-    optimiser = torch.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM,
+    optimizer = torch.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM,
                                 weight_decay=WEIGHT_DECAY)
 
     def infer() -> np.ndarray:
@@ -61,9 +61,9 @@ def contestant(job: Job) -> tuple[Logits, Work]:
             return network(x).numpy()
 
     def step() -> None:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.nn.functional.cross_entropy(network(x), labels).backward()
-        optimiser.step()
+        optimizer.step()
 
     network.train(job.mode == "train")
     work = step if job.mode == "train" else infer
@@ -97,7 +97,7 @@ def _tensor(torch: Any, layout: str, array: np.ndarray) -> Any:
     return tensor.contiguous(memory_format=getattr(torch, LAYOUTS[layout]))
 
 
-def optimiser(torch: Any, kind: str, w: np.ndarray, dw: np.ndarray, device: str,
+def optimizer(torch: Any, kind: str, w: np.ndarray, dw: np.ndarray, device: str,
               **options: Any) -> Any:
     """torch.optim's of one parameter that has its gradient and is ready for step()."""
     parameter = torch.nn.Parameter(torch.tensor(w, device=device))

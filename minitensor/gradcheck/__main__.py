@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from ..backend import DEVICES, gpu_problem, to_device
-from ..kernels import SETS, use_kernels
+from ..kernels import SETS, KernelSet, kernel_set, use_kernels
 from ..tensor import Tensor
 from . import GradientError, gradcheck
 from .cases import Case, op_cases
@@ -18,7 +19,8 @@ EXAMPLES = """examples:
   python -m minitensor.gradcheck                everything, on every kernel set of the CPU
   python -m minitensor.gradcheck --op conv2d    one op
   python -m minitensor.gradcheck --op alexnet   the full network: 62,378,344 parameters at 227 x 227
-  python -m minitensor.gradcheck --quick        all but the full network"""
+  python -m minitensor.gradcheck --quick        all but the full network
+  python -m minitensor.gradcheck --quick --kernels my_kernels.py        kernels of your own"""
 
 NETWORKS: dict[str, Callable[[], Network]] = {"miniature": miniature, "alexnet": alexnet}
 
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table, start = Table(), time.perf_counter()
     for op, kernels, check in _everything(options):
         with use_kernels(kernels):
-            table.add(op, kernels, check)
+            table.add(op, os.path.basename(kernels.name), check)
     print(f"\n{table.passed} passed, {table.failed} failed, {time.perf_counter() - start:.0f} s")
     return int(table.failed > 0 or table.passed == 0)
 
@@ -41,30 +43,36 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = list(dict.fromkeys([*(case.op for case in op_cases()), *NETWORKS]))
     parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--kernels",
-                        help="one kernel set: 'reference', or the device's own (default: both)")
+                        metavar="SET",
+                        help="'reference', the device's own (default: both), or your .py file")
     parser.add_argument("--op", metavar="NAME", choices=names,
                         help=f"only this one of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="leave out the full AlexNet")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and (problem := gpu_problem()):
         parser.exit(2, f"{parser.prog}: {problem}\n")
-    if options.kernels not in (None, *SETS[options.device]):
+    chosen = [options.kernels] if options.kernels else list(SETS[options.device])
+    if not chosen[0].endswith(".py") and chosen[0] not in SETS[options.device]:
         there = " and ".join(map(repr, SETS[options.device]))
         parser.error(f"argument --kernels: device {options.device!r} has {there}, "
                      f"not {options.kernels!r}")
+    try:
+        options.sets = list(map(kernel_set, chosen))
+    except ValueError as error:
+        parser.error(f"argument --kernels: {error}")
     return options
 
 
 Report = Callable[[str, float], None]  # is told every case and its worst relative error
 
 
-def _everything(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[Report], None]]]:
+def _everything(
+        options: argparse.Namespace) -> Iterator[tuple[str, KernelSet, Callable[[Report], None]]]:
     """(op, kernel set, check); check(report), run in that kernel set, raises GradientError."""
-    kernel_sets = [options.kernels] if options.kernels else SETS[options.device]
     for case in op_cases():
         if options.op in (None, case.op):
             check = partial(_check_case, case, options.device)
-            yield from ((case.op, kernels, check) for kernels in kernel_sets)
+            yield from ((case.op, kernels, check) for kernels in options.sets)
     for name, build in NETWORKS.items():
         if options.op == name or options.op is None and not (options.quick and name == "alexnet"):
             try:
@@ -73,7 +81,7 @@ def _everything(options: argparse.Namespace) -> Iterator[tuple[str, str, Callabl
                 print(f"{name}: skipped, {error}")
                 continue
             check = partial(_check_network, network, options.device)
-            yield from ((name, kernels, check) for kernels in kernel_sets)
+            yield from ((name, kernels, check) for kernels in options.sets)
 
 
 def _check_case(case: Case, device: str, report: Report) -> None:

@@ -1,10 +1,12 @@
 """The cases of `python -m minitensor.gradcheck`: every op, on inputs away from its kinks."""
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import ops
+from ..kernels import ACTIVATIONS
 from ..random import Generator
 from ..tensor import Tensor
 
@@ -60,6 +62,8 @@ def _shapes(rng) -> Iterator[Case]:
     x = rng.standard_normal((2, 3, 4))
     yield Case("reshape", "", lambda x: x.reshape(4, -1), (x,))
     yield Case("permute", "", lambda x: x.permute(2, 0, 1), (x,))
+    yield Case("transpose", "", lambda x: x.transpose(0, -1), (x,))
+    yield Case("to", "the same dtype", lambda x: x.to(dtype=np.float64) * 2, (x,))
     yield Case("flatten", "", lambda x: ops.flatten(x, 1), (x,))
     yield Case("getitem", "slices", lambda x: x[1, ::2, None], (x,))
     yield Case("getitem", "rows picked twice", lambda x: x[[0, 1, 1, 0]], (x,))
@@ -104,6 +108,17 @@ def _products(rng) -> Iterator[Case]:
                (normal((2, 3, 6)), normal((5, 6)), normal(5)))
     yield Case("linear", "larger than one block", ops.linear,
                (normal((3, 1100)), normal((700, 1100)), normal(700)))
+    x, w, b, residual = (np.round(2 * normal(shape)) for shape in ((4, 6), (5, 6), (5,), (4, 5)))
+    yield from _epilogues("linear", ops.linear, x, w, b, residual)
+
+
+def _epilogues(op: str, function: Callable[..., Tensor], x, w, b, residual) -> Iterator[Case]:
+    """Of whole numbers and a bias of so many and a half: no sum is nearer to relu's kink than 0.5.
+    """
+    for activation in ACTIVATIONS:
+        yield Case(op, f"with residual and {activation or 'no activation'}",
+                   lambda x, w, b, r, a=activation: function(x / 8, w, b, residual=r, activation=a),
+                   (8 * x, w, b + 0.5, residual))
 
 
 def _pools(rng) -> Iterator[Case]:
@@ -158,14 +173,9 @@ def _convolutions(rng) -> Iterator[Case]:
                    arrays(x, w))
     yield Case("conv2d", "without bias", lambda x, w: ops.conv2d(x, w, padding=1),
                arrays((2, 3, 6, 6), (4, 3, 3, 3))[:2])
-    # Whole numbers plus a bias of one half: no sum is nearer to the kink of the relu than 0.5.
     x, w, b = (np.round(2 * a) for a in arrays((2, 3, 6, 6), (4, 3, 3, 3)))
     residual = np.round(rng.standard_normal((2, 4, 6, 6)))
-    for activation in ("relu", "tanh"):
-        yield Case("conv2d", f"with residual and {activation}",
-                   lambda x, w, b, r, a=activation: ops.conv2d(x / 8, w, b, padding=1, residual=r,
-                                                               activation=a),
-                   (8 * x, w, b + 0.5, residual))
+    yield from _epilogues("conv2d", partial(ops.conv2d, padding=1), x, w, b, residual)
     window = dict(stride=(2, 1), padding=(1, 0), dilation=(1, 2))
     yield Case("im2col", "oblong", lambda x: ops.im2col(x, (3, 2), **window),
                (rng.standard_normal((2, 2, 7, 6)),))

@@ -23,57 +23,65 @@ convolutions and pools return channels-last memory. (The update works in place, 
 A pair (stride, padding, dilation, kernel_size, image_size) is (vertical, horizontal). Arrays are
 float32 or float64.
 """
-import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 from ..backend import DEVICES, Array, device_of
-from . import cpu, cuda, reference
-from .epilogue import ACTIVATIONS, Epilogue
+from . import cpu, cuda, own, reference
+from .epilogue import ACTIVATIONS, Epilogue, Needs
 from .precision import PRECISIONS, check_precision, precision_of, use_precision
 
+__all__ = [
+    "ACTIVATIONS", "KERNELS", "PRECISIONS", "SETS", "Epilogue", "KernelSet", "Needs", "cpu", "cuda",
+    "kernel_set", "kernels_for", "precision_of", "reference", "use_kernels", "use_precision",
+]
 KERNELS = tuple(reference.__all__)
+SetLike = str | os.PathLike | ModuleType | SimpleNamespace
+CONTRACT = {kernel: getattr(reference, kernel) for kernel in KERNELS}
 
 
-def kernel_set(kernels: str | os.PathLike | ModuleType | SimpleNamespace) -> SimpleNamespace:
-    """The functions of the contract as attributes, with `name`, `devices` and `precisions`.
+class KernelSet(SimpleNamespace):
+    """The functions of the contract as attributes, with `name`, `devices` and `precisions`."""
 
-    kernels: "reference", "cpu", "cuda", a module, or the path of a Python file. Raises ValueError
-    for a name that is none of these, and for a module without any kernel.
+
+def kernel_set(kernels: SetLike) -> KernelSet:
+    """kernels: "reference", "cpu", "cuda", a module, the path of a Python file, or a KernelSet.
+
+    Of a file, the functions that it defines itself count, or those in its __all__; of a module that
+    is given, and of a SimpleNamespace, all attributes. Raises ValueError for a name that is none of
+    these, for a file that cannot be imported, for a kernel with other arguments than the contract's
+    and a name that looks like a misspelt kernel, and where there is no kernel at all.
     """
+    if isinstance(kernels, KernelSet):
+        return kernels
     if not isinstance(kernels, (str, os.PathLike)):
-        return _with_the_textbooks(getattr(kernels, "__name__", "custom"), kernels)
-    name = os.fspath(kernels)
-    return _sets[name] if name in _sets else _with_the_textbooks(name, _imported(name))
-
-
-def _with_the_textbooks(name: str, module: ModuleType | SimpleNamespace) -> SimpleNamespace:
-    """module's kernels, and the reference set's for those that it lacks."""
-    if not any(hasattr(module, kernel) for kernel in KERNELS):
-        raise ValueError(f"use_kernels: {name} defines no kernel; the contract's are "
-                         f"{', '.join(KERNELS)}")
-    functions = {kernel: getattr(module, kernel, getattr(reference, kernel)) for kernel in KERNELS}
-    return SimpleNamespace(name=name, devices=getattr(module, "DEVICES", reference.DEVICES),
-                           precisions=getattr(module, "PRECISIONS", reference.PRECISIONS),
-                           **functions)
-
-
-def _imported(path: str) -> ModuleType:
+        functions = {name: getattr(kernels, name) for name in dir(kernels)
+                     if not name.startswith("_") and callable(getattr(kernels, name))}
+        return _with_the_textbooks(getattr(kernels, "__name__", "custom"), kernels, functions)
+    path = os.fspath(kernels)
+    if path in _sets:
+        return _sets[path]
     if not path.endswith(".py") or not os.path.isfile(path):
         raise ValueError(f"use_kernels: there is no kernel set {path!r}; name one of "
                          f"{', '.join(_sets)}, a module, or the path of a .py file")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    module = own.imported(path)
+    return _with_the_textbooks(path, module, own.defined_in(module))
 
 
-_sets = {name: _with_the_textbooks(name, module)
+def _with_the_textbooks(name: str, module: ModuleType | SimpleNamespace,
+                        functions: dict[str, Callable]) -> KernelSet:
+    """The kernels among functions, and the reference set's for those that they lack."""
+    own.check(name, functions, CONTRACT)
+    kernels = {kernel: functions.get(kernel, textbook) for kernel, textbook in CONTRACT.items()}
+    return KernelSet(name=name, devices=getattr(module, "DEVICES", reference.DEVICES),
+                     precisions=getattr(module, "PRECISIONS", reference.PRECISIONS), **kernels)
+
+
+_sets = {name: _with_the_textbooks(name, module, {kernel: value for kernel, value
+                                                  in vars(module).items() if kernel in CONTRACT})
          for name, module in (("reference", reference), ("cpu", cpu), ("cuda", cuda))}
 SETS = {device: tuple(name for name, kernels in _sets.items() if device in kernels.devices)
         for device in DEVICES}              # by device; the last one is the fastest
@@ -97,12 +105,12 @@ def kernels_for(array: Array) -> SimpleNamespace:
 
 
 @contextmanager
-def use_kernels(kernels: str | os.PathLike | ModuleType | SimpleNamespace) -> Iterator[None]:
+def use_kernels(kernels: SetLike) -> Iterator[None]:
     """Run everything inside the with-block on one kernel set.
 
     kernels: "reference", "cpu", "cuda", or a set of your own: a module, or the path of a Python
-    file, with some of the contract's functions. The others are the reference set's. Raises what
-    `kernel_set` raises.
+    file, with some of the contract's functions. The others are the reference set's. See
+    `kernel_set` for what counts as one, and for what is raised.
     """
     token = _choice.set(kernel_set(kernels))
     try:

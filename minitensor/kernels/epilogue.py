@@ -4,6 +4,7 @@ from typing import NamedTuple
 from ..backend import Array
 
 ACTIVATIONS = (None, "relu", "tanh", "sigmoid")
+Needs = tuple[bool, bool, bool, bool]       # which gradients are wanted: of x, w, bias, residual
 
 
 class Epilogue(NamedTuple):

@@ -15,6 +15,7 @@ from .module import Buffer as Buffer
 from .module import Module as Module
 from .module import Parameter as Parameter
 from .norm import LocalResponseNorm as LocalResponseNorm
+from .observe import Seen as Seen
 from .observe import observe as observe
 from .pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from .pool import AvgPool2d as AvgPool2d

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .. import ops
-from ..ops.checks import known_activation, pair, positive
+from ..ops.checks import known_activation, one_activation, pair, positive
 from ..random import Generator
 from ..tensor import Tensor
 from . import init
@@ -40,8 +40,9 @@ class Conv2d(Module):
     def forward(self, x: Tensor, residual: Tensor | None = None,
                 activation: str | None = None) -> Tensor:
         """residual and activation: those of a `Residual` that this layer ends."""
+        activation = one_activation("Conv2d", self.activation, activation)
         return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation,
-                          self.groups, residual=residual, activation=self.activation or activation)
+                          self.groups, residual=residual, activation=activation)
 
     def macs(self, output_shape: tuple[int, ...]) -> int:
         """Multiplications per image: every filter's weights, once per output pixel."""

@@ -3,7 +3,6 @@
 Which parameter gets what goes by its kind: weights are drawn, biases are 0, scales are 1.
 """
 import math
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -38,19 +37,13 @@ def he(module: Module, generator: Generator) -> None:
             parameter.data[...] = CONSTANTS[parameter.kind]
 
 
-def paper(module: Module, generator: Generator, ones: Iterable[str] = ()) -> None:
-    """Krizhevsky et al. 2012, section 5: weights N(0, 0.01²), biases 1 in the layers called ones.
-
-    A layer is called by the last part of its name. Other biases are 0, scales 1.
-    """
-    ones = set(ones)
-    for name, parameter in module.named_parameters():
-        layer = name.rpartition(".")[0].rpartition(".")[2]
+def normal(module: Module, std: float, generator: Generator) -> None:
+    """Weights N(0, std²), biases 0, scales 1."""
+    for parameter in module.parameters():
         if parameter.kind == "weight":
-            normal_(parameter.data, 0.01, generator)
+            normal_(parameter.data, std, generator)
         else:
-            one = parameter.kind == "bias" and layer in ones
-            parameter.data[...] = 1 if one else CONSTANTS[parameter.kind]
+            parameter.data[...] = CONSTANTS[parameter.kind]
 
 
 def zeros_nhwc(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

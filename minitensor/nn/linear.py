@@ -1,8 +1,10 @@
 """The fully connected layer."""
+import math
+
 import numpy as np
 
 from .. import ops
-from ..ops.checks import known_activation, positive
+from ..ops.checks import known_activation, one_activation, positive
 from ..random import Generator
 from ..tensor import Tensor
 from . import init
@@ -31,12 +33,13 @@ class Linear(Module):
     def forward(self, x: Tensor, residual: Tensor | None = None,
                 activation: str | None = None) -> Tensor:
         """residual and activation: those of a `Residual` that this layer ends."""
+        activation = one_activation("Linear", self.activation, activation)
         return ops.linear(x, self.weight, self.bias, residual=residual,
-                          activation=self.activation or activation)
+                          activation=activation)
 
     def macs(self, output_shape: tuple[int, ...]) -> int:
-        """Multiplications per image: every weight once."""
-        return self.weight.numel()
+        """Multiplications per image: every weight once for each row of the image's output."""
+        return self.weight.numel() * math.prod(output_shape[1:-1])
 
     def extra_repr(self) -> str:
         F, C = self.weight.shape

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..backend import Array, to_device
+from ..backend import Array, is_array, to_device
 from ..guard import guarded
 from ..random import Generator
 from ..tensor import FLOATS, Tensor
@@ -21,7 +21,7 @@ _watches: ContextVar[tuple[Watch, ...]] = ContextVar("watches", default=())
 
 
 class Parameter(Tensor):
-    """A tensor that a module owns and an optimiser changes.
+    """A tensor that a module owns and an optimizer changes.
 
     kind    "weight", "bias" or "scale" (what multiplies a normalised input): initial values, weight
             decay and learning rates go by it
@@ -37,7 +37,7 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor of a module's state that no optimiser changes: running statistics, a counter."""
+    """A tensor of a module's state that no optimizer changes: running statistics, a counter."""
 
     __slots__ = ()
 
@@ -50,7 +50,8 @@ Own = TypeVar("Own", Parameter, Buffer)
 
 class Module:
     """Base class. Assign Parameters, Buffers and Modules as attributes and define forward;
-    everything else follows from the attributes.
+    everything else follows from the attributes. What a Parameter is, its kind, says how it is
+    initialised and decayed: nn.Parameter(np.ones(C), kind="scale") multiplies a normalised input.
 
     training    True or False for this module and all inside it; set by `train()` and `eval()`
 
@@ -214,16 +215,20 @@ class Module:
     # ---- saving and loading ------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Array]:
-        """The arrays of the parameters, then of the buffers, by name; not copies."""
+        """The arrays of the parameters, then of the buffers, by name; not copies.
+
+        Raises ValueError for a name that two of them have, as dots in modules' names may bring it.
+        """
         return {name: tensor.data for name, tensor in self._state().items()}
 
-    def load_state_dict(self, state: Mapping[str, Array], strict: bool = True) -> None:
+    def load_state_dict(self, state: Mapping[str, Array | Tensor], strict: bool = True) -> None:
         """Copy arrays into the parameters and buffers of these names; nothing is copied in part.
 
         strict: the names must be the same on both sides. Raises ValueError naming what does not
-        fit, RuntimeError for a parameter that a pending backward pass needs.
+        fit, TypeError for what is no array or Tensor, RuntimeError for a parameter that a pending
+        backward pass needs.
         """
-        own = self._state()
+        own, state = self._state(), {name: _array_of(name, value) for name, value in state.items()}
         problems = [problem for name, tensor in own.items() if name in state
                     for problem in _misfits(name, tensor, state[name])]
         if strict:
@@ -242,7 +247,12 @@ class Module:
             tensor.data[...] = to_device(state[name], tensor.device)
 
     def _state(self) -> dict[str, Tensor]:
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        state: dict[str, Tensor] = {}
+        for name, tensor in (*self.named_parameters(), *self.named_buffers()):
+            if state.setdefault(name, tensor) is not tensor:
+                raise ValueError(f"{type(self).__name__}: two arrays are called {name!r}; "
+                                 "give the module of one of them another name")
+        return state
 
     # ---- printing ----------------------------------------------------------------------------
 
@@ -253,8 +263,10 @@ class Module:
     def __repr__(self) -> str:
         children = [f"{name}: {child!r}".replace("\n", "\n  ")
                     for name, child in self.named_children()]
-        inside = "".join(f"\n  {line}" for line in children) + "\n" if children else ""
-        return f"{type(self).__name__}({inside or self.extra_repr()})"
+        extra = self.extra_repr()
+        lines = [extra, *children] if extra else children
+        inside = "".join(f"\n  {line}" for line in lines) + "\n" if children else extra
+        return f"{type(self).__name__}({inside})"
 
 
 @contextmanager
@@ -272,10 +284,21 @@ def watched() -> bool:
     return bool(_watches.get())
 
 
-def _holds_state(value: Any) -> bool:
+def _holds_state(value: Any, around: frozenset[int] = frozenset()) -> bool:
+    """around: the lists that value is in; one may hold itself."""
     if isinstance(value, (list, tuple, set, dict)):
-        return any(map(_holds_state, value.values() if isinstance(value, dict) else value))
+        around |= {id(value)}
+        inside = value.values() if isinstance(value, dict) else value
+        return any(_holds_state(v, around) for v in inside if id(v) not in around)
     return isinstance(value, (Module, Parameter, Buffer))
+
+
+def _array_of(name: str, value: Any) -> Array:
+    array = value.data if isinstance(value, Tensor) else value
+    if not (is_array(array) or isinstance(array, np.generic)):
+        raise TypeError(f"load_state_dict: {name} must be an array or a Tensor, "
+                        f"not {type(array).__name__}")
+    return array
 
 
 def _misfits(name: str, tensor: Tensor, array: Array) -> Iterator[str]:

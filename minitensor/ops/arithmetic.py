@@ -8,6 +8,7 @@ from ..backend import Array, xp_of
 from ..guard import guarded
 from ..kernels import kernels_for
 from ..tensor import Op, Tensor, bind
+from .promotion import promoted
 
 
 def _floats(x: Array) -> Array:
@@ -52,8 +53,8 @@ class Mul(Op):
 
 class Div(Op):
     def forward(self, a, b):
-        self.a, self.b = _floats(a), _floats(b)
-        return self.a / self.b
+        self.a, self.b = a, b
+        return a / b
 
     def backward(self, dy):
         da, db = dy / self.b, -dy * self.a / self.b**2
@@ -104,6 +105,8 @@ class MatMul(Op):
     def forward(self, a, b):
         if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
             raise ValueError(f"matmul: inner sizes differ (a {a.shape}, b {b.shape})")
+        if any(1 != m != n != 1 for m, n in zip(a.shape[-3::-1], b.shape[-3::-1])):
+            raise ValueError(f"matmul: leading sizes differ (a {a.shape}, b {b.shape})")
         self.shapes = a.shape, b.shape
         self.a = a if a.ndim > 1 else a[None, :]
         self.b = b if b.ndim > 1 else b[:, None]
@@ -133,6 +136,12 @@ def log(x: Tensor) -> Tensor:
     return Log()(x)
 
 
+def _binary(op: type[Op], a: Any, b: Any) -> Tensor:
+    """op of two operands, one at least a Tensor, in the dtype that PyTorch would give the result.
+    """
+    return op()(*promoted(op.__name__, a, b, floating=op is Div))
+
+
 def _in_place(op: type[Op], x: Tensor, other: Any) -> Tensor:
     """x += other and the like: x itself is changed where no gradient is recorded.
 
@@ -140,7 +149,7 @@ def _in_place(op: type[Op], x: Tensor, other: Any) -> Tensor:
     gradient, as PyTorch does, and for an array that a backward pass still needs; ValueError and
     TypeError for a result of another shape or of a dtype that does not fit.
     """
-    y = op()(x, other)
+    y = _binary(op, x, other)
     if y.requires_grad:
         if x.requires_grad and x.creator is None:
             raise RuntimeError(f"{op.__name__}: a leaf that requires a gradient cannot be changed "
@@ -159,10 +168,10 @@ def _in_place(op: type[Op], x: Tensor, other: Any) -> Tensor:
 
 
 bind(
-    __add__=lambda a, b: Add()(a, b), __radd__=lambda b, a: Add()(a, b),
-    __sub__=lambda a, b: Sub()(a, b), __rsub__=lambda b, a: Sub()(a, b),
-    __mul__=lambda a, b: Mul()(a, b), __rmul__=lambda b, a: Mul()(a, b),
-    __truediv__=lambda a, b: Div()(a, b), __rtruediv__=lambda b, a: Div()(a, b),
+    __add__=lambda a, b: _binary(Add, a, b), __radd__=lambda b, a: _binary(Add, a, b),
+    __sub__=lambda a, b: _binary(Sub, a, b), __rsub__=lambda b, a: _binary(Sub, a, b),
+    __mul__=lambda a, b: _binary(Mul, a, b), __rmul__=lambda b, a: _binary(Mul, a, b),
+    __truediv__=lambda a, b: _binary(Div, a, b), __rtruediv__=lambda b, a: _binary(Div, a, b),
     __matmul__=lambda a, b: MatMul()(a, b), __rmatmul__=lambda b, a: MatMul()(a, b),
     __pow__=lambda x, exponent: Pow(exponent)(x), __neg__=lambda x: Mul()(x, -1),
     __iadd__=lambda a, b: _in_place(Add, a, b), __isub__=lambda a, b: _in_place(Sub, a, b),

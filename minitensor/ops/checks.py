@@ -3,7 +3,7 @@ its value."""
 from collections.abc import Sequence
 from numbers import Integral
 
-from ..kernels import ACTIVATIONS
+from ..kernels import ACTIVATIONS, kernels_for
 from ..kernels.geometry import Pair, output_size
 from ..tensor import FLOATS, Tensor
 
@@ -32,6 +32,14 @@ def probability(op: str, p: float) -> None:
 def known_activation(op: str, activation: str | None) -> None:
     if activation not in ACTIVATIONS:
         raise ValueError(f"{op}: activation must be one of {ACTIVATIONS}, not {activation!r}")
+
+
+def one_activation(layer: str, own: str | None, given: str | None) -> str | None:
+    """A layer's own activation or that of the call. Raises ValueError where there are both."""
+    if own and given:
+        raise ValueError(f"{layer}: the layer has its own activation {own!r}, and there is no room "
+                         f"for {given!r}")
+    return own or given
 
 
 def floating(op: str, **tensors: Tensor | None) -> None:
@@ -63,3 +71,11 @@ def windows_fit(op: str, x: Tensor, kernel_size: Pair, stride: Pair, padding: Pa
         if not output_size(image, k, s, p, d, ceil_mode):
             raise ValueError(f"{op}: a window of {axis} {d * (k - 1) + 1} does not fit "
                              f"x {x.shape}, whose {axis} with padding is {image + 2 * p}")
+
+
+def kernel_gave(op: str, y: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """y, which a kernel computed. Raises ValueError unless it has that shape."""
+    if y.shape != shape:
+        raise ValueError(f"{op}: the kernel of the set {kernels_for(y.data).name!r} returned "
+                         f"{y.shape}, but the output is {shape}")
+    return y

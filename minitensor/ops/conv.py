@@ -5,7 +5,7 @@ Sizes and shapes: see `minitensor.kernels`; OH and OW: `output_size` in `kernels
 from ..kernels import Epilogue, kernels_for
 from ..kernels.geometry import Pair, output_sizes
 from ..tensor import Op, Tensor
-from .checks import floating, images, known_activation, pair, positive, windows_fit
+from .checks import floating, images, kernel_gave, known_activation, pair, positive, windows_fit
 
 
 class Conv2d(Op):
@@ -68,11 +68,12 @@ def conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, stride=1, padding=0, d
     _check_filters(x, w, b, groups)
     kernel_size = (w.shape[2], w.shape[3])
     windows_fit("conv2d", x, kernel_size, stride, padding, dilation)
-    out = output_sizes((x.shape[2], x.shape[3]), kernel_size, stride, padding, dilation)
-    if residual is not None and residual.shape != (len(x), len(w), *out):
-        raise ValueError(f"conv2d: residual must be {(len(x), len(w), *out)}, like the output, "
-                         f"not {residual.shape}")
-    return Conv2d(stride, padding, dilation, groups, activation)(x, w, b, residual)
+    sizes = output_sizes((x.shape[2], x.shape[3]), kernel_size, stride, padding, dilation)
+    out = (len(x), len(w), *sizes)
+    if residual is not None and residual.shape != out:
+        raise ValueError(f"conv2d: residual must be {out}, like the output, not {residual.shape}")
+    y = Conv2d(stride, padding, dilation, groups, activation)(x, w, b, residual)
+    return kernel_gave("conv2d", y, out)
 
 
 def _geometry(op: str, stride, padding, dilation) -> tuple[Pair, Pair, Pair]:

@@ -1,7 +1,7 @@
 """The fully connected layer's product."""
 from ..kernels import Epilogue, kernels_for
 from ..tensor import Op, Tensor
-from .checks import floating, known_activation
+from .checks import floating, kernel_gave, known_activation
 
 
 class Linear(Op):
@@ -39,6 +39,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None, *, residual: Tensor | 
     if residual is not None and residual.shape != out:
         raise ValueError(f"linear: residual must be {out}, like the output, not {residual.shape}")
     if x.ndim == 2:
-        return Linear(activation)(x, w, b, residual)
+        return kernel_gave("linear", Linear(activation)(x, w, b, residual), out)
     rows = None if residual is None else residual.reshape(-1, len(w))
-    return Linear(activation)(x.reshape(-1, x.shape[-1]), w, b, rows).reshape(*out)
+    y = linear(x.reshape(-1, x.shape[-1]), w, b, residual=rows, activation=activation)
+    return y.reshape(*out)

@@ -112,8 +112,11 @@ class To(Op):
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """tensors joined along dim; their other sizes must agree.
 
-    Raises ValueError for no tensor, or for sizes that differ.
+    Raises ValueError for no tensor, or for sizes that differ, TypeError for what is no list of
+    Tensors.
     """
+    if isinstance(tensors, Tensor) or not all(isinstance(t, Tensor) for t in tensors):
+        raise TypeError(f"cat: tensors must be a list of Tensors, not {tensors!r:.60}")
     if not tensors:
         raise ValueError("cat: expected at least one tensor")
     ndim = tensors[0].ndim

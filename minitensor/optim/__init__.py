@@ -1,4 +1,4 @@
-"""Optimisers, and schedules for their learning rates."""
+"""Optimizers, and schedules for their learning rates."""
 from .optimizer import SGD as SGD
 from .optimizer import Adam as Adam
 from .optimizer import AdamW as AdamW

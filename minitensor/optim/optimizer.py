@@ -1,10 +1,10 @@
-"""Optimisers: what all have in common, SGD as in 2012, Adam and AdamW; clipping of gradients."""
+"""Optimizers: what all have in common, SGD as in 2012, Adam and AdamW; clipping of gradients."""
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from numbers import Integral, Real
+from itertools import compress, islice
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from ..tensor import Tensor
 class Optimizer:
     """Base class: parameters in groups, arrays that it keeps for each, one update for all.
 
-    params      parameters, or groups {"params": [...], "lr": ..., ...} that override the defaults
+    params      parameters, or groups {"params": [...], "lr": ..., ...} that override the defaults;
+                a group's may be a single one
     defaults    the hyperparameters of a group, "lr" among them
     groups      the groups in use; change group["lr"] as you like between steps
     state       by name: an array for each parameter, in the order of the parameters
@@ -38,7 +39,7 @@ class Optimizer:
                               TypeError)
         given: list[Any] = list(params)
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
-        self.groups = [{**defaults, **group, "params": list(group.get("params", ()))}
+        self.groups = [{**defaults, **group, "params": _listed(group.get("params", ()))}
                        for group in groups]
         for group in self.groups:
             self._check_params(group, defaults)
@@ -105,21 +106,26 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """{"state": {name: arrays in the order of the parameters, not copies},
         "groups": the hyperparameters of each group}."""
-        groups = [{name: value for name, value in group.items() if name != "params"}
-                  for group in self.groups]
         return {"state": {name: list(arrays) for name, arrays in self.state.items()},
-                "groups": groups}
+                "groups": list(map(self._options, self.groups))}
+
+    @staticmethod
+    def _options(group: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in group.items() if name != "params"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`.
 
         Raises ValueError, before anything is changed, when the names, the groups or the shapes are
-        not those of this optimiser.
+        not those of this optimizer, or hyperparameters are out of range.
         """
         if (len(state["groups"]) != len(self.groups)
                 or _shapes(state["state"]) != _shapes(self.state)):
             raise ValueError(f"{type(self).__name__}.load_state_dict: the state is that of an "
-                             "optimiser with other groups or parameters")
+                             "optimizer with other groups or parameters")
+        for group, loaded in zip(self.groups, state["groups"]):
+            self._check_params({**group, **loaded}, list(self._options(group)))
+            self._check_group({**group, **loaded})
         for name, arrays in self.state.items():
             for array, loaded in zip(arrays, state["state"][name]):
                 array[...] = to_device(loaded, device_of(array))
@@ -134,7 +140,7 @@ class Optimizer:
     def _error(self, message: str, error: type[Exception] = ValueError) -> Exception:
         return error(f"{type(self).__name__}: {message}")
 
-    def _check_params(self, group: dict[str, Any], defaults: dict[str, Any]) -> None:
+    def _check_params(self, group: dict[str, Any], defaults: Iterable[str]) -> None:
         if not group["params"]:
             raise self._error("params must hold at least one parameter, "
                               "but there is a group without params")
@@ -169,9 +175,17 @@ class Optimizer:
                                   f"{parameter.grad.shape}")
 
 
+def _listed(params: Parameter | Iterable[Parameter]) -> list[Parameter]:
+    return [params] if isinstance(params, Tensor) else list(params)
+
+
 def _moved_like(array: Array, w: Array) -> Array:
     """array on w's device and of w's dtype, should `Module.to` have changed those of w since."""
     return to_device(array, device_of(w)).astype(w.dtype, copy=False)
+
+
+def _distinct(arrays: Iterable[Array]) -> list[Array]:
+    return list({id(array): array for array in arrays}.values())
 
 
 def _shapes(state: Mapping[str, Sequence[Array]]) -> dict[str, list[tuple[int, ...]]]:
@@ -207,8 +221,9 @@ class Adam(Optimizer):
     """w -= lr · m̂ / (√v̂ + eps): means of the gradient and of its square (Kingma and Ba 2015).
 
     m = β1·m + (1 - β1)·grad, v = β2·v + (1 - β2)·grad², m̂ = m / (1 - β1^t), v̂ = v / (1 - β2^t) in
-    step t = 1, 2, ..., which counts for all parameters. weight_decay·w is added to the gradient.
-    params, errors: see `Optimizer`; betas are (β1, β2), in [0, 1).
+    step t = 1, 2, ... of the parameter: a step in which it has no gradient does not count.
+    weight_decay·w is added to the gradient. params, errors: see `Optimizer`; betas are (β1, β2), in
+    [0, 1).
     """
 
     STATE = ("exp_avg", "exp_avg_sq")
@@ -219,7 +234,9 @@ class Adam(Optimizer):
                  weight_decay: float = 0.0):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps,
                                   "weight_decay": weight_decay})
-        self._steps: Any = 0        # or, after send_lrs, an array () of float64 on the GPU
+        # Steps done, of each parameter. Those that learn together share an array (), after send_lrs
+        # on the GPU, and an update.
+        self._steps: list[Array] = [np.array(0.0)] * len(self._parameters())
 
     def _check_group(self, group):
         self._check_numbers(group, "lr", "eps", "weight_decay")
@@ -230,29 +247,48 @@ class Adam(Optimizer):
 
     def step(self) -> None:
         super().step()
-        self._steps += 1
+        learning = [parameter.grad is not None for parameter in self._parameters()]
+        self._separate_steps(learning)
+        for count in _distinct(compress(self._steps, learning)):
+            count += 1
 
     def _update(self, group, lr, ws, kept, dws):
-        kernels_for(ws[0]).adam(ws, *kept, dws, lr, *group["betas"], group["eps"],
-                                group["weight_decay"], self.decoupled, self._steps + 1)
+        steps = {id(p.data): count for p, count in zip(self._parameters(), self._steps)}
+        for count in _distinct(steps[id(w)] for w in ws):
+            together = [arrays for arrays in zip(ws, *kept, dws) if steps[id(arrays[0])] is count]
+            step = count + 1 if device_of(count) == "cuda" else int(count) + 1
+            kernels_for(ws[0]).adam(*map(list, zip(*together)), lr, *group["betas"], group["eps"],
+                                    group["weight_decay"], self.decoupled, step)
+
+    def _separate_steps(self, keys: Sequence[Any]) -> None:
+        """Parameters share a count no longer if their keys differ."""
+        first: dict[int, Any] = {}
+        copies: dict[Any, Array] = {}
+        for i, (count, key) in enumerate(zip(self._steps, keys)):
+            if first.setdefault(id(count), key) != key:
+                self._steps[i] = copies.setdefault((id(count), key), count.copy())
 
     def send_lrs(self) -> None:
         super().send_lrs()
-        if isinstance(self._steps, Integral):       # from now on the replays count
-            self._steps = to_device(np.array(float(self._steps)), "cuda")
+        sent = {id(count): to_device(count, "cuda") for count in _distinct(self._steps)}
+        self._steps = [sent[id(count)] for count in self._steps]    # now the replays count
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "step": int(self._steps)}
+        """Also "step": how many steps each parameter has learned in."""
+        return {**super().state_dict(), "step": [int(count) for count in self._steps]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if "step" not in state:
             raise ValueError(f"{type(self).__name__}.load_state_dict: the state has no step; "
-                             "it is that of another optimiser")
+                             "it is that of another optimizer")
+        steps = state["step"]           # one number in states from before parameters had their own
+        steps = [steps] * len(self._steps) if isinstance(steps, int) else steps
+        if len(steps) != len(self._steps):
+            raise self._error("load_state_dict: the state is that of other parameters")
         super().load_state_dict(state)
-        if isinstance(self._steps, Integral):
-            self._steps = state["step"]
-        else:
-            self._steps[...] = state["step"]
+        self._separate_steps(steps)
+        for count, step in zip(self._steps, steps):
+            count[...] = step
 
 
 class AdamW(Adam):
@@ -269,7 +305,7 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay)
 
 
-def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> Tensor:
+def clip_grad_norm_(parameters: Parameter | Iterable[Parameter], max_norm: float) -> Tensor:
     """Scale all gradients, in place, by min(1, max_norm / (norm + 1e-6)) (Pascanu et al. 2013).
 
     norm, which is returned as a Tensor (), is that of all gradients as one vector, before. The GPU
@@ -277,7 +313,7 @@ def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> Tensor:
     """
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be above 0, not {max_norm}")
-    learning = [p for p in parameters if p.grad is not None]
+    learning = [p for p in _listed(parameters) if p.grad is not None]
     if not learning:
         return Tensor(0.0)
     squares = [to_device(xp_of(p.grad).square(p.grad).sum(dtype=np.float64), learning[0].device)

@@ -127,7 +127,7 @@ class LinearWarmup:
 
     Step k = 0, 1, ... is taken with group["lr"] · min(1, (k + 1) / steps). Large first steps would
     kill ReLUs. It composes with a Schedule, which sets group["lr"] for each epoch: this one sets
-    `optimizer.lr_factor` for each step. Call `step()` once after each step of the optimiser.
+    `optimizer.lr_factor` for each step. Call `step()` once after each step of the optimizer.
     """
 
     def __init__(self, optimizer: Optimizer, steps: int):
@@ -141,7 +141,7 @@ class LinearWarmup:
         return min(1.0, (step + 1) / max(1, self.steps))
 
     def step(self) -> None:
-        """The optimiser has made a step: set the factor of the next one."""
+        """The optimizer has made a step: set the factor of the next one."""
         self.load_state_dict({"done": self.done + 1})
 
     def state_dict(self) -> dict[str, int]:

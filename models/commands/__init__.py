@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 
 from minitensor.checkpoint import CheckpointError
 
-from ..errors import UserError, require
+from ..errors import SettingError, UserError, require
 from . import classify, convert, evaluate, features, reproduce, similar, summary, train
+from .values import option
 
 PROG = "python -m models"
 COMMANDS: dict[str, Any] = {
@@ -34,15 +35,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def make_parser() -> Parser:
+def _parse(argv: list[str]) -> tuple[str, dict[str, Any]]:
+    """The command and its options by name; options and pictures may come in any order."""
     parser = Parser(prog=PROG, description="Train AlexNet or one of its relatives on pictures, "
                     "and use it.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         command.add_arguments(commands.add_parser(
             name, help=command.HELP, description=command.HELP,
             epilog=f"examples:\n{command.EXAMPLES}"))
-    return parser
+    if argv[:1] and argv[0] in COMMANDS:
+        return argv[0], vars(commands.choices[argv[0]].parse_intermixed_args(argv[1:]))
+    parser.parse_args(argv)             # helps, or says what is wrong
+    raise AssertionError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,15 +57,15 @@ def main(argv: list[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):             # names of files may hold anything
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    options = vars(make_parser().parse_args(argv))
-    name = options.pop("command")
+    name, options = _parse(sys.argv[1:] if argv is None else argv)
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:               # see models/__init__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         require(*COMMANDS[name].NEEDS, *(["matplotlib"] if options.get("figure") else []))
         return COMMANDS[name].run(options)
     except (UserError, CheckpointError) as error:
-        print(f"{PROG} {name}: {error}", file=sys.stderr)
+        said = option(error.setting) + error.words if isinstance(error, SettingError) else error
+        print(f"{PROG} {name}: {said}", file=sys.stderr)
         return getattr(error, "status", 1)
     except MemoryError as error:
         print(f"{PROG} {name}: not enough memory ({error}); "

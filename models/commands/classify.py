@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import UsageError
 from ..evaluation.plots import new_figure, save_figure
 from ..evaluation.scores import best_classes, log_probabilities
 from ..files import write_file
 from ..progress import Terminal
 from .options import CHECKPOINT, PICTURES, add_device, add_weights, computing_as_asked
-from .values import new_file_ending
+from .values import UsageError, new_file_ending
 
 HELP = "Print the five best classes of pictures."
 EXAMPLES = """  python -m models classify runs/cifar10 cat.jpg dog.jpg
@@ -69,10 +68,10 @@ class Guess(NamedTuple):
 def _classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bool,
               device: str) -> int:
     """Print the best classes of every picture; returns 1 if some could not be read."""
-    from ..inputs import files
+    from ..inputs import picture_files
     from ..inputs.preprocessing import evaluation_transform
     from ..training.checkpoints import load_network
-    expanded = files.expanded(paths)
+    expanded = picture_files.expanded(paths)
     network, metadata = load_network(checkpoint, device, Terminal())
     failed: list[str] = []
     shown: list[tuple[Guess, np.ndarray]] = []
@@ -82,7 +81,7 @@ def _classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bo
         print(error, file=sys.stderr)
 
     transform = evaluation_transform(metadata["preprocessing"])
-    for names, pictures, images in files.picture_batches(expanded, transform, report):
+    for names, pictures, images in picture_files.picture_batches(expanded, transform, report):
         p = np.exp(log_probabilities(network, images, device))                      # (N, K)
         for path, picture, row in zip(names, pictures, p):
             guess = _guess(path, row, metadata["classes"])

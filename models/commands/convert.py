@@ -5,11 +5,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError, as_user_error, require
+from ..errors import as_user_error, require
 from ..files import write_file
 from ..progress import Terminal
 from .options import CHECKPOINT
-from .values import new_file
+from .values import UsageError, new_file
 
 HELP = "Write a network's weights for other programs, or other programs' for this one."
 EXAMPLES = """  python -m models convert bvlc_alexnet.npy alexnet.safetensors
@@ -38,10 +38,13 @@ def run(options: dict[str, Any]) -> int:
         raise UsageError(f"{path} must end in {' or '.join(suffixes)}")
     if path.suffix == ".onnx":
         require("onnx")
+    _check_target(path, options["source"])
     network, metadata = load_network(options["source"], progress=Terminal())
     metadata = metadata_of(network, metadata["classes"], metadata["preprocessing"])
     if path.suffix == ".onnx":
-        write_file(path, lambda partial: write_onnx(partial, network, without_arrays(metadata)))
+        with as_user_error(ValueError, what=f"{path} cannot be written: "):
+            write_file(path, lambda partial: write_onnx(partial, network,
+                                                        without_arrays(metadata)))
     elif torchvision:
         _write_torchvision(path, network)
     else:
@@ -52,11 +55,22 @@ def run(options: dict[str, Any]) -> int:
     return 0
 
 
+def _check_target(path: Path, source: str) -> None:
+    """That nothing a run needs is overwritten, nor what is read."""
+    from ..training.checkpoints import checkpoint_path
+    from ..training.run_folder import RunFolder
+    if not path.exists():
+        return
+    folder, read = RunFolder(path.parent), Path(checkpoint_path(source))
+    if path in (folder.latest, folder.best) or (read.exists() and path.samefile(read)):
+        raise UsageError(f"OUT must be a new file, not {path}, which a run or IN still needs")
+
+
 def _write_torchvision(path: Path, network: Any) -> None:
     """A plain safetensors file under torchvision's names."""
     from safetensors.numpy import save_file
 
-    from ..weights.sources import torchvision_arrays
+    from ..weights.layouts import torchvision_arrays
     with as_user_error(ValueError):
         arrays = torchvision_arrays(network)
     write_file(path, lambda partial: save_file(arrays, partial, metadata={"format": "pt"}))

@@ -3,17 +3,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError, UserError, as_user_error, writing
-from ..networks.build import Network
+from ..errors import UserError, as_user_error, writing
 from ..progress import Terminal
 from ..settings import Settings
 from .options import (CHECKPOINT, add_data, add_device, add_loading, add_weights,
                       computing_as_asked)
+from .values import UsageError
 
 HELP = ("Print a network's top-1 and top-5 error, in all and by class; "
         "draw its confusion matrix.")
@@ -21,7 +22,6 @@ EXAMPLES = """  python -m models evaluate runs/cifar10
   python -m models evaluate runs/cifar10/latest.safetensors --data photos/ --ten-crop
   python -m models evaluate --weights bvlc_alexnet.caffemodel --data imagenet/val"""
 NEEDS = ("PIL", "safetensors", "tqdm", "matplotlib")
-CENTRE = {1: 0, 10: 4}      # where the centre crop is among so many crops
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,14 +50,14 @@ def run(options: dict[str, Any]) -> int:
 def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str, Any]) -> int:
     """Print the errors in all and by class, and write them into the folder out.
 
-    What is not given (data, batch_size, workers ...) is as in training, so that the figures are
-    training's own; device, kernels and precision, which need not be training's, are given.
+    The batch size, and what is not given of data, workers and on_error, is as in training, so that
+    the figures are training's own; device, kernels and precision, which need not be training's,
+    are given.
     """
-    from ..evaluation.confusion import by_class, totals, write_report
+    from ..evaluation.confusion import by_class, tallied, totals, write_report
     from ..inputs.preprocessing import evaluation_transform
     from ..inputs.sources import make_loader, open_test_data
-    from ..training.checkpoints import load_network
-    from ..training.run_folder import checkpoint_path
+    from ..training.checkpoints import checkpoint_path, load_network
     path = checkpoint_path(checkpoint)
     network, metadata = load_network(path, given["device"], Terminal())
     training = _training_settings(path, metadata)
@@ -73,7 +73,9 @@ def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str,
     with as_user_error(ValueError):
         transform = evaluation_transform(metadata["preprocessing"], ten_crop)
         loader = make_loader(images, transform, settings, shuffle=False)
-    views = _tallies(network, loader, metadata["classes"], places, settings.device)
+    with loader, Terminal().bar(len(loader.dataset)) as bar:
+        views = tallied(network, _counted(loader, bar), metadata["classes"], places,
+                        settings.device)
     view, tally = list(views.items())[-1]
     epoch = f" (epoch {metadata['progress']['epoch']})" if "progress" in metadata else ""
     print(f"{path}{epoch} on {tally.scores.images:,} pictures of {settings.data}\n{totals(views)}"
@@ -97,27 +99,12 @@ def _names(classes: list[str]) -> str:
     return f"{', '.join(classes[:4])}{more} ({len(classes)})"
 
 
-def _tallies(network: Network, loader: Any, classes: list[str], places: np.ndarray,
-             device: str) -> dict[str, Any]:
-    """A Tally of each way of looking at the loader's images, the one with the most crops last.
-
-    places: of their labels among classes.
-    """
-    from ..evaluation.confusion import Tally
-    from ..evaluation.scores import crop_log_probabilities, mean_over_crops
+def _counted(loader: Any, bar: Any) -> Iterator[tuple]:
+    """The loader's batches; bar is told of each."""
     from ..inputs.sources import batches
-    views: dict[str, Tally] = {}
-    progress = Terminal()
-    with loader, progress.bar(len(loader.dataset)) as bar:
-        for images, labels in batches(loader, progress.say):
-            log_p = crop_log_probabilities(network, images, device)             # (N, crops, K)
-            crops, labels = log_p.shape[1], places[labels]
-            views.setdefault("centre crop", Tally(classes)).add(log_p[:, CENTRE[crops]], labels)
-            if crops > 1:
-                mean = mean_over_crops(log_p)
-                views.setdefault("mean of ten crops", Tally(classes)).add(mean, labels)
-            bar.update(len(labels))
-    return views
+    for images, labels in batches(loader, Terminal().warn):
+        yield images, labels
+        bar.update(len(labels))
 
 
 def _report_folder(out: str | None, path: str, metadata: dict[str, Any]) -> Path | None:

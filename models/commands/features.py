@@ -2,12 +2,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..errors import UserError
+from ..evaluation.features import Extractor
 from ..files import write_file, write_text
+from ..progress import Terminal
 from .options import CHECKPOINT, PICTURES, add_device, add_layer, computing_as_asked
 from .values import new_file_ending
 
@@ -29,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: dict[str, Any]) -> int:
     """Returns 1 if some pictures could not be read."""
-    from ..inputs.files import expanded
-    from .pictures import PictureFeatures
+    from ..inputs.picture_files import expanded
     out = options["out"]
     with computing_as_asked(options):
         files = expanded(options["pictures"])
@@ -47,3 +51,40 @@ def run(options: dict[str, Any]) -> int:
         written = f"{out}, with the names in {names_file}"
     print(f"{written}: {extractor.layer} of {len(names)} pictures, float32 {values.shape}")
     return 1 if extractor.failed else 0
+
+
+class PictureFeatures:
+    """A layer's features of picture files, which `similar` compares.
+
+    layer       its name
+    failed      the paths of those that could not be read
+    """
+
+    def __init__(self, checkpoint: str, layer: str | None, device: str):
+        from ..inputs.preprocessing import evaluation_transform
+        from ..training.checkpoints import load_network
+        network, metadata = load_network(checkpoint, device, Terminal())
+        self.extractor = Extractor(network, layer, device)
+        self.layer = self.extractor.layer
+        self.transform = evaluation_transform(metadata["preprocessing"])
+        self.failed: list[str] = []
+
+    def __call__(self, paths: list[str]) -> Iterator[tuple[list[str], np.ndarray]]:
+        """(names, features float32 (N, ...)), a few at a time, with a progress bar."""
+        from ..inputs.picture_files import picture_batches
+        with Terminal().bar(len(paths), self.layer) as bar:
+            for names, _, images in picture_batches(paths, self.transform, self._report):
+                yield names, self.extractor(images)
+                bar.update(len(names))
+
+    def all(self, paths: list[str]) -> tuple[list[str], np.ndarray]:
+        """The same of all pictures at once. Raises UserError if none can be read."""
+        parts = list(self(paths))
+        if not parts:
+            raise UserError("none of the pictures can be read")
+        names = [name for names, _ in parts for name in names]
+        return names, np.concatenate([features for _, features in parts])
+
+    def _report(self, path: str, error: Exception) -> None:
+        self.failed.append(path)
+        print(error, file=sys.stderr)

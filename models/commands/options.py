@@ -10,15 +10,16 @@ from minitensor.kernels import PRECISIONS
 
 from ..compute import computing
 from ..networks.build import ABLATIONS
-from ..settings import COMPUTE, Settings, option
-from .values import data_source, number, path_or_name, width
+from ..settings import COMPUTE, Settings
+from .values import data_source, kernels, number, option, width
 
 OWN = "the network's own"
 LARGEST = 4096              # side of an image in pixels: hardly a computer could train on more
 PICTURES = ("a picture, a folder of pictures, a pattern in quotes such as '*.jpg', "
             "or - for one picture on standard input")
-CHECKPOINT = ("a checkpoint, or a run folder, of which the best is taken; "
-              "or published weights, as with --weights")
+WEIGHTS = ("published weights, of PyTorch (.pth, .safetensors), Toronto (.npy) or Caffe "
+           "(.caffemodel), or 'torchvision', which fetches them")
+CHECKPOINT = f"a checkpoint, or a run folder, of which the best is taken; or {WEIGHTS}"
 
 
 def add_setting(parser: Any, name: str, kind: Any, text: str, default: Any = "",
@@ -52,15 +53,14 @@ def add_network(parser: Any) -> None:
 
 
 def add_weights(parser: Any, text: str) -> None:
-    parser.add_argument("--weights", metavar="FILE", help=f"{text}: published weights, of PyTorch "
-                        "(.pth, .safetensors), Toronto (.npy) or Caffe (.caffemodel), or "
-                        "'torchvision', which fetches them; a checkpoint or a run folder does as "
-                        "well")
+    parser.add_argument("--weights", metavar="FILE", help=f"{text}: {WEIGHTS}; "
+                        "a checkpoint or a run folder does as well")
 
 
 def add_layer(parser: Any) -> None:
     parser.add_argument("--layer", metavar="NAME", help="whose output, activation included "
-                        "(default: the last before the classes, fc7)")
+                        "(default: the last before the classes that has parameters, fc7 in "
+                        "AlexNet)")
 
 
 def add_loading(parser: Any, default: str = "") -> None:
@@ -75,9 +75,9 @@ def add_device(parser: Any) -> None:
     """Where and how to compute."""
     group = parser.add_argument_group("machine")
     add_setting(group, "device", None, "where to compute", choices=DEVICES)
-    add_setting(group, "kernels", path_or_name, "kernel set, such as 'reference' for the "
-                "textbook's, or a .py file with kernels of your own (default: the fastest of the "
-                "device)", metavar="SET")
+    add_setting(group, "kernels", kernels, "kernel set, such as 'reference' for the textbook's, "
+                "or a .py file with kernels of your own; what it lacks is the textbook's (default: "
+                "the fastest of the device)", metavar="SET")
     add_setting(group, "precision", None, "on a GPU, what convolutions and linear layers round "
                 "their factors to; sums stay float32", choices=PRECISIONS)
 

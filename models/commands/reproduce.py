@@ -4,12 +4,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..errors import UsageError
 from ..progress import Terminal
 from ..reproduce.experiment import BUILTIN
 from ..reproduce.experiments import EXPERIMENTS
 from .options import add_data, add_device, add_loading, add_setting
-from .values import number
+from .values import UsageError, number
 
 HELP = "Put a claim of the 2012 paper to the test; a stopped experiment goes on where it was."
 EXAMPLES = """  python -m models reproduce relu-vs-tanh --quick

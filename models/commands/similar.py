@@ -9,6 +9,7 @@ from typing import Any
 from ..evaluation.features import Neighbours, nearest
 from ..evaluation.plots import new_figure, save_figure
 from ..files import write_file
+from .features import PictureFeatures
 from .options import CHECKPOINT, PICTURES, add_device, add_layer, computing_as_asked
 from .values import new_file_ending, number
 
@@ -35,8 +36,7 @@ def run(options: dict[str, Any]) -> int:
 
     Returns 1 if some pictures could not be read.
     """
-    from ..inputs.files import expanded
-    from .pictures import PictureFeatures
+    from ..inputs.picture_files import expanded
     folder, figure = options["folder"], options["figure"]
     with computing_as_asked(options):
         queries, files = expanded(options["queries"]), expanded([folder])
@@ -74,6 +74,6 @@ def _folder(path: str) -> str:
 
 
 def _show(ax: Any, path: str, title: str, **style: Any) -> None:
-    from ..inputs.files import load
+    from ..inputs.picture_files import load
     ax.imshow(load(path))
     ax.set_title(title, fontsize=8, parse_math=False, **style)

@@ -7,12 +7,11 @@ from typing import Any
 
 from minitensor import Generator
 
-from ..errors import UsageError, as_user_error, require
+from ..errors import as_user_error, require
 from ..networks.build import FAMILY, Network, build
 from ..progress import Terminal
-from ..settings import option
 from .options import OWN, add_network
-from .values import number
+from .values import UsageError, number, option
 
 HELP = "Print a network's layers: output shapes, parameters, multiplications."
 EXAMPLES = """  python -m models summary

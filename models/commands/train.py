@@ -4,14 +4,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..errors import UsageError, as_user_error
+from ..errors import as_user_error
 from ..networks.build import FAMILY, table_of
 from ..networks.initial import DEPARTURES, INITS
 from ..progress import Terminal
-from ..settings import FIELDS, NORMALIZATIONS, RECIPES, Settings, option
+from ..settings import CHANGEABLE, FIELDS, NORMALIZATIONS, RECIPES, Settings
 from ..training.optimizers import OPTIMIZERS, SCHEDULES
 from .options import LARGEST, OWN, add_data, add_device, add_loading, add_network, add_setting
-from .values import Pairs, frozen, named_number, number, path_or_name
+from .values import Pairs, UsageError, frozen, named_number, number, option, weights
 
 HELP = "Train a network; every epoch is scored on validation pictures."
 EXAMPLES = """  python -m models train --recipe demo
@@ -22,7 +22,7 @@ EXAMPLES = """  python -m models train --recipe demo
   python -m models train --weights runs/cifar10 --data photos/ --freeze features"""
 NEEDS = ("PIL", "safetensors", "tqdm", "matplotlib")
 PREPROCESSING = ("resize", "normalize")     # comes with weights, if any are given
-FINE_TUNING = {"lr": 0.001}                 # the default where weights are given
+SMALL_LR = 0.001            # the default where weights are given, and of adam and adamw
 
 
 # ---- what can be given -------------------------------------------------------------------------
@@ -40,7 +40,8 @@ def _add_run(group: Any) -> None:
     group.add_argument("--out", metavar="RUN_FOLDER", help="a new folder for checkpoints, log and "
                        "plots (default: runs/DATE-TIME)")
     group.add_argument("--resume", metavar="RUN_FOLDER",
-                       help="go on with a run that was stopped, exactly where it was")
+                       help="go on with a run that was stopped, exactly where it was; of its "
+                       f"settings only {', '.join(map(option, CHANGEABLE))} can change")
     group.add_argument("--recipe", choices=RECIPES, help="settings that suit each other; every one "
                        "can still be changed. paper: all of the 2012 paper's, with the two "
                        "departures that make it train (--departures)")
@@ -82,7 +83,7 @@ def _add_network(group: Any) -> None:
 
 
 def _add_fine_tuning(group: Any) -> None:
-    add_setting(group, "weights", path_or_name, "begin with all layers but the last of a trained "
+    add_setting(group, "weights", weights, "begin with all layers but the last of a trained "
                 "network, its picture size, its width and its preprocessing: a checkpoint, a run "
                 "folder, or what `classify --weights` takes", metavar="CHECKPOINT|FILE")
     add_setting(group, "freeze", frozen, "which layers keep their parameters: none, features (the "
@@ -97,10 +98,9 @@ def _add_fine_tuning(group: Any) -> None:
 def _add_learning(group: Any) -> None:
     add_setting(group, "epochs", number(int, 1), "passes over the training pictures")
     add_setting(group, "batch_size", number(int, 1), "pictures per step")
-    add_setting(group, "optimizer", None, "how gradients become steps; adam and adamw want a "
-                "tenth of sgd's --lr or less", choices=OPTIMIZERS)
+    add_setting(group, "optimizer", None, "how gradients become steps", choices=OPTIMIZERS)
     add_setting(group, "lr", number(float, 0), "learning rate; biases learn at twice the rate and "
-                "do not decay", f"{Settings.lr:g}; with --weights {FINE_TUNING['lr']:g}")
+                "do not decay", f"{Settings.lr:g}; {SMALL_LR:g} with --weights, adam or adamw")
     add_setting(group, "warmup", number(int, 0),
                 "steps over which the learning rate rises to its full height")
     add_setting(group, "momentum", number(float, 0, 1, open_high=True), "momentum of sgd")
@@ -155,7 +155,8 @@ def new_settings(given: dict[str, Any], recipe: str | None,
     """
     inherited = {name: value for name, value in (inherited or {}).items() if name in FIELDS}
     _check_fine_tuning(given, inherited)
-    defaults = FINE_TUNING if "weights" in given else {}
+    small = "weights" in given or given.get("optimizer", "sgd") != "sgd"
+    defaults = {"lr": SMALL_LR} if small else {}
     chosen = {**defaults, **RECIPES.get(recipe or "", {}), **inherited, **given}
     design = FAMILY[chosen.get("network", Settings.network)]
     settings = Settings(**{"image_size": design.image_size, "init": design.init, **chosen})

@@ -8,6 +8,19 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from ..errors import UserError
+
+
+class UsageError(UserError):
+    """A mistake on the command line."""
+
+    status = 2
+
+
+def option(name: str) -> str:
+    """How the command line writes a setting."""
+    return f"--{name.replace('_', '-')}"
+
 
 def number(kind: type, low: float, high: float = math.inf,
            open_high: bool = False) -> Callable[[str], Any]:
@@ -44,9 +57,15 @@ def data_source(text: str) -> str:
     return text if text == "builtin" else os.path.abspath(text)
 
 
-def path_or_name(text: str) -> str:
-    """The path of what exists is made absolute, so that a run can be resumed from elsewhere."""
-    return os.path.abspath(text) if os.path.exists(text) else text
+def kernels(text: str) -> str:
+    """The name of a set, or the absolute path of a .py file: a run is resumed from anywhere."""
+    return os.path.abspath(text) if text.endswith(".py") else text
+
+
+def weights(text: str) -> str:
+    """The name of published weights, or the path, absolute, of a file or a run folder."""
+    from ..weights import PUBLISHED
+    return text if text in PUBLISHED else os.path.abspath(text)
 
 
 def frozen(text: str) -> str:

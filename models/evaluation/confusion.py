@@ -13,9 +13,11 @@ import numpy as np
 
 from ..files import write_file
 from .plots import new_figure, save_figure
-from .scores import Scores, best_classes, has_top5
+from .scores import (Scores, best_classes, crop_log_probabilities, has_top5,
+                     mean_over_crops)
 
 LISTED = 20             # classes in the printed table; all are in classes.csv
+CENTRE = {1: 0, 10: 4}  # where the centre crop is among so many crops
 NUMBERED = 30           # classes up to which the confusion matrix shows names and numbers
 
 
@@ -62,6 +64,24 @@ class Tally:
         row = self.confusion[label].copy()
         row[label] = 0
         return (self.classes[row.argmax()], int(row.max())) if row.any() else ("", 0)
+
+
+def tallied(network: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]],
+            classes: Sequence[str], places: np.ndarray, device: str) -> dict[str, Tally]:
+    """A Tally of each way of looking at images, the one with the most crops last.
+
+    batches: images (N, 3, H, W) or (N, 10, 3, H, W), and labels (N,), of which places says where
+    among classes each is.
+    """
+    views: dict[str, Tally] = {}
+    for images, labels in batches:
+        log_p = crop_log_probabilities(network, images, device)             # (N, crops, K)
+        crops, labels = log_p.shape[1], places[labels]
+        views.setdefault("centre crop", Tally(classes)).add(log_p[:, CENTRE[crops]], labels)
+        if crops > 1:
+            views.setdefault("mean of ten crops", Tally(classes)).add(mean_over_crops(log_p),
+                                                                      labels)
+    return views
 
 
 # ---- text --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 from minitensor import Tensor, nn, no_grad
 from minitensor.backend import to_numpy
 
-from ..errors import UsageError
+from ..errors import SettingError
 from ..networks.build import Network
 from ..networks.tables import walk
 
@@ -21,7 +21,7 @@ class Extractor:
     """A trained network as far as one of its layers.
 
     layer: a name at any depth; None is the last before the classes that has parameters, fc7 in
-    AlexNet. Raises UsageError for one that the network does not have.
+    AlexNet. Raises SettingError for one that the network does not have.
     """
 
     def __init__(self, network: Network, layer: str | None = None, device: str = "cpu"):
@@ -29,8 +29,8 @@ class Extractor:
         children = dict(network.named_children())
         self.layer = layer or [name for name in children if children[name].num_parameters()][-2]
         if self.layer not in names:
-            raise UsageError(f"--layer {layer}: the network has no such layer; "
-                             f"its layers: {', '.join(names)}")
+            raise SettingError("layer", f" {layer}: the network has no such layer; "
+                               f"its layers: {', '.join(names)}")
         end = next(i for i, name in enumerate(children, 1)
                    if f"{self.layer}.".startswith(f"{name}."))
         self.network, self.device = network[:end].eval(), device    # what comes later costs nothing

@@ -9,7 +9,7 @@ import numpy as np
 from data import (CenterCrop, Compose, Normalize, PackedPictures, PCANoise, RandomCrop,
                   RandomHorizontalFlip, Resize, Squash, SubtractMean, TenCrop, UnreadableImage)
 
-from ..errors import UserError, as_user_error
+from ..errors import SettingError, as_user_error
 from ..progress import SILENT, Progress
 from ..settings import Settings
 from .sources import ON_ERROR, batches, make_loader
@@ -31,7 +31,7 @@ def preprocessing(settings: Settings, images: Any, progress: Progress = SILENT) 
     crop = settings.image_size
     resize = settings.resize or _usual_side(settings, images)
     if resize < crop:
-        raise UserError(f"--resize must be at least --image-size {crop}, not {resize}")
+        raise SettingError("resize", f" must be at least the image size {crop}, not {resize}")
     if settings.normalize == "imagenet":
         return {"resize": resize, "crop": crop, **COLOURS}
     image = mean_image(images, resize, settings, progress)

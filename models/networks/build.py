@@ -78,7 +78,7 @@ def build(name: str, num_classes: int | None = None, image_size: int | None = No
     """The network called name in FAMILY.
 
     num_classes     default: the design's, as are image_size's and init's
-    image_size      in pixels, at least what leaves the last pooling one
+    image_size      in pixels, at least what leaves every layer an output
     width           multiplies the channels of every hidden layer
     dropout         probability of dropping each input of the layers that drop any, while training
     ablations       names in ABLATIONS of what is changed, for comparison
@@ -132,5 +132,5 @@ def table_of(name: str, num_classes: int | None = None, image_size: int | None =
     smallest = smallest_image(table)
     if image_size is not None and image_size < smallest:
         raise ValueError(f"{name}: image_size must be at least {smallest}, not {image_size}: "
-                         "the last pooling would have no output")
+                         "some layer would have no output")
     return table

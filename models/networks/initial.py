@@ -25,12 +25,16 @@ def he(network: nn.Module, generator: Generator) -> None:
 
 def paper(network: nn.Module, generator: Generator) -> None:
     """Section 5: weights N(0, 0.01²); biases 1 in the layers of PAPER_ONES, 0 elsewhere."""
-    init.paper(network, generator, ones=PAPER_ONES)
+    init.normal(network, 0.01, generator)
+    for name, parameter in network.named_parameters():
+        layer = name.split(".")[-2:][0]
+        if parameter.kind == "bias" and layer in PAPER_ONES:
+            parameter.data[...] = 1
 
 
 def cuda_convnet(network: nn.Module, generator: Generator) -> None:
     """layers-18pct.cfg: weights N(0, 0.01²), in conv1 N(0, 0.0001²); biases 0."""
-    init.paper(network, generator, ones=())
+    init.normal(network, 0.01, generator)
     for name, parameter in network.named_parameters():
         if name == "conv1.weight":
             parameter.data[...] *= 0.01

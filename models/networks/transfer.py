@@ -44,13 +44,15 @@ def freeze(network: nn.Sequential, how: str) -> None:
     """Exclude layers from learning.
 
     how is "none", "features" (those before the first Linear), or a number N as text (the first N).
-    Their parameters need no gradient any more; they, and what runs before the first layer that
-    learns, are in evaluation mode. Raises ValueError when nothing would be left to learn.
+    Their parameters need no gradient any more. They are in evaluation mode, and so is what
+    `split` puts first: all that runs before the first layer that learns, or before a Dropout behind
+    the last frozen layer, which goes on dropping. Raises ValueError when nothing would be left to
+    learn.
     """
     layers, modules = layers_with_parameters(network), dict(network.named_modules())
     count = _count([modules[name] for name in layers], how)
     if count >= len(layers):
-        raise ValueError(f"--freeze {how} leaves nothing to learn: "
+        raise ValueError(f"freeze {how} leaves nothing to learn: "
                          f"the network has {len(layers)} layers with parameters")
     parameters = dict(network.named_parameters())
     for layer, names in list(layers.items())[:count]:

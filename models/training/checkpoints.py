@@ -6,6 +6,7 @@ Parameters and buffers stand under their own names, what the optimizer keeps for
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from .. import weights
 from ..errors import UserError, as_user_error
 from ..networks.build import FAMILY, Network, build
 from ..progress import SILENT, Progress
-from .run_folder import checkpoint_path
+from .run_folder import RunFolder
 
 OPTIMIZER = "optimizer."
 MEAN_IMAGE = "preprocessing.mean_image"
@@ -66,6 +67,17 @@ def _up_to_date(arrays: Arrays, metadata: dict[str, Any]) -> tuple[Arrays, dict[
         metadata = {**metadata, "optimizer": {"groups": metadata["optimizer"]}}
     return {OPTIMIZER + name if name.startswith("velocity.") else name: array
             for name, array in arrays.items()}, metadata
+
+
+def checkpoint_path(path: str) -> str:
+    """The best checkpoint (else the latest) of the run folder that path is; any other path itself.
+
+    So is the name of published weights, whatever folder may have that name too.
+    """
+    if path in weights.PUBLISHED or not os.path.isdir(path):
+        return path
+    folder = RunFolder(Path(path))
+    return str(folder.best if folder.best.exists() else folder.latest)
 
 
 def load_parameters(source: str, progress: Progress = SILENT) -> tuple[Arrays, dict[str, Any]]:

@@ -1,7 +1,9 @@
 """What frozen layers make of images, computed once: epochs cost only the layers that learn."""
 from __future__ import annotations
 
+import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,9 +49,11 @@ class FeatureCache:
     def loader(self, name: str, loader: DataLoader) -> FeatureLoader:
         """In place of loader: the same batches, of features.
 
-        They are computed now, with a progress bar, unless file `name` has them.
+        They are computed now, with a progress bar, unless the file of this name and source has
+        them.
         """
-        path = self.folder / f"{name}.npy"
+        source = zlib.crc32(os.fsencode(self.training.settings.data))   # a resumed run's may differ
+        path = self.folder / f"{name}-{source:08x}.npy"
         if not _fits(path, len(loader.dataset)):
             self._write(path, loader.dataset)
         return FeatureLoader(loader, np.load(path, mmap_mode="r"))
@@ -81,7 +85,7 @@ class FeatureCache:
         transform = evaluation_transform(self.training.metadata["preprocessing"])
         loader = make_loader(images, transform, self.training.settings, shuffle=False)
         with loader, self.progress.bar(len(images), "features") as bar:
-            for number, (batch, _) in enumerate(batches(loader, self.progress.say)):
+            for number, (batch, _) in enumerate(batches(loader, self.progress.warn)):
                 features = self._features(batch)
                 unreadable = {path for path, _ in loader.skipped}
                 indices = loader.indices(0, number)
@@ -120,9 +124,6 @@ class FeatureLoader:
                                       "nor can any other of its batch")
             yield np.moveaxis(self.features[kept], -1, 1), self.dataset.labels[kept]
 
-    def close(self) -> None:
-        self.loader.close()
-
 
 def _fits(path: Path, images: int) -> bool:
     try:
@@ -136,4 +137,4 @@ def _check_space(folder: Path, needed: int) -> None:
     if needed > free:
         raise UserError(f"the features of the frozen layers take {needed / 1e9:.1f} GB, "
                         f"and {folder} has {free / 1e9:.1f} GB left; "
-                        "--no-cache-features does without them")
+                        "turn cache_features off to do without them")

@@ -17,9 +17,12 @@ from ..files import write_file
 from ..inputs.sources import batches
 from .checkpoints import OPTIMIZER
 from .interruption import Interruption
-from .progress import TrainingProgress
+from .view import TrainingProgress
 from .run_folder import RunFolder
 from .step import Diverged, Training
+
+
+STUCK_STEPS = 100       # as many steps whose mean loss is within 1 % of ln(classes) earn a warning
 
 
 class Interrupted(Exception):
@@ -29,7 +32,8 @@ class Interrupted(Exception):
 class Trainer:
     """Runs a training to its end, or until it is interrupted.
 
-    loaders: of the training images and of the validation images. progress: what the user sees.
+    loaders: of the training images and of the validation images. progress: what the user sees, of
+    which nothing here depends.
     """
 
     def __init__(self, training: Training, loaders: tuple[Any, Any], folder: RunFolder,
@@ -44,10 +48,11 @@ class Trainer:
 
     def run(self) -> int:
         """Returns the exit status: 0, or 128 + the signal that stopped it."""
-        self.progress.begin(len(self.train_loader.dataset), len(self.validation_loader.dataset))
+        images, validation = len(self.train_loader.dataset), len(self.validation_loader.dataset)
+        self.progress.begin(images, validation, self._is_over())
         try:
             with self.stop, self.progress:
-                while not self.progress.end():
+                while not self._is_over():
                     self._epoch()
         except Interrupted:
             self._save_latest()
@@ -57,6 +62,11 @@ class Trainer:
             raise Diverged(f"{error}; {self._what_is_saved()}") from error
         self.progress.finished()
         return 0
+
+    def _is_over(self) -> bool:
+        settings = self.training.settings
+        return (self.counters.epoch >= settings.epochs
+                or self.folder.reached(settings.target_error))
 
     # ---- an epoch ------------------------------------------------------------------------------
 
@@ -80,14 +90,28 @@ class Trainer:
         self.folder.record("step", epoch=c.epoch + 1, step=c.step, loss=loss, top1=top1, lr=lr,
                            seconds=round(time.monotonic() - began, 4))
         self.progress.step(len(labels))
+        self._notice_if_stuck()
         if time.monotonic() - self.saved > 60 * self.training.settings.save_minutes:
             self._save_latest()
+
+    def _notice_if_stuck(self) -> None:
+        """Once in a run: when its loss stays that of guessing."""
+        losses = list(self.folder.losses)[-STUCK_STEPS:]
+        classes, c = len(self.training.metadata["classes"]), self.counters
+        chance = math.log(classes)
+        if self.folder.warned or len(losses) < STUCK_STEPS:
+            return
+        if abs(sum(losses) / STUCK_STEPS - chance) <= 0.01 * chance:
+            message = (f"for {STUCK_STEPS} steps the loss has been near ln({classes}) = "
+                       f"{chance:.4f}, that of guessing")
+            self.folder.record("warning", epoch=c.epoch + 1, step=c.step, message=message)
+            self.progress.stuck(message)
 
     def _end_epoch(self, scores: Scores, seconds: float) -> None:
         c, epoch = self.counters, self.counters.epoch + 1
         if not math.isfinite(scores.loss):
             raise Diverged(f"the validation loss became {scores.loss} in epoch {epoch}, "
-                           f"step {c.step}; try a lower --lr")
+                           f"step {c.step}; try a lower learning rate")
         self.progress.epoch(scores, seconds)
         self.folder.record("epoch", epoch=epoch, step=c.step, lr=self.training.lr,
                            train_loss=c.loss, train_top1=c.top1, test_loss=scores.loss,
@@ -123,9 +147,11 @@ class Trainer:
     def _draw(self) -> None:
         top5 = has_top5(len(self.training.metadata["classes"]))
         write_file(self.folder.curves, lambda path: draw_run(path, self.folder.epochs, top5))
-        conv = next(p for p in self.training.network.parameters() if p.ndim == 4)   # the first
-        filters = to_numpy(conv.data)
-        write_file(self.folder.filters, lambda path: draw_filters(path, filters))
+        convs = (p for p in self.training.network.parameters() if p.ndim == 4)
+        first = next(convs, None)
+        if first is not None:
+            filters = to_numpy(first.data)
+            write_file(self.folder.filters, lambda path: draw_filters(path, filters))
 
     # ---- stopping ------------------------------------------------------------------------------
 

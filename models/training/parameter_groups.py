@@ -5,6 +5,7 @@ from typing import Any
 
 from minitensor import nn
 
+from ..errors import SettingError
 from ..networks.transfer import last_parameters
 from ..settings import Settings
 
@@ -17,13 +18,13 @@ def parameter_groups(network: nn.Module,
 
     There is a group for each pair of learning rate and decay. Where training begins with a trained
     network, its new last layer learns settings.new_lr_multiplier times faster than the others.
-    Raises ValueError for a layer in settings.layer_weight_decay that network does not have.
+    Raises SettingError for a layer in settings.layer_weight_decay that network does not have.
     """
     layers = {_layer(name): None for name, _ in network.named_parameters()}
     for layer in settings.layer_weight_decay or {}:
         if layer not in layers:
-            raise ValueError(f"--layer-weight-decay: the network has no layer {layer!r}; "
-                             f"its layers: {', '.join(layers)}")
+            raise SettingError("layer_weight_decay", f": the network has no layer {layer!r}; "
+                               f"its layers: {', '.join(layers)}")
     parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
     new = last_parameters(network) if settings.weights else set()
     members: dict[tuple[float, float], list[str]] = {}

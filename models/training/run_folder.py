@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
@@ -44,9 +43,9 @@ class RunFolder:
         """
         folder = cls(Path(path) if path else _dated())
         if folder.log.exists() or folder.latest.exists():
-            go_on = (f"go on with it by --resume {folder.path}" if folder.latest.exists()
+            go_on = ("resume it" if folder.latest.exists()
                      else "it left no checkpoint, so delete it")
-            raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another --out")
+            raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another folder")
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
         write_text(folder.path / "config.json", json.dumps(config, indent=2) + "\n")
@@ -137,11 +136,3 @@ def _dated() -> Path:
             except FileExistsError:
                 number += 1
                 folder = folder.with_name(f"{name}-{number}")
-
-
-def checkpoint_path(path: str) -> str:
-    """path itself, or the best checkpoint (else the latest) of the run folder that path is."""
-    if not os.path.isdir(path):
-        return path
-    folder = RunFolder(Path(path))
-    return str(folder.best if folder.best.exists() else folder.latest)

@@ -8,25 +8,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compute import computing
-from ..errors import UsageError, UserError, as_user_error
+from ..errors import SettingError, UserError, as_user_error
 from ..inputs.preprocessing import (colour_noise, evaluation_transform, preprocessing,
                                     train_transform)
 from ..inputs.sources import make_loader, open_data
 from ..networks.transfer import take_over
 from ..progress import Progress
-from ..settings import COMPUTE, Settings, option
+from ..settings import CHANGEABLE, Settings
 from .checkpoints import load_checkpoint, without_arrays
 from .feature_cache import FeatureCache, is_possible
 from .loop import Trainer
-from .progress import TrainingProgress
+from .view import TrainingProgress
 from .run_folder import RunFolder
 from .samples import write_samples
 from .step import Training
-
-# What a resumed run may be told anew. workers and save_minutes change no result; the others may,
-# and are the user's to change: data may have moved, epochs stretches a schedule, device, kernels
-# and precision round differently, on_error decides about an image that has become unreadable.
-CHANGEABLE = ("data", "epochs", "workers", "on_error", *COMPUTE, "cache_features", "save_minutes")
 
 
 class Trained(NamedTuple):
@@ -81,13 +76,12 @@ def stopped(path: str) -> Stopped:
 def changed(settings: Settings, given: Mapping[str, Any]) -> Settings:
     """A stopped run's settings with those that are given.
 
-    Raises UsageError for one that differs and is not CHANGEABLE.
+    Raises SettingError for one that differs and is not CHANGEABLE.
     """
     for name in given:
         own = getattr(settings, name)
         if name not in CHANGEABLE and given[name] != own:
-            raise UsageError(f"{option(name)} cannot change in a resumed run, which has {own!r}; "
-                             f"only {', '.join(map(option, CHANGEABLE))} can")
+            raise SettingError(name, f" cannot change in a resumed run, which has {own!r}")
     return replace(settings, **given)
 
 
@@ -95,8 +89,8 @@ def resume(run: Stopped, settings: Settings, progress: Progress) -> int:
     """Go on exactly where run stopped. Returns the exit status, as `start` does."""
     folder, (classes, p) = run.folder, (run.metadata["classes"], run.metadata["preprocessing"])
     if settings.epochs < run.epochs:
-        raise UsageError(f"--epochs {settings.epochs} cannot be: {folder.path} has trained for "
-                         f"{run.epochs} already; give a number above {run.epochs}")
+        raise SettingError("epochs", f" {settings.epochs} cannot be: {folder.path} has trained for "
+                           f"{run.epochs} already; give a number above {run.epochs}")
     with computing(**settings.compute):
         with as_user_error(ValueError, KeyError, TypeError,
                            what=f"{folder.latest} cannot be resumed: "):
@@ -125,15 +119,13 @@ def _loaders(training: Training, images: tuple[Any, Any], progress: Progress) ->
 def _run(training: Training, loaders: tuple[Any, Any], folder: RunFolder,
          progress: Progress) -> int:
     cache = FeatureCache(folder.features, training, progress) if is_possible(training) else None
-    if cache:
-        loaders = cache.loader("train", loaders[0]), cache.loader("test", loaders[1])
-        training.learner = cache.learner
     shown = TrainingProgress(progress, training, folder)
-    try:
-        status = Trainer(training, loaders, folder, shown).run()
-    finally:
-        for loader in loaders:
-            loader.close()
+    with loaders[0], loaders[1]:
+        items: tuple[Any, Any] = loaders
+        if cache:
+            items = cache.loader("train", loaders[0]), cache.loader("test", loaders[1])
+            training.learner = cache.learner
+        status = Trainer(training, items, folder, shown).run()
     if status == 0:
         if cache:
             cache.remove()

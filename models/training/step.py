@@ -10,7 +10,7 @@ import numpy as np
 from minitensor import Generator, Tensor, cross_entropy, optim
 from minitensor.backend import Array, to_numpy, xp_of
 
-from ..errors import UsageError, UserError, as_user_error
+from ..errors import SettingError, UserError, as_user_error
 from ..networks.build import build
 from ..networks.initial import depart
 from ..networks.transfer import freeze
@@ -82,9 +82,11 @@ class Training:
         self.network.to(settings.device)
         self.metadata = {**metadata_of(self.network, classes, preprocessing),
                          "settings": asdict(settings), "colours": {}}
-        with as_user_error(ValueError, error=UsageError):
+        try:
             freeze(self.network, settings.freeze)
-            self.names, groups = parameter_groups(self.network, settings)
+        except ValueError as error:
+            raise SettingError("freeze", str(error).removeprefix("freeze")) from error
+        self.names, groups = parameter_groups(self.network, settings)
         self.learner: Any = self.network
         self.optimizer = OPTIMIZERS[settings.optimizer](groups, settings)
         self.warmup = optim.LinearWarmup(self.optimizer, settings.warmup)       # by steps
@@ -111,7 +113,7 @@ class Training:
             if not math.isfinite(value):
                 c = self.counters
                 raise Diverged(f"the loss became {value} in epoch {c.epoch + 1}, step {c.step + 1};"
-                               " try a lower --lr")
+                               " try a lower learning rate")
             loss.backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -138,7 +140,7 @@ class Training:
         network, optimizer = self.network.state_dict(), self.optimizer.state_dict()
         if not all(xp_of(array).isfinite(array).all() for array in network.values()):
             raise Diverged(f"a parameter became infinite or nan by step {self.counters.step}; "
-                           "try a lower --lr")
+                           "try a lower learning rate")
         kept = {f"{OPTIMIZER}{kind}.{name}": array
                 for kind, arrays in optimizer.pop("state").items()
                 for name, array in zip(self.names, arrays)}

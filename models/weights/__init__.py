@@ -16,7 +16,7 @@ from . import caffe, imagenet, npy, torch_files
 from .download import PUBLISHED as PUBLISHED
 from .download import fetch as fetch
 from .recognise import config_of
-from .sources import Arrays, Found, from_caffe, from_state_dict, from_toronto
+from .layouts import Arrays, Found, from_caffe, from_state_dict, from_toronto
 
 
 class WeightsError(UserError):

@@ -18,28 +18,32 @@ from ..networks.tables import Place
 
 OPSET = 13          # read by runtimes since 2020; nothing here needs a newer one
 IR_VERSION = 8
+IMAGE, LOGITS = "image", "logits"       # the graph's input and output
 
 
 def write_onnx(path: Path, network: Network, metadata: dict[str, Any]) -> None:
     """The network in evaluation mode: image (N, 3, H, W) -> logits (N, K), any N.
 
-    The metadata's entries become the file's.
+    The metadata's entries become the file's. Raises ValueError for what ONNX cannot say.
     """
     import onnx
     from onnx import TensorProto, helper
     graph = Graph()
-    y = graph.chain(network.table, network, "image", network.input_shape)
-    graph.node("Identity", [y], "logits")
+    y = graph.chain(network.table, network, IMAGE, network.input_shape)
+    graph.nodes.append(helper.make_node("Identity", [y], [LOGITS], name=LOGITS))
     N, classes = "N", network.config["num_classes"]
-    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, [N, *network.input_shape])]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [N, classes])]
+    inputs = [helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, [N, *network.input_shape])]
+    outputs = [helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [N, classes])]
     model = helper.make_model(
         helper.make_graph(graph.nodes, network.name, inputs, outputs, graph.constants),
         producer_name="minitensor", opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION)
     keys = ("network", "config", "classes", "preprocessing")
     helper.set_model_props(model, {key: json.dumps(metadata[key]) for key in keys})
-    onnx.checker.check_model(model)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ValueError(f"it is no valid ONNX: {str(error).splitlines()[0]}") from error
     onnx.save(model, path)
 
 
@@ -72,6 +76,8 @@ class Graph:
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         from onnx import helper
+        if output in (IMAGE, LOGITS):           # a layer called as the graph's own
+            output += ".output"
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 

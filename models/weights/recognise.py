@@ -4,9 +4,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..networks.build import FAMILY, table_of
-from ..networks.layers import Conv, Linear, Shape, Table
+from ..networks.layers import Linear, Shape, Table
 from ..networks.tables import parameter_shapes, smallest_image, walk
-from .sources import Found
+from .layouts import Found
 
 MAX_IMAGE = 1024                # pixels of the largest image_size that is looked for
 VARIANTS: tuple[tuple[str, ...], ...] = ((), ("one-tower",))
@@ -27,11 +27,13 @@ def _fitting(name: str, ablations: tuple[str, ...],
              actual: dict[str, Shape]) -> dict[str, Any] | None:
     """The config with which the network called name has parameters of these shapes."""
     table = FAMILY[name].table
-    conv = next(place for place in walk(table, (3, 0, 0)) if isinstance(place.layer, Conv))
-    first, last = actual.get(f"{conv.name}.weight"), actual.get(f"{next(reversed(table))}.weight")
+    place = next(p for p in walk(table, (3, 0, 0)) if p.layer.parameters(p.input))
+    last_name = next(reversed(table))
+    first, last = actual.get(f"{place.name}.weight"), actual.get(f"{last_name}.weight")
     if not first or not last or len(last) != 2:
         return None
-    num_classes, width = last[0], first[0] / conv.output[0]
+    num_classes = last[0]
+    width = first[0] / place.output[0] if place.name != last_name else 1.0
     if num_classes < 2 or not 0 < width <= 64:
         return None
     table = table_of(name, num_classes, None, width, ablations=ablations)

@@ -115,6 +115,8 @@ def test_without_pytorch_it_says_so(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     ([], "the following arguments are required: what"),
     (["data", "--only", "kernels"], "--only has no effect on `data`"),
+    (["engines", "--batch", "4"], "--batch has no effect on `engines`"),
+    (["data", "--threads", "77"], "--threads has no effect on `data`"),
     (["cpu", "--data", "photos"], "--data has no effect on `cpu`"),
     (["cpu", "--threads", "0"], "argument --threads: must be an integer >= 1, not '0'"),
     (["cpu", "--json", "no/such/folder/b.json"],
@@ -153,15 +155,15 @@ def test_other_engines_compute_the_same_network(engine):
     assert np.isfinite(theirs["logits"]()).all()
 
 
-@pytest.mark.parametrize("optimiser", updates.NUMBERS)
-def test_a_wrong_update_is_not_timed(monkeypatch, optimiser):
-    kernel = getattr(kernel_set("cpu"), optimiser)
+@pytest.mark.parametrize("optimizer", updates.NUMBERS)
+def test_a_wrong_update_is_not_timed(monkeypatch, optimizer):
+    kernel = getattr(kernel_set("cpu"), optimizer)
 
     def wrong(*arguments):
         kernel(*arguments)
         arguments[1][0][0] *= 1.001
 
-    updates.check(optimiser)
-    monkeypatch.setattr(kernel_set("cpu"), optimiser, wrong)
-    with pytest.raises(WrongResult, match=f"{optimiser}, cpu: off by"):
-        updates.check(optimiser)
+    updates.check(optimizer)
+    monkeypatch.setattr(kernel_set("cpu"), optimizer, wrong)
+    with pytest.raises(WrongResult, match=f"{optimizer}, cpu: off by"):
+        updates.check(optimizer)

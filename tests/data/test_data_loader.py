@@ -61,6 +61,8 @@ def test_start_resumes_bit_for_bit():
     loader = DataLoader(BuiltinPictures(30, 28), 4, TRAINING, shuffle=True)
     assert_same(list(loader.epoch(2, start=3)), list(loader.epoch(2))[3:])
     assert_same(list(loader), list(loader.epoch(0)))
+    assert_same(list(loader), list(loader.epoch(1)))        # each `for` is the next epoch
+    assert_same(list(loader), list(loader.epoch(2)))
 
 
 def test_order():

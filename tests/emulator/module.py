@@ -51,7 +51,7 @@ class EmulatedModule:
 class EmulatedKernel:
     """Called as CuPy's kernels are. Raises EmulationError."""
     def __init__(self, module: EmulatedModule, name: str,
-                 parameters: tuple[launcher.Parameter, ...]):
+                 parameters: tuple[launcher.KernelParameter, ...]):
         self.module, self.name, self.parameters = module, name, parameters
         self.entry = getattr(module.library, f"emulated_{name}")
 

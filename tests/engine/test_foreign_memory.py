@@ -103,3 +103,28 @@ def test_threads_that_share_a_leaf_do_not_disturb_each_other():
     finally:
         sys.setswitchinterval(interval)
     assert errors == [] and shared.data.flags.writeable
+
+
+# ---- arrays that are not plain -------------------------------------------------------------------
+
+def test_a_matrix_is_a_plain_array():
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix([[1.0, 2.0], [3.0, 4.0]])
+    x = Tensor(matrix)
+    assert type(x.data) is np.ndarray and np.shares_memory(x.data, matrix)
+    np.testing.assert_array_equal((x * x).data, [[1, 4], [9, 16]])
+    np.testing.assert_array_equal((Tensor(np.ones((2, 2))) * matrix).data, [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4"])
+def test_numbers_of_the_other_byte_order_are_turned(dtype):
+    x = Tensor(np.arange(4, dtype=dtype))
+    assert x.data.dtype.isnative and x.dtype == np.dtype(dtype).newbyteorder("=")
+    np.testing.assert_array_equal((x + np.arange(4, dtype=dtype)).data, [0, 2, 4, 6])
+
+
+@pytest.mark.parametrize("use", [Tensor, lambda gaps: Tensor(np.ones(2)) + gaps,
+                                 lambda gaps: Tensor(np.ones(2)) == gaps])
+def test_a_masked_array_is_refused(use):
+    with pytest.raises(TypeError, match="masked array .*filled"):
+        use(np.ma.masked_array([1.0, 2.0], [True, False]))

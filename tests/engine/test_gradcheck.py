@@ -255,6 +255,19 @@ def test_the_command_checks_the_miniature_on_one_kernel_set(capsys):
     assert "conv1.weight" in rows[1]
 
 
+def test_the_command_checks_kernels_of_your_own(tmp_path, capsys):
+    path = tmp_path / "my_kernels.py"
+    for factor, status in ("1", 0), ("1.001", 1):
+        path.write_text(f"import math\n\ndef tanh_backward(dy, y):\n    k = {factor}\n"
+                        "    return k * dy * (1 - y * y)\n")
+        assert command.main(["--op", "tanh", "--kernels", str(path)]) == status
+        assert " my_kernels.py " in capsys.readouterr().out
+    path.write_text("def tanh(\n")
+    with pytest.raises(SystemExit):
+        command.main(["--kernels", str(path)])
+    assert "my_kernels.py, line 1: SyntaxError" in capsys.readouterr().err
+
+
 def test_the_command_fails_for_a_wrong_gradient(monkeypatch, capsys):
     reference = kernel_set("reference")
     right = reference.tanh_backward

@@ -5,7 +5,7 @@ import pytest
 
 import minitensor as mt
 from minitensor import Generator, Tensor, nn
-from minitensor.nn.init import he, paper
+from minitensor.nn.init import he, normal
 
 
 def generator():
@@ -96,6 +96,23 @@ def test_a_state_loads_into_an_equal_network():
     assert not np.array_equal(a(image()).data, b(image()).data)
     b.load_state_dict({name: array.copy() for name, array in a.state_dict().items()})
     np.testing.assert_array_equal(a(image()).data, b(image()).data)
+
+
+def test_a_state_may_hold_tensors_but_no_lists():
+    a, b = (nn.Linear(2, 2, generator=Generator(seed)) for seed in (0, 1))
+    b.load_state_dict(dict(a.named_parameters()))
+    assert b.weight.data.tolist() == a.weight.data.tolist() and b.weight is not a.weight
+    with pytest.raises(TypeError, match="load_state_dict: bias must be .*, not list"):
+        b.load_state_dict({**a.state_dict(), "bias": [1.0, 2.0]})
+
+
+def test_two_arrays_of_one_name_are_refused():
+    def linear():
+        return nn.Linear(2, 2, generator=Generator(0))
+    network = nn.Sequential(**{"layer1.0": linear(), "layer1": nn.Sequential(linear())})
+    for use in network.state_dict, lambda: network.load_state_dict({}):
+        with pytest.raises(ValueError, match="two arrays are called 'layer1.0.weight'"):
+            use()
 
 
 def test_loading_keeps_the_dtype_and_the_order_in_memory():
@@ -215,14 +232,13 @@ def test_he():
     assert not layer.bias.data.any()
 
 
-def test_the_papers():
+def test_normal():
     network = nn.Sequential(conv1=nn.Conv2d(3, 64, 11, generator=generator()),
                             conv2=nn.Conv2d(64, 64, 5, generator=generator()))
-    paper(network, generator(), ones=["conv2"])
+    network.conv2.bias.data[...] = 1
+    normal(network, 0.01, generator())
     assert all(layer.weight.data.std() == pytest.approx(0.01, rel=0.02) for layer in network)
-    assert not network.conv1.bias.data.any() and (network.conv2.bias.data == 1).all()
-    paper(network.conv2, generator(), ["conv2"])  # a layer on its own has no name
-    assert not network.conv2.bias.data.any()
+    assert not network.conv1.bias.data.any() and not network.conv2.bias.data.any()
 
 
 def test_initial_values_do_not_depend_on_the_order_in_memory():
@@ -250,6 +266,33 @@ def test_repr_shows_what_is_not_the_default():
         "AvgPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=False, count_include_pad=False)")
 
 
+def test_repr_shows_the_hyperparameters_of_a_module_with_children():
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.inner = nn.ReLU()
+
+        def extra_repr(self):
+            return "by=2"
+    assert repr(Scaled()) == "Scaled(\n  by=2\n  inner: ReLU()\n)"
+
+
+def test_a_list_in_itself_is_no_module():
+    module, endless = nn.ReLU(), [1]
+    endless.append(endless)
+    module.endless = endless
+    assert module.endless is endless
+    with pytest.raises(TypeError, match="more is a list of modules"):
+        module.more = [endless, nn.ReLU()]
+
+
+@pytest.mark.parametrize("layer, shape", [
+    (nn.Conv2d(1, 1, 1, activation="relu", generator=Generator(0)), (1, 1, 2, 2)),
+    (nn.Linear(2, 2, activation="relu", generator=Generator(0)), (1, 2))])
+def test_a_layer_has_room_for_one_activation(layer, shape):
+    with pytest.raises(ValueError, match="has its own activation 'relu', .* no room for 'tanh'"):
+        layer(Tensor(np.ones(shape, np.float32)), activation="tanh")
+
+
 def test_summary_shows_shapes_parameters_and_macs():
     lines = nn.summary(small_network(), (3, 6, 6)).splitlines()
     assert lines[0].startswith("Sequential, input 3 x 6 x 6")
@@ -257,6 +300,11 @@ def test_summary_shows_shapes_parameters_and_macs():
     # Parameters 4·27 + 4, MACs 4·27·16.
     assert "4 x 4 x 4" in conv1 and "112" in conv1 and f"{4 * 27 * 16:,}" in conv1
     assert lines[-1].split() == ["total", "197", "1,808"]
+
+
+def test_a_linear_layer_multiplies_once_for_each_row_of_an_image():
+    linear = nn.Linear(3, 5, generator=generator())
+    assert [linear.macs(shape) for shape in ((2, 5), (2, 7, 5), (1, 7, 4, 5))] == [15, 105, 420]
 
 
 def test_summary_changes_nothing():

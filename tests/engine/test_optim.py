@@ -1,4 +1,4 @@
-"""Optimisers and schedules against PyTorch and against written-out formulas."""
+"""Optimizers and schedules against PyTorch and against written-out formulas."""
 import json
 import math
 
@@ -43,7 +43,7 @@ def assert_equal_to_torch(ours, theirs, tolerance):
         assert_close(p.data, q.detach().numpy(), tolerance)
 
 
-# ---- optimisers ------------------------------------------------------------------------------
+# ---- optimizers ------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name, settings", CASES)
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-5)])
@@ -88,6 +88,45 @@ def test_adam_follows_changes_of_the_learning_rate_and_the_betas(kernels, torch,
         its_twin.param_groups[0].update(changed)
         step_both(torch, optimizer, its_twin, ours, theirs, step)
     assert_equal_to_torch(ours, theirs, 1e-12)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_parameters_whose_gradients_start_late_or_pause_equal_pytorchs(kernels, torch, name):
+    ours = parameters()
+    theirs = twins(torch, ours)
+    optimizer = getattr(optim, name)(groups_of(ours), lr=0.1, weight_decay=0.1)
+    its_twin = getattr(torch.optim, name)(groups_of(theirs), lr=0.1, weight_decay=0.1)
+    for step in range(12):
+        optimizer.zero_grad()
+        its_twin.zero_grad()
+        learning = [True, step > 3, step % 3 > 0]
+        for p, q, gradient, learns in zip(ours, theirs, gradients(step), learning):
+            if learns:
+                p.grad, q.grad = gradient, torch.tensor(gradient)
+        optimizer.step()
+        its_twin.step()
+        if step == 5:       # a state goes into an optimizer that has none yet
+            state = optimizer.state_dict()
+            optimizer = getattr(optim, name)(groups_of(ours), lr=0.1, weight_decay=0.1)
+            optimizer.load_state_dict(state)
+    assert_equal_to_torch(ours, theirs, 1e-12)
+
+
+def test_a_state_of_adam_with_one_step_for_all_still_loads():
+    ps = parameters()
+    adam = optim.Adam(ps)
+    adam.load_state_dict({**adam.state_dict(), "step": 7})
+    assert adam.state_dict()["step"] == [7, 7, 7]
+
+
+def test_a_single_parameter_is_a_list_of_one():
+    p, q = nn.Parameter(np.full((2, 2), 3.0)), nn.Parameter(np.full((2, 2), 3.0))
+    for single, parameters in ((p, p), (q, [q])):
+        single.grad = np.full((2, 2), 4.0)
+        assert float(optim.clip_grad_norm_(parameters, 1.0)) == 8
+        optim.SGD([{"params": parameters}], 0.1).step()
+    assert p.data.tolist() == q.data.tolist() and p.grad.tolist() == q.grad.tolist()
+    assert p.data[0, 0] == pytest.approx(3 - 0.1 * 0.5)
 
 
 def test_the_update_of_2012(kernels):
@@ -171,8 +210,10 @@ def test_what_a_state_holds():
     assert set(sgd.state_dict()) == {"state", "groups"}
     assert [v.shape for v in sgd.state_dict()["state"]["velocity"]] == [*SHAPES]
     assert set(adam.state_dict()["state"]) == {"exp_avg", "exp_avg_sq"}
+    for parameter, gradient in zip(adam.groups[0]["params"][1:], gradients(0)[1:]):
+        parameter.grad = gradient
     adam.step()
-    assert adam.state_dict()["step"] == 1
+    assert adam.state_dict()["step"] == [0, 1, 1]
     assert adam.state_dict()["groups"] == [
         {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}]
 
@@ -180,6 +221,11 @@ def test_what_a_state_holds():
 def with_gradient(p, shape):
     p[0].grad = np.ones(shape)
     return optim.SGD(p, 0.1)
+
+
+def load_group(p, **changed):
+    sgd = optim.SGD(p, 0.1)
+    sgd.load_state_dict({**sgd.state_dict(), "groups": [changed]})
 
 
 @pytest.mark.parametrize("make, error, message", [
@@ -206,6 +252,9 @@ def with_gradient(p, shape):
      "Adam.load_state_dict: the state has no step"),
     (lambda p: optim.SGD(p, 0.1).load_state_dict(optim.Adam(p).state_dict()), ValueError,
      "SGD.load_state_dict: .* other groups or parameters"),
+    (lambda p: load_group(p, lr=-1), ValueError, "SGD: lr must be a number >= 0, not -1"),
+    (lambda p: load_group(p, rate=1), ValueError,
+     r"unknown options \['rate'\]; a group has params, lr, momentum, weight_decay, nesterov"),
     (lambda p: with_gradient(p, (1, 3)).step(), ValueError,
      r"SGD: a parameter \(4, 3\) has a gradient of shape \(1, 3\)"),
     (lambda p: optim.Adam(p, betas=(0.9, 1.0)), ValueError,

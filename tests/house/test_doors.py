@@ -1,6 +1,7 @@
 """Who may import whom: the tables in docs/architecture.md, held; and no circles."""
 import ast
 import inspect
+import pathlib
 import re
 import subprocess
 import sys
@@ -117,6 +118,11 @@ def test_import_minitensor_loads_numpy_and_nothing_heavier():
     assert len(others) <= 60, "beside its own modules"
 
 
+def test_help_needs_numpy_only():
+    ours = loaded_by("import models.commands") - loaded_by("import numpy.random")
+    assert foreign(ours) <= {"minitensor", "models", "numpy"}
+
+
 # ---- who speaks with the user --------------------------------------------------------------------
 
 @pytest.mark.parametrize("module", [
@@ -129,6 +135,15 @@ def test_only_commands_and_progress_speak_with_the_user(module):
     called = {node.func.id for node in tree
               if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"print", "input"}
+
+
+@pytest.mark.parametrize("module", [
+    m for m in MODULES if m.startswith("models.") and m != "models.training.view"
+    and not m.startswith("models.commands")])
+def test_only_commands_and_the_view_name_options(module):
+    texts = [node.value for node in ast.walk(ast.parse(MODULES[module].read_text()))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert [t for t in texts if re.search(r"(^|\s)--[a-z]", t) and "curl" not in t] == []
 
 
 # ---- what the floors agree on --------------------------------------------------------------------
@@ -147,12 +162,24 @@ def test_the_fast_kernels_have_the_names_and_arguments_of_the_textbook():
 
 
 def test_a_theme_has_the_same_file_on_every_floor():
-    themes = {"activation", "conv", "dropout", "linear", "loss", "norm", "pool", "products",
-              "update"}
+    themes = {"activation", "conv", "dropout", "epilogue", "linear", "loss", "norm", "pool",
+              "products", "update"}
     kernels = ROOT / "minitensor/kernels"
     for floor in ("reference", "cpu", "cuda"):
         assert themes <= {path.stem for path in (kernels / floor).glob("*.py")}, floor
     assert themes <= {path.stem for path in (kernels / "cuda/src").glob("*.cu")}
+
+
+def test_a_kernel_of_a_theme_is_what_its_floor_exports():
+    from minitensor.kernels import KERNELS, cpu, cuda
+    for floor in (cpu, cuda):
+        folder = pathlib.Path(floor.__file__).parent
+        defined = {(path.stem, node.name) for path in folder.glob("*.py")
+                   for node in ast.parse(path.read_text()).body
+                   if isinstance(node, ast.FunctionDef) and node.name in KERNELS}
+        exported = {(kernel.__module__.rpartition(".")[2], name)
+                    for name, kernel in vars(floor).items() if name in KERNELS}
+        assert defined == exported, floor.__name__
 
 
 def test_every_public_name_is_exported_on_purpose():
@@ -161,6 +188,6 @@ def test_every_public_name_is_exported_on_purpose():
     public = {name for name, value in vars(minitensor).items()
               if not name.startswith("_") and callable(value)}
     assert public == set(ops.__all__) | {
-        "Generator", "Op", "Tensor", "capture", "free_buffers", "get_num_threads", "gpu_available",
-        "gradcheck", "no_grad", "set_num_threads", "synchronize", "uploaded", "use_kernels",
-        "use_precision"}
+        "Generator", "Graph", "Op", "Tensor", "capture", "free_buffers", "get_num_threads",
+        "gpu_available", "gradcheck", "no_grad", "set_num_threads", "synchronize", "uploaded",
+        "use_kernels", "use_precision"}

@@ -1,4 +1,5 @@
 """`use_kernels`: the sets there are, and a learner's own file with a part of the contract."""
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,12 +8,12 @@ import pytest
 import minitensor as mt
 from data import BuiltinPictures
 from minitensor import Generator, Tensor, gradcheck, optim, use_kernels, use_precision
-from minitensor.kernels import KERNELS, SETS, kernel_set, kernels_for, reference
+from minitensor.kernels import KERNELS, SETS, cpu, kernel_set, kernels_for, reference
 from models import build
 
 CONVOLUTION = '''
 import numpy as np
-from minitensor.kernels.reference.linear import finish
+from minitensor.kernels.reference import finish
 
 calls = 0
 
@@ -114,6 +115,9 @@ def test_the_fastest_set_of_a_device_is_used_unless_another_is_chosen():
      "there is no kernel set 'gpu'; name one of reference, cpu, cuda, a module, or the path"),
     ("missing.py", "no kernel set 'missing.py'"),
     (SimpleNamespace(__name__="empty", convolve=None), "empty defines no kernel"),
+    (SimpleNamespace(linear=lambda x, w, b: x),
+     r"linear takes \(x, w, b\), not \(x, w, epilogue\)"),
+    (SimpleNamespace(max_pool=lambda x: x), "defines max_pool, .* did you mean max_pool2d?"),
 ])
 def test_what_is_no_set_is_refused(kernels, message):
     with pytest.raises(ValueError, match=message), use_kernels(kernels):
@@ -126,3 +130,63 @@ def test_the_products_of_tensors_are_kernels_of_the_set():
     a, b = np.eye(2), np.ones((2, 2))
     with use_kernels(SimpleNamespace(matmul=matmul)):
         np.testing.assert_array_equal((Tensor(a) @ Tensor(b)).data, 2 * b)
+
+
+# ---- what is in a file ---------------------------------------------------------------------------
+
+RELU = "def relu(x):\n    return x * (x > 0)\n"
+
+
+def test_a_file_with_a_dataclass_and_a_helper_beside_it(tmp_path):
+    (tmp_path / "beside_my_kernels.py").write_text(RELU.replace("relu", "helped"))
+    path = tmp_path / "with_helper.py"
+    path.write_text("from __future__ import annotations\nfrom dataclasses import dataclass\n"
+                    "from beside_my_kernels import helped\n\n@dataclass\nclass Block:\n"
+                    "    size: int = 3\n\ndef relu(x):\n    return Block().size * helped(x)\n")
+    before = list(sys.path)
+    with use_kernels(path):
+        assert mt.relu(Tensor([-1.0, 2.0])).data.tolist() == [0, 6]
+    assert sys.path == before
+
+
+def test_imported_names_are_no_kernels_unless_all_says_so(tmp_path):
+    path = tmp_path / "imports.py"
+    path.write_text("from math import tanh\nfrom minitensor.kernels.cpu import sigmoid\n" + RELU)
+    own = kernel_set(path)
+    assert (own.tanh, own.sigmoid) == (reference.tanh, reference.sigmoid)
+    path.write_text(path.read_text() + '__all__ = ["sigmoid"]     # and not relu\n')
+    own = kernel_set(path)
+    assert (own.sigmoid, own.relu) == (cpu.sigmoid, reference.relu)
+
+
+@pytest.mark.parametrize("text, message", [
+    (RELU + "def relu(x:\n", r"my_kernels.py, line 3: SyntaxError: '\(' was never closed"),
+    ("\nimport no_such_module\n", "my_kernels.py, line 2: ModuleNotFoundError: No module named"),
+    ("x = 1\n\ny = x / 0\n", "my_kernels.py, line 3: ZeroDivisionError: division by zero"),
+    (RELU + "def conv2d(x):\n    return x\n",
+     r"my_kernels.py: conv2d takes \(x\), not \(x, w, epilogue, stride, padding, dilation, groups"),
+    ("def conv2d_backwards(x):\n    return x\n",
+     "my_kernels.py defines conv2d_backwards, which is no kernel; did you mean conv2d_backward?"),
+    ("from math import tanh\n", "my_kernels.py defines no kernel"),
+])
+def test_what_is_wrong_with_a_file_is_named(own_file, text, message):
+    own_file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        kernel_set(own_file)
+
+
+def test_a_chosen_set_is_a_set():
+    cuda = kernel_set("cuda")
+    assert kernel_set(cuda) is cuda and cuda.devices == ("cuda",) and cuda.name == "cuda"
+
+
+def test_a_kernel_that_returns_another_shape_is_named():
+    x, w = Tensor(np.ones((2, 3, 5, 5))), Tensor(np.ones((4, 3, 3, 3)))
+    own = SimpleNamespace(conv2d=lambda *args: reference.conv2d(*args)[:, :, 1:],
+                          linear=lambda x, w, epilogue: 2 * x)
+    with use_kernels(own):
+        with pytest.raises(ValueError, match=r"conv2d: the kernel of the set 'custom' returned "
+                           r"\(2, 4, 2, 3\), but the output is \(2, 4, 3, 3\)"):
+            mt.conv2d(x, w)
+        with pytest.raises(ValueError, match=r"linear: .* returned \(2, 3\), .* is \(2, 4\)"):
+            mt.linear(Tensor(np.ones((1, 2, 3))), Tensor(np.ones((4, 3))))

@@ -394,3 +394,21 @@ def test_features_of_layers_inside_branches(layer, shape, tmp_path, capsys):
     capsys.readouterr()
     assert models("features", run, run / "samples", "--layer", "mixed.d", "--out", out) == 2
     assert "no such layer; its layers: conv1, block1.conv1" in complaint(capsys)
+
+
+# ---- without a convolution ---------------------------------------------------------------------
+
+def test_a_network_of_linear_layers_is_trained_and_recognised(monkeypatch, tmp_path, capsys):
+    dense = {"flatten": Flatten(), "hidden": Linear(24), "drop": Dropout(),
+             "fc": Linear(10, activation=None)}
+    monkeypatch.setitem(FAMILY, "dense", Design(dense, SIZE))
+    assert train("dense", tmp_path / "run", "--width", 0.5) == 0
+    assert not (tmp_path / "run" / "filters.png").exists()
+    trained, _ = load_network(str(tmp_path / "run"))
+    save_file(trained.state_dict(), tmp_path / "state.safetensors")
+    again, metadata = load_network(str(tmp_path / "state.safetensors"))
+    assert (again.name, metadata["config"]["width"]) == ("dense", 0.5)
+    save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "unknown.safetensors")
+    capsys.readouterr()
+    assert models("summary", tmp_path / "unknown.safetensors") == 1
+    assert "cannot be used as weights" in complaint(capsys)

@@ -4,10 +4,12 @@ import json
 import numpy as np
 import pytest
 
-from minitensor import Generator, Tensor, checkpoint, no_grad
-from models.networks.build import FAMILY, build
+from minitensor import Generator, Tensor, checkpoint, nn, no_grad
+from models.networks.build import FAMILY, Design, build
+from models.networks.layers import Conv, Flatten, Linear
 from models.training.checkpoints import load_network, metadata_of
-from models.weights.sources import TORCHVISION_NAMES
+from models.weights import onnx as onnx_writer
+from models.weights.layouts import TORCHVISION_NAMES
 from models_cli import complaint, models
 
 PICTURES = {"resize": 80, "crop": 67, "mean": [0.5] * 3, "std": [0.25] * 3}
@@ -112,3 +114,42 @@ def test_what_cannot_be_written(arguments, message, tmp_path, capsys):
     target, *rest = arguments
     assert models("convert", tmp_path / "ours.safetensors", tmp_path / target, *rest) > 0
     assert message in complaint(capsys) and not (tmp_path / target).exists()
+
+
+def test_what_a_run_or_the_reading_needs_is_not_overwritten(tmp_path, capsys):
+    ours, best = tmp_path / "ours.safetensors", tmp_path / "run" / "best.safetensors"
+    best.parent.mkdir()
+    for path in (ours, best):
+        made(path, "cifar10-18pct")
+    for source, target in ((ours, ours), (best.parent, best), (ours, best)):
+        before = target.read_bytes()
+        assert models("convert", source, target) == 2
+        assert f"OUT must be a new file, not {target}" in complaint(capsys)
+        assert target.read_bytes() == before
+    assert models("convert", best.parent, ours) == 0
+
+
+def test_layers_called_as_the_graphs_own(monkeypatch, tmp_path):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    monkeypatch.setitem(FAMILY, "odd", Design({
+        "image": Conv(4, 3), "flatten": Flatten(), "logits": Linear(5, activation=None)}, 8))
+    network = made(tmp_path / "ours.safetensors", "odd", 8)
+    assert models("convert", tmp_path / "ours.safetensors", tmp_path / "theirs.onnx") == 0
+    x = pictures(network)
+    model = onnx.load(tmp_path / "theirs.onnx")
+    assert_close(evaluator(model).run(["logits"], {"image": x})[0], logits(network, x))
+
+
+@pytest.mark.parametrize("refused", ["by us", "by ONNX"])
+def test_what_onnx_cannot_say_is_told_in_a_sentence(refused, monkeypatch, tmp_path, capsys):
+    pytest.importorskip("onnx", reason="onnx is not installed")
+
+    def refuse(graph, x, place, module):
+        if refused == "by us":
+            raise ValueError("conv1 has no ONNX")
+        return graph.node("NoSuchOperator", [x], place.name)
+    monkeypatch.setitem(onnx_writer.WRITERS, nn.Conv2d, refuse)
+    made(tmp_path / "ours.safetensors", "cifar10-18pct")
+    assert models("convert", tmp_path / "ours.safetensors", tmp_path / "theirs.onnx") == 1
+    assert "theirs.onnx cannot be written: " in complaint(capsys)
+    assert not (tmp_path / "theirs.onnx").exists()

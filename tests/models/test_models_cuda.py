@@ -56,7 +56,7 @@ def test_what_is_missing(monkeypatch, machine, sentence, capsys):
 
 def test_the_textbook_kernels_have_no_precision(gpu, capsys):
     assert models("train", "--data", "builtin", *CUDA, "--precision", "tf32") == 2
-    assert "--precision tf32 needs --device cuda and its own kernels" in complaint(capsys)
+    assert "--precision tf32 needs the device cuda and its own kernels" in complaint(capsys)
 
 
 def test_out_of_memory_is_a_sentence_with_sizes(gpu, monkeypatch, capsys):

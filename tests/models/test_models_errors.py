@@ -3,6 +3,7 @@ on disk."""
 import os
 import resource
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from safetensors.numpy import save_file
 from minitensor import checkpoint
 from minitensor.backend import gpu_available, gpu_problem
 from models import errors
+from models.commands.values import kernels, weights
+from models.compute import computing
+from models.training.checkpoints import load_parameters
 from models.training.step import Training
 from models_cli import BUILTIN, TINY, complaint, log, make_folder, models, start_models
 
@@ -54,7 +58,7 @@ def run(trained, tmp_path):
      "'1'"),
     (["train", "--data", "builtin", "--kernels", "magic"], "no kernel set 'magic'"),
     (["train", "--data", "builtin", "--precision", "bf16"],
-     "--precision bf16 needs --device cuda and its own kernels"),
+     "--precision bf16 needs the device cuda and its own kernels"),
     (["train", "--data", "builtin", "--precision", "fp8"], "'fp8'"),
     (["train", "--resume", "somewhere", "--out", "elsewhere"], "leave out --out"),
     (["classify", "somewhere"], "PICTURE"),
@@ -163,7 +167,7 @@ def test_a_read_only_folder(tmp_path, capsys):
 
 def test_a_folder_that_holds_a_run(trained, capsys):
     assert models(*BUILTIN, "--out", trained) == 1
-    assert f"{trained} already holds a run; go on with it by --resume" in complaint(capsys)
+    assert f"{trained} already holds a run; resume it, or " in complaint(capsys)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
@@ -191,7 +195,7 @@ def test_a_loss_of_nan_keeps_the_last_good_checkpoint(run, monkeypatch, capsys):
     monkeypatch.setattr(Training, "step", poisoned)
     assert models("train", "--resume", run, "--epochs", 2) == 1
     line = complaint(capsys)
-    assert "the loss became nan in epoch 2, step 8; try a lower --lr" in line
+    assert "the loss became nan in epoch 2, step 8; try a lower learning rate" in line
     assert "still holds step 5" in line
     assert (run / "latest.safetensors").read_bytes() == before
 
@@ -209,7 +213,7 @@ def test_a_learning_rate_whose_first_step_shows_in_the_evaluation(tmp_path, caps
     assert models(*BUILTIN, "--lr", "1e20", "--warmup", 0, "--batch-size", 100, "--epochs", 2,
                   "--out", tmp_path / "run") == 1
     said = complaint(capsys)
-    assert "the validation loss became nan in epoch 1, step 1; try a lower --lr" in said
+    assert "the validation loss became nan in epoch 1, step 1; try a lower learning rate" in said
 
 
 # ---- checkpoints -------------------------------------------------------------------------------
@@ -259,8 +263,16 @@ def test_a_run_whose_pictures_have_moved_is_resumed(tmp_path, capsys):
     assert "no longer has the 2 classes" in complaint(capsys)
 
 
+MINE = """from minitensor.kernels import reference
+
+def relu(x):
+    return reference.relu(x)
+
+"""
+
+
 def test_kernels_of_ones_own(tmp_path, capsys):
-    (tmp_path / "mine.py").write_text("from minitensor.kernels.reference import relu\n")
+    (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "empty.py").write_text("")
     run = tmp_path / "run"
     assert models(*BUILTIN, "--epochs", 1, "--kernels", tmp_path / "mine.py", "--out", run) == 0
@@ -270,6 +282,28 @@ def test_kernels_of_ones_own(tmp_path, capsys):
     assert "defines no kernel" in complaint(capsys)
     assert models("evaluate", run, "--kernels", "cuda", "--workers", 0) == 2
     assert "the kernel set 'cuda' is not for device 'cpu', which has " in complaint(capsys)
+
+
+def test_a_name_is_no_folder(run, tmp_path, monkeypatch):
+    """Of a kernel set, whatever lies in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reference").mkdir()
+    assert models("train", "--resume", "run", "--epochs", 1, "--kernels", "reference") == 0
+    assert kernels("reference") == "reference" and kernels("my.py") == str(tmp_path / "my.py")
+    (tmp_path / "torchvision").mkdir()
+    assert weights("torchvision") == "torchvision" and weights("run") == str(run)
+    monkeypatch.setattr("models.weights.fetch", lambda name, progress: f"{name}, fetched")
+    with pytest.raises(errors.UserError, match="^torchvision, fetched cannot be used as weights"):
+        load_parameters("torchvision")
+
+
+def test_kernels_are_imported_once_and_told_in_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.imported", 0, raising=False)
+    (tmp_path / "mine.py").write_text(MINE + "import sys\nsys.imported += 1\n")
+    with computing("cpu", str(tmp_path / "mine.py")):
+        assert sys.imported == 1
+    assert models("train", "--data", "builtin", "--kernels", tmp_path / "none.py") == 2
+    assert "--kernels: there is no kernel set" in complaint(capsys)
 
 
 def test_resuming_what_is_no_run(tmp_path, capsys):

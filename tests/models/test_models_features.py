@@ -9,7 +9,7 @@ import pytest
 
 from minitensor import Tensor, no_grad
 from models.evaluation.features import nearest
-from models.inputs import files
+from models.inputs.picture_files import expanded, load
 from models.inputs.preprocessing import evaluation_transform
 from models.training.checkpoints import load_network
 from models_cli import BUILTIN, complaint, make_folder, models, picture_size
@@ -33,7 +33,7 @@ def layer_by_layer(run, paths, layer):
     network, info = load_network(str(run / "best.safetensors"))
     rows = []
     for path in paths:
-        x = Tensor(evaluation_transform(info["preprocessing"])(files.load(str(path)), None)[None])
+        x = Tensor(evaluation_transform(info["preprocessing"])(load(str(path)), None)[None])
         with no_grad():
             for name, module in network.named_children():
                 x = module(x)
@@ -47,7 +47,7 @@ def test_features_are_the_layers_output(run, folder, tmp_path, capsys):
     assert models("features", run, folder, "--out", tmp_path / "f.npz") == 0
     with np.load(tmp_path / "f.npz") as file:
         names, values = file["names"].tolist(), file["features"]
-    assert names == files.expanded([str(folder)])
+    assert names == expanded([str(folder)])
     assert values.shape == (18, 128)
     assert values.dtype == np.float32
     assert values.min() == 0                                        # after the ReLU
@@ -135,7 +135,7 @@ def test_a_query_from_the_folder_is_not_its_own_neighbour(run, folder, capsys):
 
 def test_patterns_name_pictures_and_folders(folder):
     assert [name[-9:]
-            for name in files.expanded([str(folder / "c*" / "[12].png"), str(folder / "d*")])] == [
+            for name in expanded([str(folder / "c*" / "[12].png"), str(folder / "d*")])] == [
         "cat/1.png", "cat/2.png", *(f"dog/{i}.png" for i in range(9))]
 
 
@@ -177,9 +177,18 @@ def test_standard_input_is_drawn_too(run, folder, tmp_path, monkeypatch):
     assert (tmp_path / "similar.png").exists()
 
 
+@pytest.mark.parametrize("order", ["classify RUN --json CAT DOG", "classify --json RUN CAT DOG",
+                                   "classify RUN CAT --json DOG"])
+def test_options_stand_anywhere(order, run, folder, capsys):
+    words = {"RUN": run, "CAT": folder / "cat" / "0.png", "DOG": folder / "dog" / "0.png"}
+    assert models(*(words.get(word, word) for word in order.split())) == 0
+    assert [json.loads(line)["picture"] for line in capsys.readouterr().out.splitlines()] == [
+        str(words["CAT"]), str(words["DOG"])]
+
+
 def test_json_is_an_object_a_line(run, folder, tmp_path, capsys):
     assert models("classify", run, folder, "--json", "--figure", tmp_path / "f.png") == 0
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [guess["picture"] for guess in guesses] == files.expanded([str(folder)])
+    assert [guess["picture"] for guess in guesses] == expanded([str(folder)])
     assert all(guess["correct"] is None and 0 <= guess["best"][0]["probability"] <= 1
                for guess in guesses)

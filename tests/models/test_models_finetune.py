@@ -3,6 +3,7 @@ the last bit."""
 import numpy as np
 import pytest
 
+from data import DataLoader
 from minitensor import Generator, checkpoint, nn
 from models import AlexNet
 from models.networks.transfer import freeze as frozen_by, split
@@ -162,7 +163,7 @@ def test_cached_features_give_the_same_losses(freeze, base, pictures, tmp_path, 
                      "--no-cache-features") == 0
     assert "frozen layers" not in capsys.readouterr().out
     assert fine_tune(base, pictures, cached, *NO_CHANCE, "--freeze", freeze) == 0
-    file = cached / "features" / "train.npy"
+    file = cached / "features" / "train-"
     assert f"of 24 pictures, once, into {file}" in capsys.readouterr().out
     assert losses(cached) == pytest.approx(losses(plain), rel=1e-4)
     assert not (cached / "features").exists()
@@ -198,6 +199,28 @@ def test_a_stopped_run_finds_its_features_again(base, pictures, tmp_path, monkey
     assert log(stopped) == log(whole) and not (stopped / "features").exists()
 
 
+def test_features_are_those_of_the_data_that_a_resumed_run_has(base, pictures, tmp_path,
+                                                               monkeypatch):
+    other = make_folder(tmp_path / "other", ("cat", "cow", "dog"), pictures=10, size=90)
+    plain, cached = tmp_path / "plain", tmp_path / "cached"
+    for run, more in ((plain, ["--no-cache-features"]), (cached, [])):
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "Interruption", lambda: StopAfter(2))
+            assert fine_tune(base, pictures, run, *NO_CHANCE, "--freeze", "features", "--lr",
+                             "0.0001", *more) == 130
+        assert models("train", "--resume", run, "--data", other) == 0
+    assert losses(cached) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_loaders_are_closed_where_features_fail(base, pictures, tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(DataLoader, "close", lambda self: closed.append(len(self.dataset)))
+    monkeypatch.setattr(feature_cache.shutil, "disk_usage",
+                        lambda folder: type("Usage", (), {"free": 1000}))
+    assert fine_tune(base, pictures, tmp_path / "run", *NO_CHANCE, "--freeze", "features") == 1
+    assert {6, 24} <= set(closed)
+
+
 def test_unreadable_pictures_have_no_features(base, tmp_path, capsys):
     folder = make_folder(tmp_path / "pictures", pictures=10)
     (folder / "cat" / "notes.jpg").write_text("not a picture")
@@ -206,11 +229,13 @@ def test_unreadable_pictures_have_no_features(base, tmp_path, capsys):
     assert fine_tune(base, folder, plain, *more, "--no-cache-features") == 0
     assert fine_tune(base, folder, cached, *more) == 0
     assert losses(cached) == pytest.approx(losses(plain), rel=1e-4)
+    captured = capsys.readouterr()
+    assert captured.err.count("warning: skipped ") == 2 and "skipped" not in captured.out
 
 
 def test_a_disk_too_small_for_the_features(base, pictures, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(feature_cache.shutil, "disk_usage",
                         lambda folder: type("Usage", (), {"free": 1000}))
     assert fine_tune(base, pictures, tmp_path / "run", *NO_CHANCE, "--freeze", "features") == 1
-    assert "--no-cache-features does without them" in complaint(capsys)
+    assert "turn cache_features off to do without them" in complaint(capsys)
     assert not list((tmp_path / "run" / "features").iterdir())

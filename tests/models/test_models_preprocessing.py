@@ -74,5 +74,5 @@ def test_a_checkpoint_remembers_the_mean(folder, normalize, tmp_path, capsys):
 
 
 def test_a_crop_larger_than_the_picture(folder, tmp_path, capsys):
-    assert models("train", "--data", folder, *TINY, "--resize", 66, "--out", tmp_path / "run") == 1
-    assert complaint(capsys).endswith("--resize must be at least --image-size 67, not 66")
+    assert models("train", "--data", folder, *TINY, "--resize", 66, "--out", tmp_path / "run") == 2
+    assert complaint(capsys).endswith("--resize must be at least the image size 67, not 66")

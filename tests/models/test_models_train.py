@@ -14,7 +14,7 @@ from data import CIFAR10, BuiltinPictures, load_image
 from minitensor import checkpoint
 from models.commands.train import new_settings
 from models.evaluation import plots
-from models.training import loop, progress
+from models.training import loop, start, view
 from models.inputs.sources import VALIDATION_SEED
 from models.training.parameter_groups import parameter_groups
 from models.inputs.preprocessing import evaluation_transform, preprocessing, train_transform
@@ -47,6 +47,38 @@ def test_a_run_leaves_log_checkpoints_and_plots(whole_run):
     assert sorted(path.name for path in whole_run.iterdir()) == [
         "best.safetensors", "config.json", "curves.png", "filters.png", "latest.safetensors",
         "log.jsonl", "samples"]
+
+
+class Blind:
+    """A view that shows nothing and answers nothing."""
+
+    def __init__(self, *arguments):
+        pass
+
+    def __getattr__(self, name):
+        return lambda *arguments: None
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exception):
+        pass
+
+
+def test_what_the_user_sees_changes_nothing(tmp_path, monkeypatch):
+    """Nor whether a loss is stuck, nor when training ends."""
+    monkeypatch.setattr(loop, "STUCK_STEPS", 7)
+    train = (*BUILTIN, "--lr", 1e-6, "--dropout", 0, "--init", "paper", "--epochs", 4,
+             "--target-error", 0.99)
+    assert models(*train, "--out", tmp_path / "seen") == 0
+    monkeypatch.setattr(start, "TrainingProgress", Blind)
+    assert models(*train, "--out", tmp_path / "unseen") == 0
+    assert log(tmp_path / "unseen") == log(tmp_path / "seen")
+    (seen, told), (unseen, blind) = (checkpoint.load(tmp_path / run / "latest.safetensors")
+                                     for run in ("seen", "unseen"))
+    assert told["progress"].pop("seconds") and blind["progress"].pop("seconds")
+    assert told == blind
+    assert all((seen[name] == unseen[name]).all() for name in seen | unseen)
 
 
 def test_the_log_in_memory_is_short(tmp_path):
@@ -241,6 +273,14 @@ def test_recipes_are_settings(name):
     assert new_settings({"data": "builtin", "epochs": 3}, name).epochs == 3
 
 
+@pytest.mark.parametrize("given, recipe, lr", [
+    ({}, None, 0.01), ({"optimizer": "sgd"}, None, 0.01), ({"optimizer": "adam"}, None, 0.001),
+    ({"optimizer": "adamw", "lr": 0.5}, None, 0.5), ({"weights": "some.pth"}, None, 0.001),
+    ({"optimizer": "adam"}, "demo", RECIPES["demo"]["lr"])])
+def test_the_usual_learning_rate(given, recipe, lr):
+    assert new_settings({"data": "builtin", **given}, recipe).lr == lr
+
+
 def test_workers_change_nothing(whole_run, tmp_path):
     run = tmp_path / "run"
     assert models(*THREE_EPOCHS, "--workers", 1, "--out", run) == 0
@@ -248,14 +288,15 @@ def test_workers_change_nothing(whole_run, tmp_path):
 
 
 def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "STUCK_STEPS", 7)
+    monkeypatch.setattr(loop, "STUCK_STEPS", 7)
     run = tmp_path / "run"
     assert models(*BUILTIN, "--lr", 0, "--dropout", 0, "--init", "paper", "--epochs", 4, "--out",
                   run) == 0
     warnings = [r for r in log(run) if r["event"] == "warning"]
     assert len(warnings) == 1 and warnings[0]["step"] == 7
-    assert capsys.readouterr().err.count(f"ln(10) = {math.log(10):.4f}") == 1
-    assert "try --departures biases-0.1 sigma-0.03" in warnings[0]["message"]
+    said = capsys.readouterr().err
+    assert said.count(f"ln(10) = {math.log(10):.4f}") == 1
+    assert "try --departures biases-0.1 sigma-0.03" in said
 
 
 @pytest.mark.parametrize("settings, words, not_words", [
@@ -264,8 +305,8 @@ def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
     (dict(init="paper", departures=["sigma-0.03"]), "--departures biases-0.1 sigma-0.03", "--lr"),
     (dict(init="paper", departures=["biases-0.1", "sigma-0.03"]), "or --init he", "--departures")])
 def test_the_advice_names_what_is_not_in_use_already(settings, words, not_words):
-    assert words in progress.advice(Settings(**settings))
-    assert not_words not in progress.advice(Settings(**settings))
+    assert words in view.advice(Settings(**settings))
+    assert not_words not in view.advice(Settings(**settings))
 
 
 @pytest.mark.parametrize("name, lrs", [

@@ -12,7 +12,7 @@ from models.networks.build import build
 from models.weights.imagenet import classes, names, readable
 from models.training.checkpoints import load_network
 from models.weights import WeightsError, load
-from models.weights.sources import TORCHVISION_NAMES
+from models.weights.layouts import TORCHVISION_NAMES
 from models_cli import complaint, make_folder, models
 
 

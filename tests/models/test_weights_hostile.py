@@ -15,7 +15,7 @@ import pytest
 from minitensor import Generator
 from models.networks.build import build
 from models.weights import WeightsError, load
-from models.weights.sources import TORCHVISION_NAMES
+from models.weights.layouts import TORCHVISION_NAMES
 from models_cli import complaint, models
 from test_weights_caffe import NO_SIZE, caffe_layers, caffemodel, numpy_2_pickle, toronto
 

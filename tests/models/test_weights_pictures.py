@@ -9,7 +9,7 @@ from minitensor import Generator, Tensor, no_grad
 from models.networks.build import build
 from models.inputs.preprocessing import evaluation_transform
 from models.training.checkpoints import load_network
-from models.weights.sources import TORCHVISION_NAMES
+from models.weights.layouts import TORCHVISION_NAMES
 
 SIZES = [(300, 400), (401, 301), (256, 511), (90, 120), (700, 333)]          # width, height
 

@@ -1,12 +1,12 @@
 """The fast convolution: which algorithm takes which shape, and the gradients in terms of them."""
 import numpy as np
 
-from ..epilogue import Epilogue
+from ..epilogue import Epilogue, Needs
 from ..geometry import Pair, output_sizes
 from . import im2col_conv, tuning, winograd_conv
 from .blocks import PaddedInput, as_nhwc, empty_nhwc, select, split
+from .epilogue import before_activation
 from .im2col_conv import Windows
-from .linear import Needs, before_activation
 from .memory import scratch
 from .threads import parallel_for
 from .winograd import Tiling, best_tiling
@@ -82,7 +82,7 @@ def _input_gradient(dy: PaddedInput, shape: tuple[int, ...], w: np.ndarray, wind
 
 def _weight_gradient(dy: PaddedInput, x: np.ndarray, w: np.ndarray, windows: Windows, padding: Pair,
                      groups: int) -> np.ndarray:
-    """In w's own order in memory, so that the optimiser reads both alike."""
+    """In w's own order in memory, so that the optimizer reads both alike."""
     dw = empty_nhwc(w.shape, w.dtype)
     N, OH, OW, F = dy.x.shape
     source = PaddedInput(as_nhwc(x), None, padding)

@@ -15,7 +15,7 @@ from ..epilogue import Epilogue
 from ..geometry import Pair, reaches
 from . import tuning
 from .blocks import PaddedInput, Rows, add_product, as_nhwc, row_blocks, split, sum_over, tasks_of
-from .linear import finish, part_of
+from .epilogue import finish, part_of
 from .memory import scratch
 from .threads import parallel_for
 

@@ -1,16 +1,15 @@
-"""The fast linear layer, and the epilogue that it shares with the convolution.
+"""The fast linear layer.
 
 A task is one matrix product with some rows of w (forward, dw) or some of its columns (dx).
 """
 import numpy as np
 
-from ..epilogue import Epilogue
-from . import activation as activations, tuning
+from ..epilogue import Epilogue, Needs
+from . import tuning
 from .blocks import split
+from .epilogue import before_activation, finish, part_of
 from .memory import empty, scratch
 from .threads import parallel_for
-
-Needs = tuple[bool, bool, bool, bool]       # which gradients are wanted: of x, w, bias, residual
 
 
 def linear(x: np.ndarray, w: np.ndarray, epilogue: Epilogue) -> np.ndarray:
@@ -51,33 +50,3 @@ def _weight_gradient(dy: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray
 
     parallel_for(multiply, split(len(w), tuning.LINEAR_ROWS), uses_blas=True)
     return dw
-
-
-# ---- the epilogue --------------------------------------------------------------------------------
-
-def part_of(epilogue: Epilogue, filters: slice, where) -> Epilogue:
-    """The epilogue of some filters; `where` they are in the residual, laid out as the product."""
-    bias, residual, activation = epilogue
-    return Epilogue(None if bias is None else bias[filters],
-                    None if residual is None else residual[where], activation)
-
-
-def finish(product: np.ndarray, epilogue: Epilogue, out: np.ndarray) -> None:
-    """out = activation(product + bias + residual), all (..., F): for a block that is in cache.
-
-    out may be the product itself.
-    """
-    for term in epilogue.bias, epilogue.residual:
-        if term is not None:
-            product = np.add(product, term, out=out)
-    if epilogue.activation:
-        activations.WRITE[epilogue.activation](product, out)
-    elif product is not out:
-        np.copyto(out, product)
-
-
-def before_activation(dy: np.ndarray, y: np.ndarray | None, activation: str | None) -> np.ndarray:
-    """The gradient of product + bias + residual, which is that of each of the three."""
-    if activation is None:
-        return dy
-    return getattr(activations, f"{activation}_backward")(dy, y)

@@ -48,8 +48,8 @@ MATMUL_TASK_PRODUCTS = 2**26
 # A batch of small images has at least so many blocks, if it has that many images: work for threads.
 # 1, 8, 64: small at batch 64 y 12.4, 12.3, 14.9, at batch 16 3.2, 3.3, 3.7.
 BLOCKS_OF_IMAGES = 8
-# Columns of a block: they stay in cache until they are multiplied. 2^18, 2^20, 2^21, 2^23: conv1 y
-# 49, 39, 38, 36; its weight gradient 50, 41, 40, 39; its input gradient 186, 128, 122, 117.
+# Columns of a block. 2^18, 2^20, 2^21, 2^23: conv1 y 49, 39, 38, 36; its weight gradient 50, 41,
+# 40, 39; its input gradient 186, 128, 122, 117. Not 2^23: every thread keeps a block of that size.
 COLUMNS_BYTES = 2**21
 # Sums of a weight gradient that are added up apart, by a task each. 1, 8, 32: conv1 40.3, 40.5,
 # 40.7: they cost nothing, and so many tasks keep threads busy.
@@ -73,13 +73,15 @@ WINOGRAD_WORTH = 2 / 3
 # (conv3) times as long as BLAS's.
 FILTER_COST = 4
 # Tiles gathered for one transform. 2^18, 2^20, 2^22: conv2 y 54, 54, 51, small y 17, 12.5, 11.8,
-# small's weight gradient 22, 17, 13.
+# small's weight gradient 22, 17, 13. Not yet 2^22: that is measured on one thread of one processor
+# only.
 TRANSFORM_BYTES = 2**20
 # Channels, or filters, whose filters a task transforms. 4, 16, 64: conv3 y 31.5, 30.3, 30.2; conv2
 # the same for all.
 TRANSFORMED_CHANNELS = 16
 # Tiles of a block on which all threads work. 100, 400, 1600: conv2 y 49, 53, 50, its weight
-# gradient 50, 60, 58; conv3 y 34.7, 30.9, 31.0.
+# gradient 50, 60, 58; conv3 y 34.7, 30.9, 31.0. A compromise: conv2 wants 100, the
+# layers like conv3 more.
 BLOCK_TILES = 400
 # Up to so many numbers of transformed filters, every task works on blocks of its own. With no
 # filters, with all: small y 13.6, 12.6; 64 channels of 16 x 16 8.3, 7.2; but conv3 y 30.3, 34.4.

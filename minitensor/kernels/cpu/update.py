@@ -1,4 +1,4 @@
-"""The optimisers' updates, in blocks that stay in cache from the first of its steps to the last."""
+"""The optimizers' updates, in blocks that stay in cache from the first of its steps to the last."""
 import math
 from collections.abc import Sequence
 

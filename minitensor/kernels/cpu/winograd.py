@@ -38,7 +38,7 @@ from ..epilogue import Epilogue
 from ..geometry import Pair
 from . import tuning
 from .blocks import PaddedInput, Rows, split
-from .linear import finish
+from .epilogue import finish
 from .memory import scratch
 from .threads import parallel_for
 from .winograd_matrices import MOST_POINTS, Tiling, matrices, squares

@@ -17,13 +17,5 @@ from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backwa
 from .products import matmul
 from .update import adam, sgd
 
-__all__ = [
-    "relu", "relu_backward", "tanh", "tanh_backward", "sigmoid", "sigmoid_backward",
-    "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "dropout",
-    "cross_entropy", "cross_entropy_backward", "matmul", "linear", "linear_backward",
-    "im2col", "col2im", "conv2d", "conv2d_backward", "max_pool2d", "max_pool2d_backward",
-    "avg_pool2d", "avg_pool2d_backward", "adaptive_avg_pool2d", "adaptive_avg_pool2d_backward",
-    "local_response_norm", "local_response_norm_backward", "sgd", "adam",
-]
 DEVICES = ("cuda",)
 PRECISIONS = ("fp32", "tf32", "bf16")

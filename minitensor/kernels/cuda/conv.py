@@ -3,7 +3,7 @@ rule that chooses in `choose.py`, the ladder in `src/conv.cu`."""
 from types import ModuleType
 
 from ...backend import Array, xp_of
-from ..epilogue import Epilogue
+from ..epilogue import Epilogue, Needs
 from ..geometry import Pair
 from . import im2col_conv, implicit_gemm
 from .choose import use_im2col
@@ -39,7 +39,7 @@ def conv2d_naive(x: Array, w: Array, epilogue: Epilogue, stride: Pair, padding: 
 
 def conv2d_backward(dy: Array, x: Array, w: Array, y: Array | None, stride: Pair, padding: Pair,
                     dilation: Pair, groups: int, activation: str | None,
-                    needs: tuple[bool, bool, bool, bool]) -> tuple[Array | None, ...]:
+                    needs: Needs) -> tuple[Array | None, ...]:
     s = sizes_of(x.shape, w.shape, stride, padding, dilation, groups)
     algorithm, dx, dw = _algorithm(x, s), None, None
     y = None if y is None else to_nhwc(y)

@@ -3,8 +3,7 @@ import math
 from typing import Any
 
 from ...backend import Array, xp_of
-from .arguments import scalar_or_pointer
-from .launcher import launch
+from .launcher import launch, scalar_or_pointer
 from .layout import contiguous
 
 DRAWS = 8       # elements that one thread decides: the draws of one counter of the generator

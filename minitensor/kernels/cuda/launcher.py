@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...backend import Array, device_of
+from . import tuning
 
 FOLDER = Path(__file__).parent / "src"
 REAL = {"float32": "float", "float64": "double"}
@@ -44,7 +45,7 @@ class Variant(NamedTuple):
     options: tuple[str, ...]
 
 
-class Parameter(NamedTuple):
+class KernelParameter(NamedTuple):
     """One parameter of a kernel."""
     name: str
     dtype: Any          # of the value, with fields for a struct, or of what the pointer points to
@@ -56,13 +57,13 @@ class Parameter(NamedTuple):
 class Kernel(NamedTuple):
     """A compiled kernel and what it expects; device tells where its arrays live."""
     function: Any
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[KernelParameter, ...]
     device: str
 
 
 def launch(file: str, kernel: str, args: Sequence, *, dtype: Any, items: int | None = None,
-           grid: int | tuple[int, ...] | None = None, threads: int | tuple[int, ...] = 256,
-           options: tuple[str, ...] = ()) -> None:
+           grid: int | tuple[int, ...] | None = None,
+           threads: int | tuple[int, ...] = tuning.THREADS, options: tuple[str, ...] = ()) -> None:
     """Run a kernel of file on blocks of threads: `grid` of them, or as many as `items` threads
     need. No block at all is no launch.
 
@@ -111,13 +112,13 @@ def _checked(kernel: Kernel, args: Sequence) -> tuple:
                  for parameter, value in zip(kernel.parameters, args))
 
 
-def _number(parameter: Parameter, value: Any) -> np.generic:
+def _number(parameter: KernelParameter, value: Any) -> np.generic:
     if hasattr(value, "ndim") and value.ndim:
         raise TypeError(f"{parameter.name} must be a number, not an array {value.shape}")
     return parameter.dtype.type(value)
 
 
-def _struct(parameter: Parameter, value: Any) -> np.ndarray:
+def _struct(parameter: KernelParameter, value: Any) -> np.ndarray:
     """An array of shape (), because CuPy passes NumPy's arrays of size one by value."""
     fields = parameter.dtype.names
     if getattr(value, "_fields", None) != fields:
@@ -126,14 +127,14 @@ def _struct(parameter: Parameter, value: Any) -> np.ndarray:
     return np.array(tuple(value), parameter.dtype)
 
 
-def _pointer(parameter: Parameter, value: Array | None, device: str) -> Any:
+def _pointer(parameter: KernelParameter, value: Array | None, device: str) -> Any:
     if value is None:
         return np.uintp(0)
     _check_array(parameter, value, device)
     return value
 
 
-def _check_array(parameter: Parameter, array: Array, device: str) -> None:
+def _check_array(parameter: KernelParameter, array: Array, device: str) -> None:
     if not hasattr(array, "strides"):
         raise TypeError(f"{parameter.name} must be an array or None, not {array!r}")
     name = f"{parameter.name} {array.shape}"
@@ -156,6 +157,12 @@ def _described(kernel: Kernel, args: Sequence) -> str:
     """x (2, 3, 4) float32, n 24, …"""
     return ", ".join(f"{p.name} {a.shape} {a.dtype}" if hasattr(a, "strides") else f"{p.name} {a}"
                      for p, a in zip(kernel.parameters, args))
+
+
+def scalar_or_pointer(value: Any) -> tuple[Any, Array | None]:
+    """Two arguments for a kernel that takes either: (a number, None), or (0, the array () that
+    holds it). A CUDA graph repeats its kernels' arguments, but reads memory anew."""
+    return (0, value) if hasattr(value, "__setitem__") else (value, None)
 
 
 # ---- compiling -----------------------------------------------------------------------------------
@@ -248,7 +255,8 @@ def kernels_in(source: str) -> list[str]:
     return [name for name, _ in KERNEL.findall(_without_comments(source))]
 
 
-def parameters_of(source: str, kernel: str, options: tuple[str, ...]) -> tuple[Parameter, ...]:
+def parameters_of(source: str, kernel: str,
+                  options: tuple[str, ...]) -> tuple[KernelParameter, ...]:
     """The parameters of a kernel. Raises ValueError where source has no such kernel, or a type is
     not understood."""
     text = _without_comments(source)
@@ -264,14 +272,14 @@ def parameters_of(source: str, kernel: str, options: tuple[str, ...]) -> tuple[P
                  for text in lists[0].split(",") if text.strip())
 
 
-def _parameter(text: str, aliases: dict[str, str], structs: dict[str, str]) -> Parameter:
+def _parameter(text: str, aliases: dict[str, str], structs: dict[str, str]) -> KernelParameter:
     *words, name = re.findall(r"\w+|\*", text)
     kind = " ".join(w for w in words if w not in ("const", "__restrict__", "*"))
     pointer = "*" in words
     dtype = _dtype(kind, aliases, {} if pointer else structs)
     if dtype is None and not pointer:
         raise ValueError(f"parameter {name!r} has the unknown type {kind!r}")
-    return Parameter(name, dtype, pointer, "const" in words, "__restrict__" in words)
+    return KernelParameter(name, dtype, pointer, "const" in words, "__restrict__" in words)
 
 
 def _dtype(kind: str, aliases: dict[str, str], structs: dict[str, str]) -> np.dtype | None:

@@ -3,7 +3,7 @@
 Few rows need so little arithmetic that they stay in full precision.
 """
 from ...backend import Array, xp_of
-from ..epilogue import Epilogue
+from ..epilogue import Epilogue, Needs
 from . import tuning
 from .choose import cublas_multiplies
 from .epilogue import add_epilogue, arguments_of, before_activation, laid_out
@@ -35,7 +35,7 @@ def _of_few_rows(x: Array, w: Array, epilogue: Epilogue) -> Array:
 
 
 def linear_backward(dy: Array, x: Array, w: Array, y: Array | None, activation: str | None,
-                    needs: tuple[bool, bool, bool, bool]) -> tuple[Array | None, ...]:
+                    needs: Needs) -> tuple[Array | None, ...]:
     y = None if y is None else contiguous(y)
     dy, db = before_activation(contiguous(dy), y, activation, needs[2])
     dx = matmul(dy, w) if needs[0] else None

@@ -6,6 +6,11 @@ processors, 4.3 TB/s, 47 TFLOP/s in float32) or from what kernels of this kind c
 too, the comment says so; sides, depths and rows stand on the variant lines of the .cu files, and
 the launcher refuses others.
 """
+# ---- all files -----------------------------------------------------------------------------------
+
+# Threads of a block, where each has one element, or a few, of its own.
+THREADS = 256
+
 # ---- products: products.cu, conv.cu --------------------------------------------------------------
 
 # Threads of a block: THREADS in tile.cuh.

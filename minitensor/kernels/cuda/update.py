@@ -1,11 +1,10 @@
-"""The optimisers' updates: eight tensors a launch."""
+"""The optimizers' updates: eight tensors a launch."""
 from collections.abc import Sequence
 from typing import Any
 
 from ...backend import Array, memory_order
 from . import tuning
-from .arguments import scalar_or_pointer
-from .launcher import launch
+from .launcher import launch, scalar_or_pointer
 from .layout import in_order, packs
 
 

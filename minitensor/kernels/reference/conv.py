@@ -1,8 +1,8 @@
 """im2col, its adjoint, and the convolution that is one matrix product with them."""
 from ...backend import Array, xp_of
-from ..epilogue import Epilogue
+from ..epilogue import Epilogue, Needs
 from ..geometry import Pair, output_sizes, reaches
-from .linear import Needs, before_activation, finish
+from .epilogue import before_activation, finish
 
 
 def im2col(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:

@@ -1,4 +1,4 @@
-"""The optimisers' updates, in place."""
+"""The optimizers' updates, in place."""
 from collections.abc import Sequence
 from typing import Any
 

@@ -74,8 +74,7 @@ extern "C" __global__ void max_pool2d_backward(const REAL* dy, const WINNER* win
     dx[index] = total;
 }
 
-// How many cells of window o along one side count: those on the image, and of the padding if it is
-// included.
+// How many cells of window o along one side count, as counted_cells in kernels/geometry.py.
 __device__ inline int counted(int o, int image, int size, int stride, int padding,
                               bool include_padding)
 {
@@ -125,8 +124,8 @@ extern "C" __global__ void avg_pool2d_backward(const REAL* dy, REAL* dx, int n, 
     dx[index] = total;
 }
 
-// Adaptive window i of `out` along a side of `image` cells, floor(i·image/out) up to
-// ceil((i+1)·image/out); with the two exchanged, the windows that contain cell i.
+// Adaptive window i of `out` along a side of `image` cells, as adaptive_bounds in
+// kernels/geometry.py; with the two exchanged, the windows that contain cell i.
 __device__ inline Range adaptive(int i, int image, int out)
 {
     return {(int)((long long)i * image / out), (int)(((i + 1ll) * image + out - 1) / out)};

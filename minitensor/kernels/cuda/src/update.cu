@@ -1,6 +1,6 @@
 // variant: float32
 // variant: float64
-// The optimiser's update of many tensors at once. Numbers that change from one replay of a CUDA
+// The optimizer's update of many tensors at once. Numbers that change from one replay of a CUDA
 // graph to the next are read from memory: lr from lr_memory, step from step_memory, unless those
 // are null.
 #include "common.cuh"

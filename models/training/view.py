@@ -1,7 +1,6 @@
 """What the user sees of a training: a bar over all its epochs, a line an epoch, advice."""
 from __future__ import annotations
 
-import math
 from shlex import quote
 from typing import Any
 
@@ -12,8 +11,6 @@ from ..settings import Settings
 from .run_folder import RunFolder
 from .step import Training
 
-STUCK_STEPS = 100       # as many steps whose mean loss is within 1 % of ln(classes) earn a warning
-
 
 class TrainingProgress:
     """Told by the loop what happens; says it on a Progress. A context manager: the bar's life."""
@@ -23,8 +20,8 @@ class TrainingProgress:
         self.training, self.counters, self.folder = training, training.counters, folder
         self.classes = len(training.metadata["classes"])
 
-    def begin(self, images: int, validation: int) -> None:
-        """images: to train on, and to validate on."""
+    def begin(self, images: int, validation: int, is_over: bool) -> None:
+        """images: to train on, and to validate on. is_over: whether no epoch is left."""
         self.images, network = images, self.training.network
         learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
         total = network.num_parameters()
@@ -32,19 +29,16 @@ class TrainingProgress:
                   f"{validation:,} to validate on; {network.name} with {total:,} parameters"
                   + (f", of which {learning:,} learn" if learning < total else "")
                   + f"; run folder: {self.folder.path}")
-        if end := self.end():
-            self._say(f"nothing is left to do: {end}")
+        if is_over:
+            self._say(f"nothing is left to do: {self._why_over()}")
 
-    def end(self) -> str:
-        """Why there is no epoch left; "" while there is one."""
+    def _why_over(self) -> str:
         done, settings = self.counters.epoch, self.training.settings
         if done >= settings.epochs:
             return (f"this run has trained for {done} epoch{'s' * (done != 1)}; "
                     f"--resume {self.folder.path} --epochs N goes on, with N above {done}")
-        if self.folder.reached(settings.target_error):
-            return (f"in epoch {done} the training error reached the --target-error "
-                    f"of {settings.target_error:g}")
-        return ""
+        return (f"in epoch {done} the training error reached the --target-error "
+                f"of {settings.target_error:g}")
 
     # ---- while it learns -----------------------------------------------------------------------
 
@@ -66,7 +60,10 @@ class TrainingProgress:
         c = self.counters
         self.bar.set_postfix({"loss": f"{c.loss:.4f}", "top-1": f"{c.top1:.1%}"}, refresh=False)
         self.bar.update(images)
-        self._warn_if_stuck()
+
+    def stuck(self, message: str) -> None:
+        """message: in which steps the loss has not moved."""
+        self.warn(f"{message}; if it stays, {advice(self.training.settings)}")
 
     def validating(self) -> None:
         self.bar.set_description(f"epoch {self.counters.epoch + 1}, validation")
@@ -75,18 +72,6 @@ class TrainingProgress:
         c = self.counters
         self._say(f"epoch {c.epoch + 1}: training loss {c.loss:.4f}, top-1 {c.top1:.2%}; "
                   f"validation: {scores.in_words(self.classes)} ({seconds:.0f} s)")
-
-    def _warn_if_stuck(self) -> None:
-        losses, chance = list(self.folder.losses)[-STUCK_STEPS:], math.log(self.classes)
-        if self.folder.warned or len(losses) < STUCK_STEPS:
-            return
-        if abs(sum(losses) / STUCK_STEPS - chance) <= 0.01 * chance:
-            message = (f"for {STUCK_STEPS} steps the loss has been near ln({self.classes}) = "
-                       f"{chance:.4f}, that of guessing; "
-                       f"if it stays, {advice(self.training.settings)}")
-            self.warn(message)
-            self.folder.record("warning", epoch=self.counters.epoch + 1,
-                               step=self.counters.step, message=message)
 
     # ---- afterwards ----------------------------------------------------------------------------
 
