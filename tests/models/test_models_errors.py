@@ -260,7 +260,8 @@ def test_a_run_whose_pictures_have_moved_is_resumed(tmp_path, capsys):
 
 
 def test_kernels_of_ones_own(tmp_path, capsys):
-    (tmp_path / "mine.py").write_text("from minitensor.kernels.reference import relu\n")
+    (tmp_path / "mine.py").write_text("from minitensor.kernels.reference import relu\n"
+                                      "__all__ = ['relu']\n")
     (tmp_path / "empty.py").write_text("")
     run = tmp_path / "run"
     assert models(*BUILTIN, "--epochs", 1, "--kernels", tmp_path / "mine.py", "--out", run) == 0
