@@ -56,8 +56,8 @@ def check(name: str, functions: dict[str, Any], contract: dict[str, Callable]) -
                              f"did you mean {close[0]}?")
     kernels = sorted(functions.keys() & contract.keys())
     if not kernels:
-        raise ValueError(f"use_kernels: {name} defines no kernel; the contract's are "
-                         f"{', '.join(contract)}")
+        raise ValueError(f"use_kernels: {name} defines no kernel (an imported one counts if "
+                         f"__all__ has its name); the contract's are {', '.join(contract)}")
     for kernel in kernels:
         wanted, given = (_arguments(f) for f in (contract[kernel], functions[kernel]))
         if given is not None and given != wanted:
