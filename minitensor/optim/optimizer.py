@@ -281,8 +281,7 @@ class Adam(Optimizer):
         if "step" not in state:
             raise ValueError(f"{type(self).__name__}.load_state_dict: the state has no step; "
                              "it is that of another optimizer")
-        steps = state["step"]           # one number in states from before parameters had their own
-        steps = [steps] * len(self._steps) if isinstance(steps, int) else steps
+        steps = state["step"]
         if len(steps) != len(self._steps):
             raise self._error("load_state_dict: the state is that of other parameters")
         super().load_state_dict(state)

@@ -17,10 +17,9 @@ from ..files import write_file
 from ..inputs.sources import batches
 from .checkpoints import OPTIMIZER
 from .interruption import Interruption
-from .view import TrainingProgress
 from .run_folder import RunFolder
 from .step import Diverged, Training
-
+from .view import TrainingProgress
 
 STUCK_STEPS = 100       # as many steps whose mean loss is within 1 % of ln(classes) earn a warning
 

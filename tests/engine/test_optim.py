@@ -112,13 +112,6 @@ def test_parameters_whose_gradients_start_late_or_pause_equal_pytorchs(kernels, 
     assert_equal_to_torch(ours, theirs, 1e-12)
 
 
-def test_a_state_of_adam_with_one_step_for_all_still_loads():
-    ps = parameters()
-    adam = optim.Adam(ps)
-    adam.load_state_dict({**adam.state_dict(), "step": 7})
-    assert adam.state_dict()["step"] == [7, 7, 7]
-
-
 def test_a_single_parameter_is_a_list_of_one():
     p, q = nn.Parameter(np.full((2, 2), 3.0)), nn.Parameter(np.full((2, 2), 3.0))
     for single, parameters in ((p, p), (q, [q])):
