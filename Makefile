@@ -1,6 +1,6 @@
 # make demo       train AlexNet on the built-in pictures
 # make test       lint, type-check, run every test
-# make quick      the tests that take under two seconds each: two minutes on two cores
+# make quick      all tests but the slow ones: two minutes on two cores
 # make gradcheck  every gradient beside its finite differences
 # make bench      kernels and network beside PyTorch's, where PyTorch is installed
 # make docs       write docs/api.md anew, from the docstrings

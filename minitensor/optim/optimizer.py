@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import DEVICES, Array, capturing, device_of, to_device, xp_of
+from ..backend import DEVICES, Array, capturing, device_of, form_of, to_device, xp_of
 from ..guard import guarded
 from ..kernels import kernels_for
 from ..nn import Parameter
@@ -56,7 +56,7 @@ class Optimizer:
         """Update every parameter that has a gradient.
 
         Raises, before any is changed, RuntimeError when one is needed by a backward pass, and
-        ValueError when one's gradient has another shape.
+        ValueError when one's gradient has another shape, dtype or device.
         """
         self._check_ready()
         for arrays in self.state.values():
@@ -170,9 +170,9 @@ class Optimizer:
                 raise self._error(f"a parameter {parameter.shape} is still needed by a backward "
                                   "pass that has not run; call backward first, drop its result, "
                                   "or compute it under no_grad", RuntimeError)
-            if parameter.grad.shape != parameter.shape:
-                raise self._error(f"a parameter {parameter.shape} has a gradient of shape "
-                                  f"{parameter.grad.shape}")
+            if form_of(parameter.grad) != form_of(parameter.data):
+                raise self._error(f"a parameter, {form_of(parameter.data)}, has a gradient that is "
+                                  f"{form_of(parameter.grad)}")
 
 
 def _listed(params: Parameter | Iterable[Parameter]) -> list[Parameter]:

@@ -211,8 +211,8 @@ def test_what_a_state_holds():
         {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}]
 
 
-def with_gradient(p, shape):
-    p[0].grad = np.ones(shape)
+def with_gradient(p, gradient):
+    p[0].grad = gradient
     return optim.SGD(p, 0.1)
 
 
@@ -248,8 +248,11 @@ def load_group(p, **changed):
     (lambda p: load_group(p, lr=-1), ValueError, "SGD: lr must be a number >= 0, not -1"),
     (lambda p: load_group(p, rate=1), ValueError,
      r"unknown options \['rate'\]; a group has params, lr, momentum, weight_decay, nesterov"),
-    (lambda p: with_gradient(p, (1, 3)).step(), ValueError,
-     r"SGD: a parameter \(4, 3\) has a gradient of shape \(1, 3\)"),
+    (lambda p: with_gradient(p, np.ones((1, 3))).step(), ValueError,
+     r"SGD: a parameter, float64 \(4, 3\) .*has a gradient that is float64 \(1, 3\)"),
+    (lambda p: with_gradient(p, np.ones((4, 3), np.float32)).step(), ValueError,
+     r"SGD: a parameter, float64 \(4, 3\) .*has a gradient that is float32 \(4, 3\)"),
+    (lambda p: with_gradient(p, [1.0] * 4).step(), ValueError, "has a gradient that is list"),
     (lambda p: optim.Adam(p, betas=(0.9, 1.0)), ValueError,
      r"Adam: betas must be two numbers in \[0, 1\), not \(0.9, 1.0\)"),
     (lambda p: optim.Adam(p, betas=0.9), ValueError, "Adam: betas must be two numbers"),
