@@ -11,6 +11,10 @@ from .containers import Sequential as Sequential
 from .conv import Conv2d as Conv2d
 from .dropout import Dropout as Dropout
 from .linear import Linear as Linear
+from .loss import BCEWithLogitsLoss as BCEWithLogitsLoss
+from .loss import CrossEntropyLoss as CrossEntropyLoss
+from .loss import MSELoss as MSELoss
+from .loss import NLLLoss as NLLLoss
 from .module import Buffer as Buffer
 from .module import Module as Module
 from .module import Parameter as Parameter

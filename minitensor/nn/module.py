@@ -65,7 +65,7 @@ class Module:
         self._refuse_hidden(name, value)
         super().__setattr__(name, value)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """What the module computes."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
