@@ -103,7 +103,8 @@ def _losses(rng) -> Iterator[Case]:
                    partial(ops.binary_cross_entropy_with_logits, reduction=r), pair)
     yield Case("cross_entropy", "label smoothing 0.1",
                partial(ops.cross_entropy, target=labels, label_smoothing=0.1), (scores,))
-    yield Case("cross_entropy", "pixels", partial(ops.cross_entropy, target=labels.reshape(1, 2, 2)),
+    yield Case("cross_entropy", "pixels",
+               partial(ops.cross_entropy, target=labels.reshape(1, 2, 2)),
                (rng.standard_normal((1, 7, 2, 2)),))
     yield Case("cross_entropy", "probabilities",
                lambda x, t: ops.cross_entropy(x, t, label_smoothing=0.1), (scores, pair[1]**2))
@@ -185,6 +186,9 @@ def _convolutions(rng) -> Iterator[Case]:
     for name, x, w, geometry in geometries:
         yield Case("conv2d", name, lambda x, w, b, g=geometry: ops.conv2d(x, w, b, **g),
                    arrays(x, w))
+    yield Case("conv2d", "even windows, padding same",
+               lambda x, w, b: ops.conv2d(x, w, b, padding="same", dilation=(1, 3)),
+               arrays((2, 3, 5, 6), (4, 3, 4, 2)))
     yield Case("conv2d", "without bias", lambda x, w: ops.conv2d(x, w, padding=1),
                arrays((2, 3, 6, 6), (4, 3, 3, 3))[:2])
     x, w, b = (np.round(2 * a) for a in arrays((2, 3, 6, 6), (4, 3, 3, 3)))

@@ -43,7 +43,8 @@ def assert_loss_equals_torch(torch, name, x, target, options):
 
 @given(class_losses(), st.sampled_from((0.0, 0.1, 1.0)))
 @settings(max_examples=250)
-def test_cross_entropy_with_weights_and_ignore_index_equals_pytorch(kernels, torch, case, smoothing):
+def test_cross_entropy_with_weights_and_ignore_index_equals_pytorch(kernels, torch, case,
+                                                                    smoothing):
     x, labels, options = case
     options |= {"label_smoothing": smoothing}
     assert_loss_equals_torch(torch, "cross_entropy", x, labels, options)

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 import minitensor as mt
 import reference
 from comparing import LAYOUTS, TOLERANCE, assert_close, assert_equals_torch, laid_out, run
-from minitensor import Generator, Tensor
+from minitensor import Generator, Tensor, nn
 from strategies import dtypes, images
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
@@ -230,6 +230,13 @@ def test_dropout_does_nothing_in_evaluation_or_with_p_0(kernels):
     x, generator = Tensor(normal(9, np.float32)), Generator(1)
     assert mt.dropout(x, 0.5, training=False, generator=generator) is x
     assert mt.dropout(x, 0.0, generator=generator) is x
+
+
+def test_dropout_with_p_1_keeps_nothing(kernels):
+    y, (dx,), _ = run(lambda t: mt.dropout(t, 1, generator=Generator(1)), np.array([1.0, np.inf]))
+    assert y.tolist() == dx.tolist() == [0, 0]
+    layer, x = nn.Dropout(1.0, generator=Generator(1)), Tensor(np.ones(3))
+    assert layer(x).data.tolist() == [0, 0, 0] and layer.eval()(x) is x
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
