@@ -7,21 +7,21 @@ from .module import Buffer, Module
 
 
 class _Loss(Module):
-    """Its options are its attributes, as the function's arguments are called."""
+    """Its options are attributes, called as the function's arguments are."""
 
     def __init__(self, **options: Any):
+        self.names = tuple(options)
         for name, value in options.items():
             is_weight = name in ("weight", "pos_weight") and value is not None
             setattr(self, name, Buffer(value.data if isinstance(value, Tensor) else value)
                     if is_weight else value)
 
     def options(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "training"}
+        return {name: getattr(self, name) for name in self.names}
 
     def extra_repr(self) -> str:
-        defaults = vars(type(self)())
         return ", ".join(f"{name}={value!r}" for name, value in self.options().items()
-                         if not isinstance(value, Buffer) and value != defaults[name])
+                         if value is not None and not isinstance(value, Buffer))
 
 
 class CrossEntropyLoss(_Loss):

@@ -1,5 +1,6 @@
 """Losses with class weights, ignored rows, probabilities, pixels, against PyTorch and loops."""
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 import minitensor as mt
 from comparing import assert_close, assert_equals_torch
 from minitensor import Tensor, nn
+from minitensor.backend import capture_mode
 
 IGNORED = {"default": -100, "inside": 1, "behind": 255}
 
@@ -133,6 +135,21 @@ def test_a_masked_class_costs_nothing_with_class_weights(kernels):
     assert np.isfinite(x.grad).all()
 
 
+@pytest.mark.parametrize("labels", [[2, 0, 1], [2, -100, 0], [-100, -100, -100]])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_captured_step_looks_at_no_label_and_ignores_the_same_rows(kernels, labels, reduction):
+    x, labels = np.random.default_rng(0).standard_normal((3, 4)), np.array(labels)
+    results = []
+    for mode in (nullcontext, capture_mode):
+        t = Tensor(x, requires_grad=True)
+        with mode():
+            loss = mt.cross_entropy(t, labels, reduction=reduction, label_smoothing=0.1)
+        loss.sum().backward()
+        results.append((loss.data, t.grad))
+    assert_close(results[1][0], results[0][0], 1e-15)
+    assert_close(results[1][1], results[0][1], 1e-15)
+
+
 @pytest.mark.parametrize("weight", [[1, 2, 3], np.array([1, 2, 3], np.float64),
                                     Tensor(np.array([1, 2, 3], np.float32))])
 def test_weights_may_be_any_numbers_and_do_not_change_the_dtype(kernels, weight):
@@ -165,4 +182,4 @@ def test_the_weights_of_a_loss_are_a_buffer():
     loss = nn.CrossEntropyLoss([1.0, 2.0])
     assert loss.state_dict()["weight"].tolist() == [1, 2] and not list(loss.parameters())
     assert not nn.CrossEntropyLoss().state_dict()
-    assert repr(nn.NLLLoss(ignore_index=3)) == "NLLLoss(ignore_index=3)"
+    assert repr(nn.NLLLoss([1.0, 2.0], 3)) == "NLLLoss(ignore_index=3, reduction='mean')"
