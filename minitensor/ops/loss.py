@@ -73,7 +73,7 @@ def cross_entropy(input: Tensor, target: Any, weight: Any = None, ignore_index: 
     al. 2016, section 7). Raises TypeError for targets of other kinds, ValueError for integers out
     of range and shapes that do not fit.
     """
-    _check("cross_entropy", input, reduction)
+    _check("cross_entropy", input, ignore_index, reduction)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], not {label_smoothing}")
     weight, smoothing = _class_weights("cross_entropy", weight, input), float(label_smoothing)
@@ -96,7 +96,7 @@ def nll_loss(input: Tensor, target: Any, weight: Any = None, ignore_index: int =
     input: log-probabilities of the shapes that `cross_entropy` takes; target (integers only),
     weight, ignore_index and errors: as there.
     """
-    _check("nll_loss", input, reduction)
+    _check("nll_loss", input, ignore_index, reduction)
     weight = _class_weights("nll_loss", weight, input)
     labels, counted = _class_indices("nll_loss", input, target, ignore_index)
     ones = xp_of(labels).ones(_classes(input), input.dtype)
@@ -123,10 +123,11 @@ def _targets(labels: Array, counted: Array | None, weight: Array, smoothing: flo
     return targets if counted is None else xp.where(counted[:, None], targets, 0)
 
 
-def _check(op: str, input: Tensor, reduction: str) -> None:
+def _check(op: str, input: Tensor, ignore_index: int, reduction: str) -> None:
     floating(op, input=input)
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{op}: reduction must be one of {REDUCTIONS}, not {reduction!r}")
+    _check_reduction(op, reduction)
+    if not isinstance(ignore_index, Integral):
+        raise TypeError(f"{op}: ignore_index must be an integer, not {ignore_index!r}")
     if 0 in (input.ndim, *input.shape):
         raise ValueError(f"{op}: input must be (N, K, ...) or (K,) with every size at least 1, "
                          f"not {input.shape}")
@@ -192,8 +193,6 @@ def _class_indices(op: str, input: Tensor, target: Any,
     if labels.shape != shape:
         raise ValueError(f"{op}: target must be {shape} for input {input.shape}, "
                          f"not {labels.shape}")
-    if not isinstance(ignore_index, Integral):
-        raise TypeError(f"{op}: ignore_index must be an integer, not {ignore_index!r}")
     labels = labels.reshape(-1).astype(np.int64, copy=False)
     counted = labels != ignore_index
     if not capturing():
@@ -259,14 +258,18 @@ def _like(input: Tensor, value: Any) -> Tensor:
 def _same_shape(op: str, input: Tensor, target: Any, reduction: str) -> Tensor:
     """target as a Tensor like input."""
     floating(op, input=input)
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{op}: reduction must be one of {REDUCTIONS}, not {reduction!r}")
+    _check_reduction(op, reduction)
     target = _like(input, target)
     floating(op, input=input, target=target)
     if input.shape != target.shape:
         raise ValueError(f"{op}: input {input.shape} and target {target.shape} "
                          "must have the same shape")
     return target
+
+
+def _check_reduction(op: str, reduction: str) -> None:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{op}: reduction must be one of {REDUCTIONS}, not {reduction!r}")
 
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
