@@ -14,6 +14,7 @@ from .linear import Linear as Linear
 from .module import Buffer as Buffer
 from .module import Module as Module
 from .module import Parameter as Parameter
+from .norm import BatchNorm2d as BatchNorm2d
 from .norm import LocalResponseNorm as LocalResponseNorm
 from .observe import Seen as Seen
 from .observe import observe as observe

@@ -10,6 +10,7 @@ from ..tensor import Tensor
 from .conv import Conv2d
 from .linear import Linear
 from .module import Module, watched
+from .norm import BatchNorm2d
 
 
 def _check_module(parent: Module, name: str, module: Module) -> None:
@@ -84,8 +85,8 @@ class Residual(_Ordered):
     """activation(body(x) + shortcut(x)) (He et al. 2016).
 
     body: a Sequential, whose layers become this module's own, under their names; or another
-    module. shortcut: a module, or None for x itself. Where the body ends in a Conv2d or Linear
-    without an activation, the sum and the activation are computed in that layer's epilogue, while
+    module. shortcut: a module, or None for x itself. Where the body ends in a Conv2d, a Linear
+    or a BatchNorm2d without an activation, the sum and the activation are computed in that layer's epilogue, while
     its output is still in the cache; not while the layers are observed, so that each shows its own
     output.
     """
@@ -121,7 +122,8 @@ class Residual(_Ordered):
 
 def _has_free_epilogue(layer: Module) -> bool:
     """Whether layer(x, residual=..., activation=...) is understood, and has nothing of its own."""
-    forwards = Conv2d.forward, Linear.forward           # a subclass may have another
+    # A subclass may have another forward.
+    forwards = Conv2d.forward, Linear.forward, BatchNorm2d.forward
     return type(layer).forward in forwards and getattr(layer, "activation", None) is None
 
 
