@@ -142,5 +142,8 @@ def _check_shapes(x: Tensor, by_channel: dict[str, Tensor | None],
         if tensor is not None and tensor.shape != (x.shape[1],):
             raise ValueError(f"batch_norm: {name} must be ({x.shape[1]},) for x {x.shape}, "
                              f"not {tensor.shape}")
+        if tensor is not None and tensor.device != x.device:
+            raise RuntimeError(f"batch_norm: x is on {x.device!r}, {name} on {tensor.device!r}; "
+                               "move one with .to(device)")
     if residual is not None and residual.shape != x.shape:
         raise ValueError(f"batch_norm: residual must be {x.shape}, like x, not {residual.shape}")
