@@ -136,7 +136,7 @@ def batch_norm(x, w, b, eps, statistics=None, dy=None):
         cells = list(indices(N, H, W))
         mean[c] = math.fsum(x[n, c, h, w] for n, h, w in cells) / len(cells)
         variance[c] = math.fsum((x[n, c, h, w] - mean[c])**2 for n, h, w in cells) / len(cells)
-        center, spread = (mean[c], variance[c]) if statistics is None else (s[c] for s in statistics)
+        center, spread = (s[c] for s in statistics or (mean, variance))
         deviation = math.sqrt(spread + eps)
         z = {(n, h, w): (x[n, c, h, w] - center) / deviation for n, h, w in cells}
         for n, h, w_ in cells:

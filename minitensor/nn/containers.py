@@ -100,9 +100,9 @@ class Residual(_Ordered):
 
     body: a Sequential, whose layers become this module's own, under their names; or another
     module. shortcut: a module, or None for x itself. Where the body ends in a Conv2d, a Linear
-    or a BatchNorm2d without an activation, the sum and the activation are computed in that layer's epilogue, while
-    its output is still in the cache; not while the layers are observed, so that each shows its own
-    output.
+    or a BatchNorm2d without an activation, the sum and the activation are computed in that layer's
+    epilogue, while its output is still in the cache; not while the layers are observed, so that
+    each shows its own output.
     """
 
     shortcut: Module | None = None

@@ -195,4 +195,5 @@ ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 WRITERS: dict[Any, Callable[[Graph, str, Place, Any], str]] = {
     nn.Conv2d: _conv, nn.BatchNorm2d: _batch_norm, nn.Linear: _linear,
     (nn.MaxPool2d, nn.AvgPool2d): _pool, nn.AdaptiveAvgPool2d: _adaptive_average,
-    nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten, nn.Dropout: _nothing, nn.Residual: _residual, nn.Concat: _concat}
+    nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten, nn.Dropout: _nothing,
+    nn.Residual: _residual, nn.Concat: _concat}
