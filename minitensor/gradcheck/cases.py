@@ -207,7 +207,7 @@ def _batch_norms(rng) -> Iterator[Case]:
     w, b, *running = (rng.uniform(0.5, 2, 4) for _ in range(4))
     for name, training in (("of the batch", True), ("running", False)):
         def norm(x, w=None, b=None, training=training, **ending):
-            mean, var = (Tensor(to_device(a, x.device)) for a in running)
+            mean, var = (Tensor(to_device(a.astype(x.dtype), x.device)) for a in running)
             return ops.batch_norm(x, mean, var, w, b, training, **ending)
         yield Case("batch_norm", f"{name} statistics", norm, (x, w, b))
         yield Case("batch_norm", f"{name} statistics, no weight", norm, (x,))
