@@ -12,9 +12,13 @@ class _Loss(Module):
     def __init__(self, **options: Any):
         self.names = tuple(options)
         for name, value in options.items():
+            if isinstance(value, Tensor):
+                if value.requires_grad:
+                    raise TypeError(f"{type(self).__name__}: {name} is a constant; detach the one "
+                                    "that requires a gradient")
+                value = value.data
             is_weight = name in ("weight", "pos_weight") and value is not None
-            setattr(self, name, Buffer(value.data if isinstance(value, Tensor) else value)
-                    if is_weight else value)
+            setattr(self, name, Buffer(value) if is_weight else value)
 
     def options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.names}

@@ -191,7 +191,7 @@ def _class_indices(op: str, input: Tensor, target: Any,
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{op}: target must be integers, not {labels.dtype}")
     if labels.shape != shape:
-        raise ValueError(f"{op}: target must be {shape} for input {input.shape}, "
+        raise ValueError(f"{op}: target of integers must be {shape} for input {input.shape}, "
                          f"not {labels.shape}")
     labels = labels.reshape(-1).astype(np.int64, copy=False)
     counted = labels != ignore_index
@@ -243,9 +243,22 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Any, weight: Any = N
     and pos_weight: Tensors, arrays or lists that broadcast to input's shape.
     """
     target = _same_shape("binary_cross_entropy_with_logits", input, target, reduction)
-    of_ones = 1 if pos_weight is None else 1 + (_like(input, pos_weight) - 1) * target
+    of_ones: Any = 1
+    if pos_weight is not None:
+        of_ones = 1 + (_broadcast("pos_weight", pos_weight, input) - 1) * target
     losses = (1 - target) * input + of_ones * Softplus()(-input)
-    return _reduce(losses if weight is None else losses * _like(input, weight), reduction)
+    if weight is not None:
+        losses = losses * _broadcast("weight", weight, input)
+    return _reduce(losses, reduction)
+
+
+def _broadcast(name: str, value: Any, input: Tensor) -> Tensor:
+    value = _like(input, value)
+    if any(n not in (1, m) for n, m in zip(value.shape[::-1], input.shape[::-1])) \
+            or value.ndim > input.ndim:
+        raise ValueError(f"binary_cross_entropy_with_logits: {name} {value.shape} does not "
+                         f"broadcast to input {input.shape}")
+    return value
 
 
 def _like(input: Tensor, value: Any) -> Tensor:
