@@ -96,9 +96,9 @@ def _weight_gradient(dy: PaddedInput, x: np.ndarray, w: np.ndarray, windows: Win
 
 
 def _bias_gradient(dy: PaddedInput) -> np.ndarray:
-    """db (F,): one sum per image, then the sum of those, which also rounds less."""
+    """db (F,): one sum per image, then the sum of those, in float64 as `backend.sum_of`."""
     N, OH, OW, F = dy.x.shape
-    sums = np.empty((N, F), dy.x.dtype)
+    sums = np.empty((N, F))
 
     def add_up(images: slice) -> None:
         masked = dy.x[images]
@@ -109,4 +109,4 @@ def _bias_gradient(dy: PaddedInput) -> np.ndarray:
 
     image_bytes = max(1, OH * OW * F * dy.x.itemsize)
     parallel_for(add_up, split(N, max(1, tuning.BIAS_GRADIENT_BYTES // image_bytes)))
-    return sums.sum(axis=0)
+    return sums.sum(axis=0).astype(dy.x.dtype)

@@ -136,6 +136,9 @@ def _first_row(rows: list[np.ndarray], step: int, out: np.ndarray, numbers: np.n
 
 def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
                count_include_pad: bool) -> np.ndarray:
+    if max(kernel_size) > tuning.LONGEST_SUM and x.dtype == np.float32:
+        return avg_pool2d(x.astype(np.float64), kernel_size, stride, padding, ceil_mode,
+                          count_include_pad).astype(np.float32)
     N, C, H, W = x.shape
     out = output_sizes((H, W), kernel_size, stride, padding, ceil_mode=ceil_mode)
     divisors = reference.pool.divisors(x, (H, W), kernel_size, stride, padding, out,

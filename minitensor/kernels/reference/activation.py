@@ -1,5 +1,5 @@
 """Activations y = f(x), whose gradients are written in terms of y, and softmax along one axis."""
-from ...backend import Array, xp_of
+from ...backend import Array, sum_of, xp_of
 
 
 def relu(x: Array) -> Array:
@@ -35,21 +35,21 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
 def softmax(x: Array, axis: int) -> Array:
     """exp(x) / sum(exp(x)) along axis; with the maximum subtracted first, exp cannot overflow."""
     e = xp_of(x).exp(x - x.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
+    return e / sum_of(e, axis, keepdims=True)
 
 
 def softmax_backward(dy: Array, y: Array, axis: int) -> Array:
     """y (dy - Σ dy y)."""
-    return y * (dy - (dy * y).sum(axis=axis, keepdims=True))
+    return y * (dy - sum_of(dy * y, axis, keepdims=True))
 
 
 def log_softmax(x: Array, axis: int) -> Array:
     """x - log(sum(exp(x))) along axis."""
     xp = xp_of(x)
     shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+    return shifted - xp.log(sum_of(xp.exp(shifted), axis, keepdims=True))
 
 
 def log_softmax_backward(dy: Array, y: Array, axis: int) -> Array:
     """dy - exp(y) Σ dy."""
-    return dy - xp_of(dy).exp(y) * dy.sum(axis=axis, keepdims=True)
+    return dy - xp_of(dy).exp(y) * sum_of(dy, axis, keepdims=True)

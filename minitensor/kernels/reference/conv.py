@@ -1,5 +1,5 @@
 """im2col, its adjoint, and the convolution that is one matrix product with them."""
-from ...backend import Array, xp_of
+from ...backend import Array, sum_of, xp_of
 from ..epilogue import Epilogue, Needs
 from ..geometry import Pair, output_sizes, reaches
 from .epilogue import before_activation, finish
@@ -67,6 +67,6 @@ def conv2d_backward(dy: Array, x: Array, w: Array, y: Array | None, stride: Pair
     if needs[1]:
         columns = im2col(x, (KH, KW), stride, padding, dilation)
         columns = columns.reshape(N, groups, w_rows.shape[2], OH * OW)
-        dw = (dy_rows @ columns.swapaxes(2, 3)).sum(axis=0).reshape(w.shape)
-    dbias = dy.sum(axis=(0, 2, 3)) if needs[2] else None
+        dw = sum_of(dy_rows @ columns.swapaxes(2, 3), 0).reshape(w.shape)
+    dbias = sum_of(dy, (0, 2, 3)) if needs[2] else None
     return dx, dw, dbias, dy if needs[3] else None

@@ -1,5 +1,5 @@
 """The loss: cross-entropy of softmax."""
-from ...backend import Array, xp_of
+from ...backend import Array, sum_of, xp_of
 from .activation import log_softmax
 
 
@@ -14,7 +14,7 @@ def cross_entropy(logits: Array, labels: Array, smoothing: float) -> tuple[Array
     log_p = log_softmax(logits, 1)                                      # (N, K)
     losses = -log_p[xp.arange(len(labels)), labels]
     if smoothing:
-        losses = (1 - smoothing) * losses - smoothing * log_p.mean(axis=1)
+        losses = (1 - smoothing) * losses - smoothing / log_p.shape[1] * sum_of(log_p, 1)
     return losses, xp.exp(log_p)
 
 

@@ -1,7 +1,9 @@
 """Pooling: the maximum or the mean of each window."""
+import math
+
 import numpy as np
 
-from ...backend import Array, xp_of
+from ...backend import Array, sum_of, xp_of
 from ..geometry import Pair, adaptive_bounds, counted_cells, output_sizes, reaches
 from .conv import cell
 
@@ -43,7 +45,7 @@ def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mo
     """y (N, C, OH, OW): the mean of each window over the cells that count (see `divisors`)."""
     out = output_sizes(x.shape[2:], kernel_size, stride, padding, ceil_mode=ceil_mode)
     divisor = divisors(x, x.shape[2:], kernel_size, stride, padding, out, count_include_pad)
-    return _cells(x, kernel_size, stride, padding, out, 0.0).sum(axis=0) / divisor
+    return sum_of(_cells(x, kernel_size, stride, padding, out, 0.0), 0) / divisor
 
 
 def avg_pool2d_backward(dy: Array, image_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair,
@@ -91,7 +93,8 @@ def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     y = xp_of(x).empty((*x.shape[:2], *output_size), dtype=x.dtype)
     for oh, rows in enumerate(adaptive_bounds(x.shape[2], output_size[0])):
         for ow, columns in enumerate(adaptive_bounds(x.shape[3], output_size[1])):
-            y[:, :, oh, ow] = x[:, :, rows, columns].mean(axis=(2, 3))
+            window = x[:, :, rows, columns]
+            y[:, :, oh, ow] = sum_of(window, (2, 3)) / math.prod(window.shape[2:])
     return y
 
 
