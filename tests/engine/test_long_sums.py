@@ -116,3 +116,20 @@ def test_losses_of_many_classes_and_of_many_rows(kernels, smoothing):
         loss = mt.cross_entropy(Tensor(logits), np.ones(len(logits), int),
                                 label_smoothing=smoothing)
         assert_summed(loss.data, expected)
+
+
+@pytest.mark.parametrize("pool", [mt.max_pool2d, mt.avg_pool2d])
+def test_gradients_of_pools_whose_windows_overlap_often(kernels, pool):
+    def gradient(dtype):
+        x = Tensor(uneven(1, 1, 50, 50).astype(dtype), requires_grad=True)
+        y = pool(x, 25, 1)
+        y.backward(tenths(*y.shape).astype(dtype))
+        return x.grad
+    np.testing.assert_allclose(gradient(np.float32), gradient(np.float64), rtol=2e-6)
+
+
+def test_local_response_norm_over_many_channels(kernels):
+    x = tenths(1, 512, 2, 3)
+    y, expected = [mt.local_response_norm(Tensor(x.astype(dtype)), 255, alpha=1.0).data
+                   for dtype in (np.float32, np.float64)]
+    np.testing.assert_allclose(y, expected, rtol=2e-6)

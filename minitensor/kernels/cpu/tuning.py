@@ -33,7 +33,7 @@ BLOCK_ELEMENTS = 2**18
 POOL_BLOCK_ELEMENTS = 2**20
 # A batch has at least so many blocks, if it has that many images: work for threads. Not measured.
 POOL_TASKS = 4
-# Cells of a window's side that average pooling adds up in float32: 1e-6 of precision, not speed.
+# Cells of a window's side up to which pools add up in float32: for 1e-6 of precision, not speed.
 LONGEST_SUM = 8
 
 # ---- matrix products -----------------------------------------------------------------------------

@@ -80,11 +80,11 @@ def _add_up(share, dy: Array, image_size: Pair, kernel_size: Pair, stride: Pair,
     every window gets."""
     (KH, KW), (PH, PW), (H, W), out = kernel_size, padding, image_size, dy.shape[2:]
     height, width = reaches(out, kernel_size, stride)
-    padded = xp_of(dy).zeros((*dy.shape[:2], max(height, PH + H), max(width, PW + W)), dy.dtype)
+    padded = xp_of(dy).zeros((*dy.shape[:2], max(height, PH + H), max(width, PW + W)))   # float64
     for i in range(KH):
         for j in range(KW):
             padded[cell(i, j, out, stride)] += share(i, j)
-    return padded[:, :, PH: PH + H, PW: PW + W]
+    return padded[:, :, PH: PH + H, PW: PW + W].astype(dy.dtype)
 
 
 def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:

@@ -64,13 +64,16 @@ extern "C" __global__ void max_pool2d_backward(const REAL* dy, const WINNER* win
     Range rows = windows_over(p.h, s.KH, s.SH, s.PH, s.OH);
     Range columns = windows_over(p.w, s.KW, s.SW, s.PW, s.OW);
     REAL total = 0;
-    for (int oh = rows.start; oh < rows.end; oh++)
+    for (int oh = rows.start; oh < rows.end; oh++) {
+        REAL of_row = 0;                // two short sums round less than a long one
         for (int ow = columns.start; ow < columns.end; ow++) {
             int o = ((p.n * s.OH + oh) * s.OW + ow) * s.C + p.c;
             int cell = (p.h + s.PH - oh * s.SH) * s.KW + p.w + s.PW - ow * s.SW;
             if (winner[o] == cell)
-                total += dy[o];
+                of_row += dy[o];
         }
+        total += of_row;
+    }
     dx[index] = total;
 }
 
@@ -117,10 +120,13 @@ extern "C" __global__ void avg_pool2d_backward(const REAL* dy, REAL* dx, int n, 
     Range rows = windows_over(p.h, s.KH, s.SH, s.PH, s.OH);
     Range columns = windows_over(p.w, s.KW, s.SW, s.PW, s.OW);
     REAL total = 0;
-    for (int oh = rows.start; oh < rows.end; oh++)
+    for (int oh = rows.start; oh < rows.end; oh++) {
+        REAL of_row = 0;
         for (int ow = columns.start; ow < columns.end; ow++)
-            total += dy[((p.n * s.OH + oh) * s.OW + ow) * s.C + p.c]
-                     / cells_of(s, oh, ow, count_include_pad);
+            of_row += dy[((p.n * s.OH + oh) * s.OW + ow) * s.C + p.c]
+                      / cells_of(s, oh, ow, count_include_pad);
+        total += of_row;
+    }
     dx[index] = total;
 }
 
