@@ -1,4 +1,4 @@
-"""Whatever is summed is right to 1e-6 in float32, along whatever axis and however many there are."""
+"""Whatever is summed is right to 1e-6 in float32, along whatever axis, however many there are."""
 import numpy as np
 import pytest
 

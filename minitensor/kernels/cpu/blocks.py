@@ -150,6 +150,10 @@ class PaddedInput(NamedTuple):
         relu_output = None if self.relu_output is None else self.relu_output[..., some]
         return self._replace(x=self.x[..., some], relu_output=relu_output)
 
+    def images(self, some: slice | np.ndarray) -> "PaddedInput":
+        relu_output = None if self.relu_output is None else self.relu_output[some]
+        return self._replace(x=self.x[some], relu_output=relu_output)
+
     def load(self, name: str, images: slice, top: int, left: int, size: Pair) -> np.ndarray:
         """A copy (n, height, width, C) in the scratch of that name, of the size at (top, left)
         counted from the corner of the padding."""
