@@ -139,7 +139,7 @@ def select(condition: np.ndarray, x: np.ndarray, out: np.ndarray) -> np.ndarray:
 class PaddedInput(NamedTuple):
     """What a convolution reads: x (N, H, W, C) and zeros around it.
 
-    With relu_output, of x's shape, x counts as 0 where relu_output <= 0: the gradient behind a
+    With relu_output, of x's shape, x counts as 0 where relu_output is 0: the gradient behind a
     relu.
     """
     x: np.ndarray
@@ -169,7 +169,7 @@ class PaddedInput(NamedTuple):
         if self.relu_output is None:
             copy[:, r0:r1, c0:c1] = self.x[inside]
         else:
-            select(self.relu_output[inside] > 0, self.x[inside], copy[:, r0:r1, c0:c1])
+            select(self.relu_output[inside] != 0, self.x[inside], copy[:, r0:r1, c0:c1])
         return copy
 
 

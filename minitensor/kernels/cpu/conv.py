@@ -134,7 +134,7 @@ def _bias_gradient(dy: PaddedInput) -> np.ndarray:
     def add_up(images: slice) -> None:
         masked = dy.x[images]
         if dy.relu_output is not None:
-            masked = select(dy.relu_output[images] > 0, masked,
+            masked = select(dy.relu_output[images] != 0, masked,
                             scratch("masked", masked.shape, masked.dtype))
         np.add.reduce(masked, axis=(1, 2), out=sums[images])
 

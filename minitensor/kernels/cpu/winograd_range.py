@@ -38,7 +38,7 @@ def _found(x: PaddedInput, look: Callable[[np.ndarray], np.ndarray]) -> np.ndarr
     hides, which is seldom worth a copy."""
     found = look(x.x)
     if x.relu_output is not None and found.any():
-        found[found] = look(np.where(x.relu_output[found] > 0, x.x[found], 0))
+        found[found] = look(np.where(x.relu_output[found] != 0, x.x[found], 0))
     return found
 
 

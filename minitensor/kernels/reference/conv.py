@@ -41,7 +41,8 @@ def cell(i: int, j: int, out: Pair, stride: Pair, dilation: Pair = (1, 1)) -> tu
 def conv2d(x: Array, w: Array, epilogue: Epilogue, stride: Pair, padding: Pair, dilation: Pair,
            groups: int) -> Array:
     """y (N, F, OH, OW): one matrix product of the filters w (F, C/G, KH, KW) with the columns of x
-    (per group), then the epilogue."""
+    (per group), then the epilogue. What is not finite reaches the outputs whose windows hold it, no
+    others; padding counts as zeros, which an infinite weight makes NaN."""
     columns = im2col(x, w.shape[2:], stride, padding, dilation)     # (N, C, KH, KW, OH, OW)
     (N, *_, OH, OW), F = columns.shape, len(w)
     w_rows = w.reshape(groups, F // groups, -1)                     # (G, F/G, C/G·KH·KW)

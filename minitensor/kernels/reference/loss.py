@@ -8,7 +8,8 @@ def cross_entropy(logits: Array, labels: Array, smoothing: float) -> tuple[Array
 
     loss = -Σ target · log_softmax(logits), where target is (1 - smoothing) on the label plus
     smoothing / K everywhere (Szegedy et al. 2016, section 7). Without smoothing the logits of other
-    classes may be -inf: their probability is 0.
+    classes may be -inf: their probability is 0. An inf or a NaN makes its row's loss NaN, a -inf on
+    the label makes it inf.
     """
     xp = xp_of(logits)
     log_p = log_softmax(logits, 1)                                      # (N, K)

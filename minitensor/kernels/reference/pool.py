@@ -13,7 +13,7 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mo
     """y (N, C, OH, OW) and winner (N, C, OH, OW), the cell i·KW + j of each window that held the
     maximum, the first pixel on ties.
 
-    Padding is -inf, and never wins. NaN wins. winner is uint8 (int32 for windows of more than 256
+    Padding is -inf, and never wins. The first NaN wins. winner is uint8 (int32 for windows of more than 256
     cells), None without with_winner.
     """
     xp, (KH, KW) = xp_of(x), kernel_size
@@ -42,7 +42,10 @@ def max_pool2d_backward(dy: Array, winner: Array, image_size: Pair, kernel_size:
 
 def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
                count_include_pad: bool) -> Array:
-    """y (N, C, OH, OW): the mean of each window over the cells that count (see `divisors`)."""
+    """y (N, C, OH, OW): the mean of each window over the cells that count (see `divisors`).
+
+    inf, NaN, and inf beside -inf as NaN, in the windows that hold them alone.
+    """
     out = output_sizes(x.shape[2:], kernel_size, stride, padding, ceil_mode=ceil_mode)
     divisor = divisors(x, x.shape[2:], kernel_size, stride, padding, out, count_include_pad)
     return sum_of(_cells(x, kernel_size, stride, padding, out, 0.0), 0) / divisor
