@@ -13,8 +13,8 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mo
     """y (N, C, OH, OW) and winner (N, C, OH, OW), the cell i·KW + j of each window that held the
     maximum, the first pixel on ties.
 
-    Padding is -inf, and never wins. The first NaN wins. winner is uint8 (int32 for windows of more than 256
-    cells), None without with_winner.
+    Padding is -inf, and never wins. The first NaN wins. winner is uint8 (int32 for windows of more
+    than 256 cells), None without with_winner.
     """
     xp, (KH, KW) = xp_of(x), kernel_size
     out = output_sizes(x.shape[2:], kernel_size, stride, padding, ceil_mode=ceil_mode)
