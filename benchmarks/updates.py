@@ -15,7 +15,7 @@ from .layers import SETS, Row, compare
 from .timing import OnDevice, alternate, summary, timed
 
 LR, MOMENTUM, BETA1, BETA2, EPS, WEIGHT_DECAY = 1e-4, 0.9, 0.9, 0.999, 1e-8, 5e-4
-NUMBERS: dict[str, tuple] = {"sgd": (LR, MOMENTUM, WEIGHT_DECAY, False),
+NUMBERS: dict[str, tuple] = {"sgd": (LR, MOMENTUM, WEIGHT_DECAY, False, False),
                              "adam": (LR, BETA1, BETA2, EPS, WEIGHT_DECAY, False, 1)}
 STATES = {"sgd": 1, "adam": 2}          # arrays that an optimizer keeps for a parameter
 
@@ -49,8 +49,8 @@ def check(kernel: str) -> None:
 
 
 def _sgd(a: Arrays) -> tuple[np.ndarray, ...]:
-    v = MOMENTUM * a.states[0] - LR * (a.dw + WEIGHT_DECAY * a.w)
-    return a.w + v, v
+    v = MOMENTUM * a.states[0] + a.dw + WEIGHT_DECAY * a.w
+    return a.w - LR * v, v
 
 
 def _adam(a: Arrays) -> tuple[np.ndarray, ...]:

@@ -45,6 +45,7 @@ class Settings:
     lr: float = 0.01
     warmup: int = 100               # steps
     momentum: float = 0.9           # of sgd
+    lr_in_velocity: bool = False    # sgd's update is that of the 2012 paper, else PyTorch's
     weight_decay: float = 5e-4
     layer_weight_decay: dict[str, float] | None = None      # where it differs from weight_decay
     label_smoothing: float = 0.0
@@ -68,8 +69,12 @@ class Settings:
 
     @classmethod
     def saved(cls, settings: Mapping[str, Any]) -> Settings:
-        """Those of a checkpoint, which may be older or newer than this program."""
-        return cls(**{name: value for name, value in settings.items() if name in FIELDS})
+        """Those of a checkpoint, which may be older or newer than this program.
+
+        One that does not know lr_in_velocity had it.
+        """
+        return cls(**{"lr_in_velocity": True,
+                      **{name: value for name, value in settings.items() if name in FIELDS}})
 
     @property
     def network_config(self) -> dict[str, Any]:
@@ -103,6 +108,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "paper": {"network": "alexnet-paper", "dropout": 0.5, "init": "paper",
               "departures": ["biases-0.1", "sigma-0.03"], "normalize": "mean-image",
               "random_crop": True, "flip": True, "pca_noise": 0.1, "epochs": 90,
-              "batch_size": 128, "lr": 0.01, "warmup": 0, "momentum": 0.9, "weight_decay": 5e-4,
-              "schedule": "plateau", "cuts": 3, "gamma": 0.1},
+              "batch_size": 128, "lr": 0.01, "warmup": 0, "momentum": 0.9, "lr_in_velocity": True,
+              "weight_decay": 5e-4, "schedule": "plateau", "cuts": 3, "gamma": 0.1},
 }

@@ -53,7 +53,8 @@ def _minitensor(job: Job) -> tuple[Logits, Work, Memory]:
     network.to("cuda").train(job.mode == "train")
     host_x, host_labels = images(job)
     x = mt.Tensor(host_x).to("cuda")
-    optimizer = mt.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, WEIGHT_DECAY)
+    optimizer = mt.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM,
+                             weight_decay=WEIGHT_DECAY)
 
     def infer(x: Any = x) -> Any:
         with mt.no_grad():

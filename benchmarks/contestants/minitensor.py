@@ -14,7 +14,8 @@ def contestant(job: Job) -> tuple[Logits, Work]:
     cpu.set_num_threads(job.threads)
     network = job.network.built(mt.Generator(0))
     x, labels = images(job)
-    optimizer = mt.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM, WEIGHT_DECAY)
+    optimizer = mt.optim.SGD(network.parameters(), LEARNING_RATE, MOMENTUM,
+                             weight_decay=WEIGHT_DECAY)
 
     def infer() -> np.ndarray:
         with mt.use_kernels(job.engine), mt.no_grad():

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, xp_of
+from ..backend import Array, sum_of, xp_of
 from ..guard import guarded
 from ..kernels import kernels_for
 from ..tensor import Op, Tensor, bind
@@ -21,7 +21,7 @@ def _unbroadcast(dx: Array, shape: tuple[int, ...]) -> Array:
     new = dx.ndim - len(shape)
     stretched = tuple(i + new for i, n in enumerate(shape) if n == 1 and dx.shape[i + new] != 1)
     axes = tuple(range(new)) + stretched
-    return dx.sum(axis=axes, keepdims=True).reshape(shape) if axes else dx
+    return sum_of(dx, axes, keepdims=True).reshape(shape) if axes else dx
 
 
 class Add(Op):

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, as_array, capturing, to_device, xp_of
+from ..backend import Array, as_array, capturing, sum_of, to_device, xp_of
 from ..kernels import kernels_for
 from ..tensor import Op, Tensor
 from .activation import log_softmax
@@ -40,7 +40,7 @@ class Expected(Op):
 
     def forward(self, log_p, target):       # (N, K) each -> losses (N,)
         self.log_p, self.target, xp = log_p, target, xp_of(log_p)
-        return -(xp.where(target != 0, log_p, 0) * target).sum(axis=1)
+        return -sum_of(xp.where(target != 0, log_p, 0) * target, 1)
 
     def backward(self, dlosses):
         dlosses, xp = -dlosses[:, None], xp_of(dlosses)
@@ -218,7 +218,7 @@ def _reduce_rows(losses: Tensor, shape: tuple[int, ...], reduction: str,
         return losses.mean()
     xp = xp_of(losses.data)
     weights = xp.ones_like(losses.data) if weight is None else weight[labels]
-    total = (weights if counted is None else xp.where(counted, weights, 0)).sum()
+    total = sum_of(weights if counted is None else xp.where(counted, weights, 0))
     return losses.sum() / xp.where(total == 0, np.nan, total).astype(losses.dtype)
 
 

@@ -62,12 +62,13 @@ class GetItem(Op):
         return _read_only(xp_of(x).asarray(x[self.index]))
 
     def backward(self, dy):
-        dx = xp_of(dy).zeros(self.shape, dtype=dy.dtype)
         if self.basic:                      # picks no element twice
+            dx = xp_of(dy).zeros(self.shape, dtype=dy.dtype)
             dx[self.index] = dy
-        else:
-            xp_of(dy).add.at(dx, self.index, dy)
-        return dx
+            return dx
+        dx = xp_of(dy).zeros(self.shape, dtype=np.float64)      # as in `backend.sum_of`
+        xp_of(dy).add.at(dx, self.index, dy.astype(np.float64))
+        return dx.astype(dy.dtype)
 
 
 def _raw(index):

@@ -1,4 +1,4 @@
-"""Optimizers: what all have in common, SGD as in 2012, Adam and AdamW; clipping of gradients."""
+"""Optimizers: what all have in common, SGD, Adam and AdamW; clipping of gradients."""
 from __future__ import annotations
 
 import math
@@ -193,19 +193,21 @@ def _shapes(state: Mapping[str, Sequence[Array]]) -> dict[str, list[tuple[int, .
 
 
 class SGD(Optimizer):
-    """v = momentum·v - lr·(grad + weight_decay·w), then w += v (Krizhevsky et al. 2012, section 5).
+    """v = momentum·v + grad + weight_decay·w, then w -= lr·v: PyTorch's, without dampening.
 
-    With nesterov w += momentum·v - lr·(grad + weight_decay·w), with the new v. The learning rate is
-    inside v, as in the paper; PyTorch multiplies by it afterwards, which differs only after lr
-    changes. params, errors: see `Optimizer`.
+    With nesterov w -= lr·(momentum·v + grad + weight_decay·w), with the new v. With lr_in_velocity
+    v = momentum·v - lr·(grad + weight_decay·w), then w += v (Krizhevsky et al. 2012, section 5):
+    the same while lr stays; after it changes, v goes on at the old one. params, errors: see
+    `Optimizer`.
     """
 
     STATE = ("velocity",)
 
-    def __init__(self, params: Iterable[Parameter] | Sequence[dict], lr: float,
-                 momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False):
+    def __init__(self, params: Iterable[Parameter] | Sequence[dict], lr: float = 1e-3,
+                 momentum: float = 0.0, *, weight_decay: float = 0.0, nesterov: bool = False,
+                 lr_in_velocity: bool = False):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay,
-                                  "nesterov": nesterov})
+                                  "nesterov": nesterov, "lr_in_velocity": lr_in_velocity})
 
     def _check_group(self, group):
         self._check_numbers(group, "lr", "momentum", "weight_decay")
@@ -214,7 +216,12 @@ class SGD(Optimizer):
 
     def _update(self, group, lr, ws, kept, dws):
         kernels_for(ws[0]).sgd(ws, *kept, dws, lr, group["momentum"], group["weight_decay"],
-                               group["nesterov"])
+                               group["nesterov"], group["lr_in_velocity"])
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`; one from before lr_in_velocity was an option has it."""
+        groups = [{"lr_in_velocity": True, **group} for group in state["groups"]]
+        super().load_state_dict({**state, "groups": groups})
 
 
 class Adam(Optimizer):

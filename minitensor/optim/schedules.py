@@ -9,14 +9,16 @@ from .optimizer import Optimizer
 
 
 class Schedule:
-    """Sets every group's lr to its initial lr times `factor(epoch)`.
+    """Sets every group's lr to its initial lr times `factor(epoch)`, that of epoch 0 at once.
 
-    Call `step()` once after each epoch.
+    Call `step()` once after each epoch. A subclass sets what its factor needs before
+    `super().__init__(optimizer)`.
     """
 
     def __init__(self, optimizer: Optimizer):
         self.optimizer, self.epoch = optimizer, 0
         self.initial = [group["lr"] for group in optimizer.groups]
+        self._apply()
 
     def factor(self, epoch: int) -> float:
         """What the initial learning rates are multiplied by in that epoch, counted from 0."""
@@ -25,11 +27,15 @@ class Schedule:
     def step(self) -> None:
         """An epoch has ended: set the learning rates of the next one."""
         self.epoch += 1
-        self._apply(self.factor(self.epoch))
+        self._apply()
 
-    def _apply(self, factor: float) -> None:
-        for group, lr in zip(self.optimizer.groups, self.initial):
-            group["lr"] = lr * factor
+    def rate(self, initial: float, epoch: int) -> float:
+        """The learning rate in that epoch of a group whose initial one is given."""
+        return initial * self.factor(epoch)
+
+    def _apply(self) -> None:
+        for group, initial in zip(self.optimizer.groups, self.initial):
+            group["lr"] = self.rate(initial, self.epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Finite numbers and None only: valid JSON."""
@@ -41,7 +47,7 @@ class Schedule:
         The learning rates become those of this schedule, should its settings differ.
         """
         vars(self).update(state)
-        self._apply(self.factor(self.epoch))
+        self._apply()
 
 
 class StepLR(Schedule):
@@ -50,57 +56,65 @@ class StepLR(Schedule):
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1):
         if step_size < 1:
             raise ValueError(f"StepLR: step_size must be at least 1, not {step_size}")
-        super().__init__(optimizer)
         self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer)
 
     def factor(self, epoch: int) -> float:
         return self.gamma**(epoch // self.step_size)
 
 
 class MultiStepLR(Schedule):
-    """lr · gamma^(how many milestones are past)."""
+    """lr · gamma^(how many milestones are reached); a milestone 0 is from the beginning."""
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1):
-        super().__init__(optimizer)
         self.milestones, self.gamma = list(milestones), gamma
+        super().__init__(optimizer)
 
     def factor(self, epoch: int) -> float:
         return self.gamma**sum(epoch >= milestone for milestone in self.milestones)
 
 
 class CosineAnnealingLR(Schedule):
-    """From lr down to eta_min·lr along half a cosine in T_max epochs.
+    """From lr down to eta_min along half a cosine in T_max epochs.
 
-    Loshchilov and Hutter 2017, without restarts. Unlike PyTorch's, eta_min is a fraction of lr, so
-    that groups with different learning rates keep their ratio.
+    Loshchilov and Hutter 2017, without restarts. After T_max it climbs back along the other half of
+    the cosine, as PyTorch's does: stop there, or give a larger T_max.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0):
         if T_max < 1:
             raise ValueError(f"CosineAnnealingLR: T_max must be at least 1, not {T_max}")
-        super().__init__(optimizer)
         self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer)
 
     def factor(self, epoch: int) -> float:
-        angle = math.pi * min(epoch, self.T_max) / self.T_max
-        return self.eta_min + (1 - self.eta_min) * (1 + math.cos(angle)) / 2
+        """What the way from eta_min up to the initial learning rate is multiplied by."""
+        return (1 + math.cos(math.pi * epoch / self.T_max)) / 2
+
+    def rate(self, initial: float, epoch: int) -> float:
+        return self.eta_min + (initial - self.eta_min) * self.factor(epoch)
 
 
 class ReduceLROnPlateau(Schedule):
     """The 2012 schedule: lr is multiplied by factor when the metric does not improve any more.
 
-    That is, when it (lower is better) has not improved for more than patience epochs.
+    That is, when it has not improved, by a share of threshold, for more than patience epochs.
+    mode            "min" where a lower metric is better, "max" where a higher one is
     max_reductions  how often at most, three times in 2012; None: without end
     best            the best metric so far, None before the first
+    PyTorch's, but for its least change of lr, eps.
     """
 
-    def __init__(self, optimizer: Optimizer, factor: float = 0.1, patience: int = 10,
-                 threshold: float = 1e-4, *, max_reductions: int | None = None):
-        super().__init__(optimizer)
-        self.reduction, self.patience, self.threshold = factor, patience, threshold
+    def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1,
+                 patience: int = 10, threshold: float = 1e-4, *,
+                 max_reductions: int | None = None):
+        if mode not in ("min", "max"):
+            raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', not {mode!r}")
+        self.mode, self.reduction, self.patience, self.threshold = mode, factor, patience, threshold
         self.max_reductions = max_reductions
         self.best: float | None = None
         self.bad_epochs, self.reductions = 0, 0
+        super().__init__(optimizer)
 
     def factor(self, epoch: int) -> float:
         return self.reduction**self.reductions
@@ -108,13 +122,18 @@ class ReduceLROnPlateau(Schedule):
     def step(self, metric: float) -> None:  # type: ignore[override]
         """An epoch has ended; metric: its validation loss or error."""
         self.epoch += 1
-        if metric < (math.inf if self.best is None else self.best * (1 - self.threshold)):
+        if self._is_better(metric):
             self.best, self.bad_epochs = metric, 0
             return
         self.bad_epochs += 1
         if self.bad_epochs > self.patience and self.reductions != self.max_reductions:
             self.bad_epochs, self.reductions = 0, self.reductions + 1
-            self._apply(self.factor(self.epoch))
+            self._apply()
+
+    def _is_better(self, metric: float) -> bool:
+        if self.mode == "max":
+            return metric > (-math.inf if self.best is None else self.best * (1 + self.threshold))
+        return metric < (math.inf if self.best is None else self.best * (1 - self.threshold))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state.get("best") == math.inf:       # how older checkpoints say None

@@ -116,6 +116,9 @@ def _add_learning(group: Any) -> None:
     add_setting(group, "warmup", number(int, 0),
                 "steps over which the learning rate rises to its full height")
     add_setting(group, "momentum", number(float, 0, 1, open_high=True), "momentum of sgd")
+    add_setting(group, "lr_in_velocity", None, "sgd keeps its velocity times the learning rate, as "
+                "in the paper; else without, as in PyTorch, and follows a new learning rate at "
+                "once", action=argparse.BooleanOptionalAction)
     add_setting(group, "weight_decay", number(float, 0), "weight decay; biases have none")
     add_setting(group, "layer_weight_decay", named_number, "weight decay of single layers, such "
                 "as fc8=0.001", nargs="+", action=Pairs, metavar="LAYER=N")

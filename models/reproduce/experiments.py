@@ -2,9 +2,10 @@
 from .experiment import Experiment
 from .measures import Filters, Gain, Speedup, TestError
 
-# cuda-convnet's network sees CIFAR-10's images as they are: no crops, no mirroring, no noise.
+# cuda-convnet's network sees CIFAR-10's images as they are: no crops, no mirroring, no noise. Its
+# update is the paper's.
 PLAIN = {"network": "cifar10-18pct", "image_size": 32, "resize": 32, "random_crop": False,
-         "flip": False, "pca_noise": 0.0}
+         "flip": False, "pca_noise": 0.0, "lr_in_velocity": True}
 COMPARED = {"epochs": 20}           # on CIFAR-10, of trainings that are compared with one another
 SETTINGS = {**PLAIN, "flip": True, "init": "he", "lr": 0.05, "weight_decay": 0.001,
             "layer_weight_decay": {"fc10": 0.01}}

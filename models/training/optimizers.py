@@ -11,7 +11,8 @@ from ..settings import Settings
 
 Groups = list[dict[str, Any]]       # with their own lr and weight_decay
 OPTIMIZERS: dict[str, Callable[[Groups, Settings], optim.Optimizer]] = {
-    "sgd": lambda groups, s: optim.SGD(groups, s.lr, s.momentum),
+    "sgd": lambda groups, s: optim.SGD(groups, s.lr, s.momentum,
+                                       lr_in_velocity=s.lr_in_velocity),
     "adam": lambda groups, s: optim.Adam(groups, s.lr),
     "adamw": lambda groups, s: optim.AdamW(groups, s.lr),
 }
@@ -27,7 +28,8 @@ def _multistep(optimizer: optim.Optimizer, s: Settings) -> optim.Schedule:
 
 
 def _plateau(optimizer: optim.Optimizer, s: Settings) -> optim.Schedule:
-    return optim.ReduceLROnPlateau(optimizer, s.gamma, s.patience, max_reductions=s.cuts)
+    return optim.ReduceLROnPlateau(optimizer, factor=s.gamma, patience=s.patience,
+                                   max_reductions=s.cuts)
 
 
 SCHEDULES: dict[str, Callable[[optim.Optimizer, Settings], optim.Schedule]] = {

@@ -398,11 +398,11 @@ def assert_all_close(actual, expected):
 
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("lr", [0.1, np.array(0.1)])
-def test_sgd_of_many_tensors(cuda, nesterov, layout, lr):
+@pytest.mark.parametrize("lr, lr_in_velocity", [(0.1, False), (np.array(0.1), True)])
+def test_sgd_of_many_tensors(cuda, nesterov, layout, lr, lr_in_velocity):
     expected, actual = [[tensors(1, layout), tensors(2, layout)] for _ in range(2)]
-    reference.sgd(*expected, tensors(3), 0.1, 0.9, 5e-4, nesterov)
-    cuda.sgd(*actual, tensors(3), lr, 0.9, 5e-4, nesterov)
+    reference.sgd(*expected, tensors(3), 0.1, 0.9, 5e-4, nesterov, lr_in_velocity)
+    cuda.sgd(*actual, tensors(3), lr, 0.9, 5e-4, nesterov, lr_in_velocity)
     assert_all_close(actual, expected)
 
 

@@ -184,16 +184,17 @@ def test_adam(x, other_layout, weight_decay, decoupled, step):
 
 @settings(max_examples=60)
 @given(images(), st.sampled_from(LAYOUTS), st.sampled_from((0.0, 0.9)),
-       st.sampled_from((0.0, 5e-4)), st.booleans())
-def test_sgd(x, other_layout, momentum, weight_decay, nesterov):
+       st.sampled_from((0.0, 5e-4)), st.booleans(), st.booleans())
+def test_sgd(x, other_layout, momentum, weight_decay, nesterov, lr_in_velocity):
     """w, v, dw in one order or in several, contiguous or not."""
     w, v = x.new(), laid_out(x.new(*x.shape) * 0.5, x.layout)
     dw = laid_out(x.new() - 1, other_layout)
     expected_w, expected_v = w.copy(), v.copy()
-    REFERENCE.sgd([expected_w], [expected_v], [dw], 0.1, momentum, weight_decay, nesterov)
+    hyperparameters = 0.1, momentum, weight_decay, nesterov, lr_in_velocity
+    REFERENCE.sgd([expected_w], [expected_v], [dw], *hyperparameters)
     for n in (1, 2, 3):
         threads.set_num_threads(n)
         actual_w, actual_v = laid_out(w.copy(), x.layout), laid_out(v.copy(), x.layout)
-        CPU.sgd([actual_w], [actual_v], [dw], 0.1, momentum, weight_decay, nesterov)
+        CPU.sgd([actual_w], [actual_v], [dw], *hyperparameters)
         assert_close(actual_w, expected_w, TOLERANCE[w.dtype.name])
         assert_close(actual_v, expected_v, TOLERANCE[w.dtype.name])

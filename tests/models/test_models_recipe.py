@@ -27,6 +27,7 @@ def test_the_papers_settings():
     weights, biases = training.optimizer.groups
     assert (weights["lr"], weights["momentum"], weights["weight_decay"]) == (0.01, 0.9, 0.0005)
     assert (biases["lr"], biases["momentum"], biases["weight_decay"]) == (0.02, 0.9, 0)
+    assert weights["lr_in_velocity"] and biases["lr_in_velocity"]
     settings = training.settings
     assert training.optimizer.lr_factor == 1
     assert (settings.epochs, settings.batch_size, settings.dropout) == (90, 128, 0.5)
@@ -72,6 +73,7 @@ def test_the_recipe_runs_small(tmp_path, monkeypatch):
     arrays, info = checkpoint.load(run / "latest.safetensors")
     assert arrays["preprocessing.mean_image"].shape == (76, 76, 3)
     assert info["settings"]["departures"] == list(DEPARTURES)
+    assert all(group["lr_in_velocity"] for group in info["optimizer"]["groups"])
     assert models("evaluate", run, "--ten-crop") == 0
     monkeypatch.setattr(PCANoise, "fit", lambda *arguments: pytest.fail("the checkpoint knows the "
                                                                         "colours"))

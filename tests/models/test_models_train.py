@@ -132,6 +132,7 @@ def test_the_epochs_training_figures_are_the_means_of_its_steps(whole_run):
 def test_biases_learn_twice_as_fast_and_do_not_decay(whole_run):
     _, info = checkpoint.load(whole_run / "latest.safetensors")
     weights, biases = info["optimizer"]["groups"]
+    assert not weights["lr_in_velocity"] and not biases["lr_in_velocity"]       # PyTorch's update
     assert biases["lr"] == 2 * weights["lr"]
     assert (weights["weight_decay"], biases["weight_decay"]) == (5e-4, 0)
 

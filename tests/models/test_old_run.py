@@ -44,6 +44,8 @@ def test_it_is_loaded_whole(run):
         assert velocity.any() and np.array_equal(velocity, arrays[f"velocity.{name}"]), name
     assert (training.counters.epoch, training.counters.step, training.counters.best_top1) == (
         2, 8, 0.2)
+    assert old.settings.lr_in_velocity                      # all it had was the paper's update
+    assert all(group["lr_in_velocity"] for group in training.optimizer.groups)
     assert training.lr == pytest.approx(0.005) and training.optimizer.lr_factor == 1
     assert (training.schedule.best, training.schedule.reductions) == (0.8, 1)
 

@@ -39,7 +39,7 @@ def write_sigmoid(x: np.ndarray, out: np.ndarray) -> None:
 
 
 def write_relu_backward(dy: np.ndarray, y: np.ndarray, dx: np.ndarray) -> None:
-    select(y > 0, dy, dx)
+    select(y != 0, dy, dx)
 
 
 def write_tanh_backward(dy: np.ndarray, y: np.ndarray, dx: np.ndarray) -> None:

@@ -139,7 +139,7 @@ def select(condition: np.ndarray, x: np.ndarray, out: np.ndarray) -> np.ndarray:
 class PaddedInput(NamedTuple):
     """What a convolution reads: x (N, H, W, C) and zeros around it.
 
-    With relu_output, of x's shape, x counts as 0 where relu_output <= 0: the gradient behind a
+    With relu_output, of x's shape, x counts as 0 where relu_output is 0: the gradient behind a
     relu.
     """
     x: np.ndarray
@@ -149,6 +149,10 @@ class PaddedInput(NamedTuple):
     def channels(self, some: slice) -> "PaddedInput":
         relu_output = None if self.relu_output is None else self.relu_output[..., some]
         return self._replace(x=self.x[..., some], relu_output=relu_output)
+
+    def images(self, some: slice | np.ndarray) -> "PaddedInput":
+        relu_output = None if self.relu_output is None else self.relu_output[some]
+        return self._replace(x=self.x[some], relu_output=relu_output)
 
     def load(self, name: str, images: slice, top: int, left: int, size: Pair) -> np.ndarray:
         """A copy (n, height, width, C) in the scratch of that name, of the size at (top, left)
@@ -165,7 +169,7 @@ class PaddedInput(NamedTuple):
         if self.relu_output is None:
             copy[:, r0:r1, c0:c1] = self.x[inside]
         else:
-            select(self.relu_output[inside] > 0, self.x[inside], copy[:, r0:r1, c0:c1])
+            select(self.relu_output[inside] != 0, self.x[inside], copy[:, r0:r1, c0:c1])
         return copy
 
 

@@ -3,7 +3,7 @@ import numpy as np
 
 from ..epilogue import Epilogue, Needs
 from ..geometry import Pair, output_sizes
-from . import im2col_conv, tuning, winograd_conv
+from . import im2col_conv, tuning, winograd_conv, winograd_range
 from .blocks import PaddedInput, as_nhwc, empty_nhwc, select, split
 from .epilogue import before_activation
 from .im2col_conv import Windows
@@ -42,10 +42,27 @@ def _convolve(x: PaddedInput, w: np.ndarray, epilogue: Epilogue, windows: Window
               y: np.ndarray) -> None:
     """conv2d into y (N, OH, OW, F); the residual is laid out as y."""
     N, OH, OW, F = y.shape
-    if tiling := winograd_tiling(N, x.x.shape[3], F, windows, groups, (OH, OW)):
+    tiling = winograd_tiling(N, x.x.shape[3], F, windows, groups, (OH, OW))
+    direct = _direct_images(x, w, groups, tiling, (OH, OW))
+    if tiling is None or direct.all():
+        im2col_conv.convolve(x, w, epilogue, windows, groups, y)
+    elif not direct.any():
         winograd_conv.convolve(x, w, epilogue, groups, tiling, y)
     else:
-        im2col_conv.convolve(x, w, epilogue, windows, groups, y)
+        for some in direct, ~direct:
+            residual = None if epilogue.residual is None else epilogue.residual[some]
+            part = np.empty_like(y[some])
+            _convolve(x.images(some), w, epilogue._replace(residual=residual), windows, groups,
+                      part)
+            y[some] = part
+
+
+def _direct_images(x: PaddedInput, w: np.ndarray | None, groups: int, tiling: Tiling | None,
+                   out: Pair) -> np.ndarray:
+    """(N,) which images Winograd's algorithm may not take, with filters w if there are any."""
+    if tiling is None or (w is not None and winograd_range.has_wide_filter(w)):
+        return np.ones(len(x.x), np.bool_)
+    return winograd_range.wide_images(x, groups, tiling, out)
 
 
 def conv2d_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray, y: np.ndarray | None,
@@ -84,29 +101,43 @@ def _weight_gradient(dy: PaddedInput, x: np.ndarray, w: np.ndarray, windows: Win
                      groups: int) -> np.ndarray:
     """In w's own order in memory, so that the optimizer reads both alike."""
     dw = empty_nhwc(w.shape, w.dtype)
-    N, OH, OW, F = dy.x.shape
-    source = PaddedInput(as_nhwc(x), None, padding)
-    if N == 0:
-        dw.fill(0)
-    elif tiling := winograd_tiling(N, x.shape[1], F, windows, groups, (OH, OW)):
-        winograd_conv.weight_gradient(dy, source, groups, tiling, as_nhwc(dw))
-    else:
-        im2col_conv.weight_gradient(dy, source, windows, groups, as_nhwc(dw))
+    _add_up_weights(dy, PaddedInput(as_nhwc(x), None, padding), windows, groups, as_nhwc(dw))
     return dw if as_nhwc(w).flags.c_contiguous else np.ascontiguousarray(dw)
 
 
-def _bias_gradient(dy: PaddedInput) -> np.ndarray:
-    """db (F,): one sum per image, then the sum of those, which also rounds less."""
+def _add_up_weights(dy: PaddedInput, x: PaddedInput, windows: Windows, groups: int,
+                    dw: np.ndarray) -> None:
+    """Fills dw (F, KH, KW, C/G)."""
     N, OH, OW, F = dy.x.shape
-    sums = np.empty((N, F), dy.x.dtype)
+    if N == 0:
+        return dw.fill(0)
+    tiling = winograd_tiling(N, x.x.shape[3], F, windows, groups, (OH, OW))
+    direct = _direct_images(x, None, groups, tiling, (OH, OW))
+    if not direct.all():
+        direct |= winograd_range.infinite_images(dy)
+    if tiling is None or direct.all():
+        im2col_conv.weight_gradient(dy, x, windows, groups, dw)
+    elif not direct.any():
+        winograd_conv.weight_gradient(dy, x, groups, tiling, dw)
+    else:
+        rest = np.empty_like(dw)
+        for some, part in (direct, dw), (~direct, rest):
+            _add_up_weights(dy.images(some), x.images(some), windows, groups, part)
+        np.add(dw, rest, out=dw)
+
+
+def _bias_gradient(dy: PaddedInput) -> np.ndarray:
+    """db (F,): one sum per image, then the sum of those, in float64 as `backend.sum_of`."""
+    N, OH, OW, F = dy.x.shape
+    sums = np.empty((N, F))
 
     def add_up(images: slice) -> None:
         masked = dy.x[images]
         if dy.relu_output is not None:
-            masked = select(dy.relu_output[images] > 0, masked,
+            masked = select(dy.relu_output[images] != 0, masked,
                             scratch("masked", masked.shape, masked.dtype))
         np.add.reduce(masked, axis=(1, 2), out=sums[images])
 
     image_bytes = max(1, OH * OW * F * dy.x.itemsize)
     parallel_for(add_up, split(N, max(1, tuning.BIAS_GRADIENT_BYTES // image_bytes)))
-    return sums.sum(axis=0)
+    return sums.sum(axis=0).astype(dy.x.dtype)

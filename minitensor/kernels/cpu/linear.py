@@ -4,6 +4,7 @@ A task is one matrix product with some rows of w (forward, dw) or some of its co
 """
 import numpy as np
 
+from ...backend import sum_of
 from ..epilogue import Epilogue, Needs
 from . import tuning
 from .blocks import split
@@ -29,7 +30,7 @@ def linear_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray, y: np.ndarray 
     dy = before_activation(dy, y, activation)
     dx = _input_gradient(dy, w) if needs[0] else None
     dw = _weight_gradient(dy, x, w) if needs[1] else None
-    return dx, dw, dy.sum(axis=0) if needs[2] else None, dy if needs[3] else None
+    return dx, dw, sum_of(dy, 0) if needs[2] else None, dy if needs[3] else None
 
 
 def _input_gradient(dy: np.ndarray, w: np.ndarray) -> np.ndarray:

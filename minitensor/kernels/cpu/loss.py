@@ -1,6 +1,8 @@
 """Cross-entropy in few passes: one exponential, which the loss and the probabilities share."""
 import numpy as np
 
+from ...backend import sum_of
+
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray,
                   smoothing: float) -> tuple[np.ndarray, np.ndarray]:
@@ -8,9 +10,9 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray,
     shifted = logits - logits.max(axis=1, keepdims=True)                    # (N, K)
     losses = -(1 - smoothing) * shifted[np.arange(len(labels)), labels]
     if smoothing:
-        losses -= smoothing * shifted.mean(axis=1)
+        losses -= smoothing / shifted.shape[1] * sum_of(shifted, 1)
     probabilities = np.exp(shifted, out=shifted)
-    total = probabilities.sum(axis=1, keepdims=True)
+    total = sum_of(probabilities, 1, keepdims=True)
     losses += np.log(total[:, 0])
     probabilities /= total
     return losses, probabilities

@@ -136,6 +136,9 @@ def _first_row(rows: list[np.ndarray], step: int, out: np.ndarray, numbers: np.n
 
 def avg_pool2d(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
                count_include_pad: bool) -> np.ndarray:
+    if max(kernel_size) > tuning.LONGEST_SUM and x.dtype == np.float32:
+        return avg_pool2d(x.astype(np.float64), kernel_size, stride, padding, ceil_mode,
+                          count_include_pad).astype(np.float32)
     N, C, H, W = x.shape
     out = output_sizes((H, W), kernel_size, stride, padding, ceil_mode=ceil_mode)
     divisors = reference.pool.divisors(x, (H, W), kernel_size, stride, padding, out,
@@ -164,13 +167,15 @@ def _add_up(shares: Shares, dy: np.ndarray, image_size: Pair, kernel_size: Pair,
     height, width = reaches((out[0], out[1]), (1, 1), stride)       # of one cell of all windows
     padded_size = max(PH + H, height + kernel_size[0] - 1), max(PW + W, width + kernel_size[1] - 1)
     overlap = kernel_size[0] > SH or kernel_size[1] > SW
+    is_long = overlap and max(kernel_size) > tuning.LONGEST_SUM
     dx = empty_nhwc((N, C, H, W), dy.dtype)
 
     def task(n: slice) -> None:
         images = as_nhwc(dx)[n]
         padded = images
-        if padded_size != (H, W):
-            padded = scratch("pool dx", (len(images), *padded_size, C), dx.dtype)
+        if padded_size != (H, W) or is_long:
+            padded = scratch("pool dx", (len(images), *padded_size, C),
+                             np.float64 if is_long else dx.dtype)
         padded.fill(0)
         for (i, j), share in zip(np.ndindex(kernel_size), shares(n)):
             pixels = padded[:, i: i + height: SH, j: j + width: SW]

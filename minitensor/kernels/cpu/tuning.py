@@ -37,6 +37,8 @@ WIDE_ROW = 2048
 POOL_BLOCK_ELEMENTS = 2**20
 # A batch has at least so many blocks, if it has that many images: work for threads. Not measured.
 POOL_TASKS = 4
+# Cells of a window's side up to which pools add up in float32: for 1e-6 of precision, not speed.
+LONGEST_SUM = 8
 
 # ---- matrix products -----------------------------------------------------------------------------
 
@@ -80,6 +82,10 @@ FILTER_COST = 4
 # small's weight gradient 22, 17, 13. Not yet 2^22: that is measured on one thread of one processor
 # only.
 TRANSFORM_BYTES = 2**20
+# How many times as large as another window's the largest pixel of a tile's window may be, the
+# largest weight at one place of a filter as at another: for precision, see `winograd_range`.
+WIDEST_TILE = 16
+WIDEST_FILTER = 256
 # Channels, or filters, whose filters a task transforms. 4, 16, 64: conv3 y 31.5, 30.3, 30.2; conv2
 # the same for all.
 TRANSFORMED_CHANNELS = 16

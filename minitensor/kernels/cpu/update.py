@@ -12,34 +12,36 @@ from .threads import parallel_for
 
 
 def sgd(ws: Sequence[np.ndarray], vs: Sequence[np.ndarray], dws: Sequence[np.ndarray], lr: float,
-        momentum: float, weight_decay: float, nesterov: bool) -> None:
+        momentum: float, weight_decay: float, nesterov: bool, lr_in_velocity: bool) -> None:
+    hyperparameters = lr, momentum, weight_decay, nesterov, lr_in_velocity
     for w, v, dw in zip(ws, vs, dws):
-        _update(w, v, dw, lr, momentum, weight_decay, nesterov)
-
-
-def _update(w: np.ndarray, v: np.ndarray, dw: np.ndarray, lr: float, momentum: float,
-            weight_decay: float, nesterov: bool) -> None:
-    """One pass over memory instead of six."""
-    flat = flat_views(w, v, dw)
-    if flat is None:
-        return reference.sgd([w], [v], [dw], lr, momentum, weight_decay, nesterov)
-
-    def task(block: slice) -> None:
-        w, v, dw = (a[block] for a in flat)
-        step = scratch("sgd step", w.shape, w.dtype)
-        np.multiply(w, weight_decay, out=step)
-        np.add(step, dw, out=step)
-        np.multiply(step, lr, out=step)
-        np.multiply(v, momentum, out=v)
-        np.subtract(v, step, out=v)
-        if nesterov:
-            ahead = np.multiply(v, momentum, out=scratch("sgd ahead", v.shape, v.dtype))
-            np.add(w, ahead, out=w)
-            np.subtract(w, step, out=w)
+        flat = flat_views(w, v, dw)
+        if flat is None:
+            reference.sgd([w], [v], [dw], *hyperparameters)
         else:
-            np.add(w, v, out=w)
+            parallel_for(lambda block: _sgd([a[block] for a in flat], *hyperparameters),
+                         split(w.size, tuning.BLOCK_ELEMENTS))
 
-    parallel_for(task, split(w.size, tuning.BLOCK_ELEMENTS))
+
+def _sgd(block: list[np.ndarray], lr: float, momentum: float, weight_decay: float, nesterov: bool,
+         lr_in_velocity: bool) -> None:
+    """One pass over memory instead of six; block: w, v, dw."""
+    w, v, dw = block
+    step = scratch("sgd step", w.shape, w.dtype)
+    np.multiply(w, weight_decay, out=step)
+    np.add(step, dw, out=step)
+    if lr_in_velocity:
+        np.multiply(step, -lr, out=step)
+    change = step
+    if momentum:
+        np.multiply(v, momentum, out=v)
+        change = np.add(v, step, out=v)
+    if nesterov:
+        ahead = np.multiply(v, momentum, out=scratch("sgd ahead", v.shape, v.dtype))
+        change = np.add(ahead, step, out=step)
+    if not lr_in_velocity:
+        change = np.multiply(change, -lr, out=step)
+    np.add(w, change, out=w)
 
 
 def adam(ws: Sequence[np.ndarray], ms: Sequence[np.ndarray], vs: Sequence[np.ndarray],

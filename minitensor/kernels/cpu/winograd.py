@@ -25,7 +25,7 @@ Multiplications per output pixel and channel, transforms apart, for AlexNet, edg
     conv2        5 x 5 on 27 x 27    m = 4, n = 8     4.3 instead of 25
     conv3 ... 5  3 x 3 on 13 x 13    m = 5, n = 7     2.6 instead of 9
 Error in float32, norm-wise against float64: n = 6: 1.7e-6, n = 7: 4.2e-6, n = 8: 5.1e-6 (a direct
-convolution: 2e-7).
+convolution: 2e-7). It is bounded because `winograd_range` looks for outliers first.
 
 This file holds the formula and its transforms, `winograd_matrices` the matrices, `winograd_conv`
 how a batch is cut into blocks and tasks.

@@ -9,8 +9,9 @@ from .layout import in_order, packs
 
 
 def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: Any, momentum: float,
-        weight_decay: float, nesterov: bool) -> None:
-    _update("sgd", (*scalar_or_pointer(lr), momentum, weight_decay, nesterov), ws, vs, dws)
+        weight_decay: float, nesterov: bool, lr_in_velocity: bool) -> None:
+    hyperparameters = *scalar_or_pointer(lr), momentum, weight_decay, nesterov, lr_in_velocity
+    _update("sgd", hyperparameters, ws, vs, dws)
 
 
 def adam(ws: Sequence[Array], ms: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array],

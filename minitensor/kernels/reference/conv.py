@@ -1,5 +1,5 @@
 """im2col, its adjoint, and the convolution that is one matrix product with them."""
-from ...backend import Array, xp_of
+from ...backend import Array, sum_of, xp_of
 from ..epilogue import Epilogue, Needs
 from ..geometry import Pair, output_sizes, reaches
 from .epilogue import before_activation, finish
@@ -41,7 +41,8 @@ def cell(i: int, j: int, out: Pair, stride: Pair, dilation: Pair = (1, 1)) -> tu
 def conv2d(x: Array, w: Array, epilogue: Epilogue, stride: Pair, padding: Pair, dilation: Pair,
            groups: int) -> Array:
     """y (N, F, OH, OW): one matrix product of the filters w (F, C/G, KH, KW) with the columns of x
-    (per group), then the epilogue."""
+    (per group), then the epilogue. What is not finite reaches the outputs whose windows hold it, no
+    others; padding counts as zeros, which an infinite weight makes NaN."""
     columns = im2col(x, w.shape[2:], stride, padding, dilation)     # (N, C, KH, KW, OH, OW)
     (N, *_, OH, OW), F = columns.shape, len(w)
     w_rows = w.reshape(groups, F // groups, -1)                     # (G, F/G, C/G·KH·KW)
@@ -67,6 +68,6 @@ def conv2d_backward(dy: Array, x: Array, w: Array, y: Array | None, stride: Pair
     if needs[1]:
         columns = im2col(x, (KH, KW), stride, padding, dilation)
         columns = columns.reshape(N, groups, w_rows.shape[2], OH * OW)
-        dw = (dy_rows @ columns.swapaxes(2, 3)).sum(axis=0).reshape(w.shape)
-    dbias = dy.sum(axis=(0, 2, 3)) if needs[2] else None
+        dw = sum_of(dy_rows @ columns.swapaxes(2, 3), 0).reshape(w.shape)
+    dbias = sum_of(dy, (0, 2, 3)) if needs[2] else None
     return dx, dw, dbias, dy if needs[3] else None

@@ -6,7 +6,8 @@ from ..philox import philox_uint32
 
 
 def dropout(x: Array, p: float, key: tuple[int, Any]) -> Array:
-    """x / (1 - p) where the draw of an element is at least p, else 0.
+    """x / (1 - p) where the draw of an element is at least p, else 0, even for inf and NaN (which
+    PyTorch multiplies by 0, to NaN).
 
     Being linear in x it is its own backward: dx = dropout(dy, p, key). Element i (in logical C
     order) owns draw i of `philox_uint32(key)`: its upper 24 bits are a number in [0, 1) that

@@ -1,5 +1,5 @@
 """The fully connected layer."""
-from ...backend import Array
+from ...backend import Array, sum_of
 from ..epilogue import Epilogue, Needs
 from .epilogue import before_activation, finish
 
@@ -18,5 +18,5 @@ def linear_backward(dy: Array, x: Array, w: Array, y: Array | None, activation: 
     dy = before_activation(dy, y, activation)
     dx = dy @ w if needs[0] else None
     dw = dy.T @ x if needs[1] else None
-    dbias = dy.sum(axis=0) if needs[2] else None
+    dbias = sum_of(dy, 0) if needs[2] else None
     return dx, dw, dbias, dy if needs[3] else None

@@ -20,7 +20,8 @@ def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float
 
     axes (1,) sums across channels (Krizhevsky et al. 2012, section 3.3), (2, 3) within one channel.
     alpha is divided by n as in the 2012 code, Caffe and PyTorch; the paper's formula read literally
-    does not.
+    does not. Beside an infinite x the others are 0, and it becomes NaN, as do NaN and all that have
+    it in their window.
     """
     scale = k + alpha / size**len(axes) * _window_sum(x * x, size, size // 2, axes)
     return x * scale**-beta, scale

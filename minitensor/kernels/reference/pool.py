@@ -1,7 +1,9 @@
 """Pooling: the maximum or the mean of each window."""
+import math
+
 import numpy as np
 
-from ...backend import Array, xp_of
+from ...backend import Array, sum_of, xp_of
 from ..geometry import Pair, adaptive_bounds, counted_cells, output_sizes, reaches
 from .conv import cell
 
@@ -11,8 +13,8 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mo
     """y (N, C, OH, OW) and winner (N, C, OH, OW), the cell i·KW + j of each window that held the
     maximum, the first pixel on ties.
 
-    Padding is -inf, and never wins. NaN wins. winner is uint8 (int32 for windows of more than 256
-    cells), None without with_winner.
+    Padding is -inf, and never wins. The first NaN wins. winner is uint8 (int32 for windows of more
+    than 256 cells), None without with_winner.
     """
     xp, (KH, KW) = xp_of(x), kernel_size
     out = output_sizes(x.shape[2:], kernel_size, stride, padding, ceil_mode=ceil_mode)
@@ -40,10 +42,13 @@ def max_pool2d_backward(dy: Array, winner: Array, image_size: Pair, kernel_size:
 
 def avg_pool2d(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
                count_include_pad: bool) -> Array:
-    """y (N, C, OH, OW): the mean of each window over the cells that count (see `divisors`)."""
+    """y (N, C, OH, OW): the mean of each window over the cells that count (see `divisors`).
+
+    inf, NaN, and inf beside -inf as NaN, in the windows that hold them alone.
+    """
     out = output_sizes(x.shape[2:], kernel_size, stride, padding, ceil_mode=ceil_mode)
     divisor = divisors(x, x.shape[2:], kernel_size, stride, padding, out, count_include_pad)
-    return _cells(x, kernel_size, stride, padding, out, 0.0).sum(axis=0) / divisor
+    return sum_of(_cells(x, kernel_size, stride, padding, out, 0.0), 0) / divisor
 
 
 def avg_pool2d_backward(dy: Array, image_size: Pair, kernel_size: Pair, stride: Pair, padding: Pair,
@@ -78,11 +83,11 @@ def _add_up(share, dy: Array, image_size: Pair, kernel_size: Pair, stride: Pair,
     every window gets."""
     (KH, KW), (PH, PW), (H, W), out = kernel_size, padding, image_size, dy.shape[2:]
     height, width = reaches(out, kernel_size, stride)
-    padded = xp_of(dy).zeros((*dy.shape[:2], max(height, PH + H), max(width, PW + W)), dy.dtype)
+    padded = xp_of(dy).zeros((*dy.shape[:2], max(height, PH + H), max(width, PW + W)))   # float64
     for i in range(KH):
         for j in range(KW):
             padded[cell(i, j, out, stride)] += share(i, j)
-    return padded[:, :, PH: PH + H, PW: PW + W]
+    return padded[:, :, PH: PH + H, PW: PW + W].astype(dy.dtype)
 
 
 def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
@@ -91,7 +96,8 @@ def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
     y = xp_of(x).empty((*x.shape[:2], *output_size), dtype=x.dtype)
     for oh, rows in enumerate(adaptive_bounds(x.shape[2], output_size[0])):
         for ow, columns in enumerate(adaptive_bounds(x.shape[3], output_size[1])):
-            y[:, :, oh, ow] = x[:, :, rows, columns].mean(axis=(2, 3))
+            window = x[:, :, rows, columns]
+            y[:, :, oh, ow] = sum_of(window, (2, 3)) / math.prod(window.shape[2:])
     return y
 
 

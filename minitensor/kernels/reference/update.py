@@ -6,18 +6,27 @@ from ...backend import Array, xp_of
 
 
 def sgd(ws: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array], lr: Any, momentum: float,
-        weight_decay: float, nesterov: bool) -> None:
-    """v = momentum·v - lr·(dw + weight_decay·w), then w += v, for each w, v, dw of the same shape.
+        weight_decay: float, nesterov: bool, lr_in_velocity: bool) -> None:
+    """For each w, v, dw of the same shape, with step = dw + weight_decay·w:
 
-    Krizhevsky et al. 2012, section 5. With nesterov the step looks ahead:
-    w += momentum·v - lr·(dw + weight_decay·w), with the new v. lr is a number, or an array () of
-    float64 on w's device, where a CUDA graph can change it between replays.
+        v = momentum·v + step,      then w -= lr·v      (PyTorch), or if lr_in_velocity
+        v = momentum·v - lr·step,   then w += v         (Krizhevsky et al. 2012, section 5).
+
+    With nesterov momentum·v + step, or momentum·v - lr·step, takes v's place in the second; with
+    momentum 0 step does, and v stays. lr is a number, or an array () of float64 on w's device,
+    where a CUDA graph can change it between replays.
     """
+    def down(a: Array) -> Array:
+        return xp_of(a).multiply(a, -lr, dtype=a.dtype)
+
     for w, v, dw in zip(ws, vs, dws):
-        step = xp_of(w).multiply(dw + weight_decay * w, lr, dtype=w.dtype)
-        v *= momentum
-        v -= step
-        w += momentum * v - step if nesterov else v
+        step = dw + weight_decay * w
+        change = step = down(step) if lr_in_velocity else step
+        if momentum:
+            v *= momentum
+            v += step
+            change = momentum * v + step if nesterov else v
+        w += change if lr_in_velocity else down(change)
 
 
 def adam(ws: Sequence[Array], ms: Sequence[Array], vs: Sequence[Array], dws: Sequence[Array],

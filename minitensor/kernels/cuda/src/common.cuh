@@ -14,12 +14,15 @@ __device__ inline bool aligned(const void* p) { return (unsigned long long)p % s
 
 __device__ inline REAL minus_infinity() { return (REAL)__int_as_float((int)0xff800000u); }
 
+// Total is what one thread combines many numbers in: a long sum of floats needs a double's digits.
 struct Sum {
+    typedef double Total;
     static __device__ REAL identity() { return 0; }
-    __device__ REAL operator()(REAL a, REAL b) const { return a + b; }
+    template <class T> __device__ T operator()(T a, T b) const { return a + b; }
 };
 
 struct Max {
+    typedef REAL Total;
     static __device__ REAL identity() { return minus_infinity(); }
     __device__ REAL operator()(REAL a, REAL b) const { return a > b ? a : b; }
 };

@@ -35,7 +35,7 @@ __device__ void sum_columns(int rows, int columns, int height, REAL* sums, REAL 
                             F value)
 {
     int column = blockIdx.x * WARP + threadIdx.x, first = blockIdx.y * height;
-    REAL total = 0;
+    double total = 0;
     if (column < columns)
         for (int row = first + threadIdx.y; row < min(first + height, rows); row += STRIPE)
             total += value(row, column);

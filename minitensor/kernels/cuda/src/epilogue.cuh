@@ -18,7 +18,7 @@ __device__ inline REAL activate(REAL x, int activation)
 __device__ inline REAL activation_gradient(REAL dy, REAL y, int activation)
 {
     switch (activation) {
-    case RELU: return y > 0 ? dy : (REAL)0;
+    case RELU: return y != 0 ? dy : (REAL)0;    // y is never below 0; NaN lets dy pass
     case TANH: return dy * (1 - y * y);
     case SIGMOID: return dy * y * (1 - y);
     default: return dy;

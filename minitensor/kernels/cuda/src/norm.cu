@@ -9,7 +9,7 @@ __device__ inline REAL power(REAL s, REAL beta)
     if (beta != (REAL)0.75)
         return pow(s, -beta);
     REAL root = rsqrt(s);
-    return root * rsqrt(s * root);
+    return root * rsqrt(s < -minus_infinity() ? s * root : s);     // at inf 0, not inf · 0
 }
 
 struct Sides { int H, W, C; };

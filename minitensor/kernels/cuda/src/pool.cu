@@ -64,13 +64,16 @@ extern "C" __global__ void max_pool2d_backward(const REAL* dy, const WINNER* win
     Range rows = windows_over(p.h, s.KH, s.SH, s.PH, s.OH);
     Range columns = windows_over(p.w, s.KW, s.SW, s.PW, s.OW);
     REAL total = 0;
-    for (int oh = rows.start; oh < rows.end; oh++)
+    for (int oh = rows.start; oh < rows.end; oh++) {
+        REAL of_row = 0;                // two short sums round less than a long one
         for (int ow = columns.start; ow < columns.end; ow++) {
             int o = ((p.n * s.OH + oh) * s.OW + ow) * s.C + p.c;
             int cell = (p.h + s.PH - oh * s.SH) * s.KW + p.w + s.PW - ow * s.SW;
             if (winner[o] == cell)
-                total += dy[o];
+                of_row += dy[o];
         }
+        total += of_row;
+    }
     dx[index] = total;
 }
 
@@ -99,11 +102,11 @@ extern "C" __global__ void avg_pool2d(const REAL* x, REAL* y, int n, Windows s,
         return;
     Pixel o = pixel_of(index, s.OH, s.OW, s.C);
     int top = o.h * s.SH - s.PH, left = o.w * s.SW - s.PW;
-    REAL total = 0;
+    double total = 0;
     for (int h = max(top, 0); h < min(top + s.KH, s.H); h++)
         for (int w = max(left, 0); w < min(left + s.KW, s.W); w++)
             total += x[((o.n * s.H + h) * s.W + w) * s.C + o.c];
-    y[index] = total / cells_of(s, o.h, o.w, count_include_pad);
+    y[index] = (REAL)total / cells_of(s, o.h, o.w, count_include_pad);
 }
 
 // A thread gathers one element of dx: its share of every window that contains it.
@@ -117,10 +120,13 @@ extern "C" __global__ void avg_pool2d_backward(const REAL* dy, REAL* dx, int n, 
     Range rows = windows_over(p.h, s.KH, s.SH, s.PH, s.OH);
     Range columns = windows_over(p.w, s.KW, s.SW, s.PW, s.OW);
     REAL total = 0;
-    for (int oh = rows.start; oh < rows.end; oh++)
+    for (int oh = rows.start; oh < rows.end; oh++) {
+        REAL of_row = 0;
         for (int ow = columns.start; ow < columns.end; ow++)
-            total += dy[((p.n * s.OH + oh) * s.OW + ow) * s.C + p.c]
-                     / cells_of(s, oh, ow, count_include_pad);
+            of_row += dy[((p.n * s.OH + oh) * s.OW + ow) * s.C + p.c]
+                      / cells_of(s, oh, ow, count_include_pad);
+        total += of_row;
+    }
     dx[index] = total;
 }
 
@@ -139,11 +145,11 @@ extern "C" __global__ void adaptive_avg_pool2d(const REAL* x, REAL* y, int n, Wi
         return;
     Pixel o = pixel_of(index, s.OH, s.OW, s.C);
     Range rows = adaptive(o.h, s.H, s.OH), columns = adaptive(o.w, s.W, s.OW);
-    REAL total = 0;
+    double total = 0;
     for (int h = rows.start; h < rows.end; h++)
         for (int w = columns.start; w < columns.end; w++)
             total += x[((o.n * s.H + h) * s.W + w) * s.C + o.c];
-    y[index] = total / ((rows.end - rows.start) * (columns.end - columns.start));
+    y[index] = (REAL)total / ((rows.end - rows.start) * (columns.end - columns.start));
 }
 
 // A thread gathers one element of dx: its share of every adaptive window that contains it.

@@ -13,9 +13,10 @@ __device__ void along_row(int K, F f)
 template <class Combine, class F>
 __device__ REAL reduce_row(int K, Combine combine, REAL* parts, F f)
 {
-    REAL value = Combine::identity();
-    along_row(K, [&](int k) { value = combine(value, f(k)); });
-    return block_reduce(value, combine, parts);
+    typedef typename Combine::Total Total;
+    Total value = Combine::identity();
+    along_row(K, [&](int k) { value = combine(value, (Total)f(k)); });
+    return block_reduce((REAL)value, combine, parts);
 }
 
 struct Shift { REAL largest, total; };

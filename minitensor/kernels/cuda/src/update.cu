@@ -40,15 +40,16 @@ __device__ void update(F f, int n, const REAL* dw, REAL* const (&state)[COUNT])
 }
 
 struct Momentum {
-    REAL lr, momentum, weight_decay;
+    REAL in_velocity, of_velocity;          // -lr and 1, or 1 and -lr: where lr is multiplied
+    REAL momentum, weight_decay;
     bool nesterov;
 
     __device__ void operator()(REAL dw, REAL (&numbers)[2]) const
     {
         REAL &w = numbers[0], &v = numbers[1];
-        REAL step = lr * (dw + weight_decay * w);
-        v = momentum * v - step;
-        w += nesterov ? momentum * v - step : v;
+        REAL step = in_velocity * (dw + weight_decay * w);
+        v = momentum != 0 ? momentum * v + step : v;
+        w += of_velocity * (momentum == 0 ? step : nesterov ? momentum * v + step : v);
     }
 };
 
@@ -56,12 +57,15 @@ struct Momentum {
 // n0 ... n7 may be 0.
 extern "C" __global__ void sgd(
     REAL lr, const double* lr_memory, REAL momentum, REAL weight_decay, bool nesterov,
+    bool lr_in_velocity,
     REAL* w0, REAL* v0, const REAL* dw0, int n0, REAL* w1, REAL* v1, const REAL* dw1, int n1,
     REAL* w2, REAL* v2, const REAL* dw2, int n2, REAL* w3, REAL* v3, const REAL* dw3, int n3,
     REAL* w4, REAL* v4, const REAL* dw4, int n4, REAL* w5, REAL* v5, const REAL* dw5, int n5,
     REAL* w6, REAL* v6, const REAL* dw6, int n6, REAL* w7, REAL* v7, const REAL* dw7, int n7)
 {
-    Momentum f = {lr_memory ? (REAL)*lr_memory : lr, momentum, weight_decay, nesterov};
+    REAL down = -(lr_memory ? (REAL)*lr_memory : lr), one = 1;
+    Momentum f = {lr_in_velocity ? down : one, lr_in_velocity ? one : down, momentum, weight_decay,
+                  nesterov};
     update(f, n0, dw0, {w0, v0});
     update(f, n1, dw1, {w1, v1});
     update(f, n2, dw2, {w2, v2});
