@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .layers import LRN, BatchNorm, Conv, Dropout, Layer, Linear, PadChannels, Pool, Residual, Shape, Table
+from .layers import (LRN, BatchNorm, Conv, Dropout, Layer, Linear, PadChannels, Pool, Residual,
+                     Shape, Table)
 
 
 class Place(NamedTuple):
