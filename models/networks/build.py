@@ -13,8 +13,10 @@ from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISIO
 from .cifar10 import CIFAR10_18PCT
 from .initial import INITS
 from .layers import Shape, Table, modules
+from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, cifar
 from .tables import (scaled, smallest_image, walk, with_classes, with_dropout, with_tanh,
                      without_groups, without_lrn, without_overlap)
+from .vgg import VGG11, VGG13, VGG16, VGG19, with_batch_norm
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,20 @@ FAMILY = {
     "caffenet": Design(CAFFENET),
     "torchvision": Design(TORCHVISION, 224),
     "cifar10-18pct": Design(CIFAR10_18PCT, 32, "cuda-convnet"),
+    "vgg11": Design(VGG11, 224),
+    "vgg13": Design(VGG13, 224),
+    "vgg16": Design(VGG16, 224),
+    "vgg19": Design(VGG19, 224),
+    "vgg11_bn": Design(with_batch_norm(VGG11), 224),
+    "vgg13_bn": Design(with_batch_norm(VGG13), 224),
+    "vgg16_bn": Design(with_batch_norm(VGG16), 224),
+    "vgg19_bn": Design(with_batch_norm(VGG19), 224),
+    "resnet18": Design(RESNET18, 224),
+    "resnet34": Design(RESNET34, 224),
+    "resnet50": Design(RESNET50, 224),
+    "resnet101": Design(RESNET101, 224),
+    **{f"resnet{depth}": Design(cifar(depth), 32) for depth in (20, 32, 44, 56)},
+    **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }
 ABLATIONS = {"tanh": with_tanh, "no-overlap": without_overlap, "no-lrn": without_lrn,
              "one-tower": without_groups}

@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from minitensor import Generator, nn
+from minitensor import Generator, Tensor, cat, nn
+from minitensor.backend import xp_of
 from minitensor.kernels.geometry import output_size
 
 Shape = tuple[int, ...]         # of one image: (C, H, W), or (features,) once flattened
@@ -104,20 +105,21 @@ class Pool(Layer):
 
     kernel: int
     stride: int
+    padding: int = 0
     ceil: bool = False
 
     def output(self, shape: Shape) -> Shape:
-        return windows(shape, shape[0], self.kernel, self.stride, ceil=self.ceil)
+        return windows(shape, shape[0], self.kernel, self.stride, self.padding, self.ceil)
 
 
 class MaxPool(Pool):
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
-        return nn.MaxPool2d(self.kernel, self.stride, ceil_mode=self.ceil)
+        return nn.MaxPool2d(self.kernel, self.stride, self.padding, ceil_mode=self.ceil)
 
 
 class AvgPool(Pool):
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
-        return nn.AvgPool2d(self.kernel, self.stride, ceil_mode=self.ceil)
+        return nn.AvgPool2d(self.kernel, self.stride, self.padding, ceil_mode=self.ceil)
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,33 @@ class LRN(Layer):
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return nn.LocalResponseNorm(self.size, self.alpha, self.beta, self.k, self.region)
+
+
+@dataclass(frozen=True)
+class PadChannels(Layer):
+    """As many channels, those behind the input's all zeros."""
+
+    channels: int
+
+    def output(self, shape: Shape) -> Shape:
+        return (self.channels, *shape[1:])
+
+    def module(self, shape: Shape, generator: Generator) -> nn.Module:
+        return ZeroChannels(self.channels - shape[0])
+
+
+class ZeroChannels(nn.Module):
+    """(N, C, H, W) -> (N, C + count, H, W): zeros behind x."""
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def forward(self, x: Tensor) -> Tensor:
+        zeros = xp_of(x.data).zeros((len(x), self.count, *x.shape[2:]), x.dtype)
+        return cat([x, Tensor(zeros)], dim=1)
+
+    def extra_repr(self) -> str:
+        return str(self.count)
 
 
 @dataclass(frozen=True)

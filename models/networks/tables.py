@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .layers import LRN, BatchNorm, Conv, Dropout, Layer, Linear, Pool, Residual, Shape, Table
+from .layers import (LRN, BatchNorm, Conv, Dropout, Layer, Linear, PadChannels, Pool, Residual,
+                     Shape, Table)
 
 
 class Place(NamedTuple):
@@ -84,7 +85,8 @@ def scaled(table: Table, width: float) -> Table:
 
     def rounded(channels: int) -> int:
         return groups * max(1, round(width * channels / groups))
-    table = changed(table, Conv, lambda layer: replace(layer, channels=rounded(layer.channels)))
+    table = changed(table, (Conv, PadChannels),
+                    lambda layer: replace(layer, channels=rounded(layer.channels)))
     return changed(table, Linear, lambda layer: replace(layer, features=rounded(layer.features)))
 
 

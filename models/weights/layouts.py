@@ -6,7 +6,7 @@ source's see blue, green, red, the channels of conv1 are turned round once, here
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,16 +16,13 @@ from minitensor.backend import to_numpy
 from ..networks.build import FAMILY, Network
 from ..networks.tables import parameter_shapes, state_shapes
 from .caffe import Layer
+from .torchvision_names import NUMBERED, RESNETS, torchvision_names
 
 Arrays = dict[str, np.ndarray]
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 LINEAR = ("fc6", "fc7", "fc8")
-TORCHVISION_LAYERS = {
-    "conv1": "features.0", "conv2": "features.3", "conv3": "features.6", "conv4": "features.8",
-    "conv5": "features.10", "fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6"}
-TORCHVISION_NAMES = {f"{ours}.{kind}": f"{theirs}.{kind}"
-                     for ours, theirs in TORCHVISION_LAYERS.items() for kind in ("weight", "bias")}
+TORCHVISION_NAMES = torchvision_names("torchvision")       # of every AlexNet
 
 COUNTER = "num_batches_tracked"
 
@@ -54,29 +51,42 @@ def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
     if all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): array for name, array in state.items()}
     if "features.0.weight" in state:
-        arrays = {ours: state[theirs] for ours, theirs in TORCHVISION_NAMES.items()
-                  if theirs in state}
-        return Found(arrays, ("torchvision", *FAMILY), TORCHVISION_PREPROCESSING)
+        return _from_torchvision(state, NUMBERED)
+    if any(".downsample." in name for name in state):
+        return _from_torchvision(state, RESNETS)
     names = {name for design in FAMILY.values()
              for name in state_shapes(design.table, design.image_size)}
     arrays = {name: array for name, array in state.items() if name in names}
+    return Found(_with_counters(arrays, names), tuple(FAMILY), TORCHVISION_PREPROCESSING)
+
+
+def _from_torchvision(state: Mapping[str, np.ndarray], networks: tuple[str, ...]) -> Found:
+    """Of that of the networks whose names are the likest."""
+    names = {network: torchvision_names(network) for network in networks}
+    likest = min(networks, key=lambda network: len(state.keys() ^ set(names[network].values())))
+    arrays = {ours: state[theirs] for ours, theirs in names[likest].items() if theirs in state}
+    alexnets = FAMILY if likest == "torchvision" else ()
+    return Found(_with_counters(arrays, names[likest]), (likest, *alexnets),
+                 TORCHVISION_PREPROCESSING)
+
+
+def _with_counters(arrays: Arrays, names: Iterable[str]) -> Arrays:
+    """With a 0 for batches that were not counted: PyTorch did not before its version 0.4.1."""
     counters = {name: np.zeros((), np.int64) for name in names if name.endswith(f".{COUNTER}")
                 and name.replace(COUNTER, "running_mean") in arrays}
-    arrays = {**counters, **arrays}         # PyTorch counted no batches before its version 0.4.1
-    return Found(arrays, tuple(FAMILY), TORCHVISION_PREPROCESSING)
+    return {**counters, **arrays}
 
 
 def torchvision_arrays(network: Network) -> Arrays:
-    """The parameters under torchvision's names.
+    """Parameters and buffers under torchvision's names.
 
-    Raises ValueError for a network without AlexNet's five convolutions.
+    Raises ValueError for a network that is neither one of theirs nor has AlexNet's layers.
     """
-    state = network.state_dict()
-    if state.keys() != TORCHVISION_NAMES.keys():
+    state, names = network.state_dict(), torchvision_names(network.name) or TORCHVISION_NAMES
+    if state.keys() != names.keys():
         raise ValueError(f"{network.name} has other layers than torchvision's AlexNet: "
                          "no names there fit")
-    return {TORCHVISION_NAMES[name]: np.asarray(to_numpy(array), order="C")
-            for name, array in state.items()}
+    return {names[name]: np.asarray(to_numpy(array), order="C") for name, array in state.items()}
 
 
 def from_toronto(layers: Mapping[str, list[np.ndarray]]) -> Found:

@@ -13,7 +13,7 @@ from minitensor.backend import to_numpy
 from minitensor.kernels.geometry import adaptive_bounds, reach
 
 from ..networks.build import Network
-from ..networks.layers import Shape, Table
+from ..networks.layers import Shape, Table, ZeroChannels
 from ..networks.tables import Place
 
 OPSET = 13          # read by runtimes since 2020; nothing here needs a newer one
@@ -166,6 +166,13 @@ def _lrn(graph: Graph, x: str, place: Place, module: Any) -> str:
     return graph.node("Div", [x, graph.node("Pow", [above, beta], f"{name}.power")], name)
 
 
+def _zero_channels(graph: Graph, x: str, place: Place, module: Any) -> str:
+    from onnx import numpy_helper
+    pads = np.array([0, 0, 0, 0, 0, module.count, 0, 0])        # before, then after, of N, C, H, W
+    graph.constants.append(numpy_helper.from_array(pads, f"{place.name}.pads"))
+    return graph.node("Pad", [x, f"{place.name}.pads"], place.name)
+
+
 def _flatten(graph: Graph, x: str, place: Place, module: Any) -> str:
     return graph.node("Flatten", [x], place.name)
 
@@ -196,4 +203,4 @@ WRITERS: dict[Any, Callable[[Graph, str, Place, Any], str]] = {
     nn.Conv2d: _conv, nn.BatchNorm2d: _batch_norm, nn.Linear: _linear,
     (nn.MaxPool2d, nn.AvgPool2d): _pool, nn.AdaptiveAvgPool2d: _adaptive_average,
     nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten, nn.Dropout: _nothing,
-    nn.Residual: _residual, nn.Concat: _concat}
+    ZeroChannels: _zero_channels, nn.Residual: _residual, nn.Concat: _concat}

@@ -11,11 +11,12 @@ from models.training.checkpoints import load_network, metadata_of
 from models.weights import onnx as onnx_writer
 from models.weights.layouts import TORCHVISION_NAMES
 from models_cli import complaint, models
+from test_family import CHAINS
 
 PICTURES = {"resize": 80, "crop": 67, "mean": [0.5] * 3, "std": [0.25] * 3}
 # name, image size, ablations: every layer there is, pools that hang over the edge, averages of
 # unequal windows
-NETWORKS = [(name, None, []) for name in FAMILY] + [("torchvision", 139, ["tanh"]),
+NETWORKS = [(name, None, []) for name in CHAINS] + [("torchvision", 139, ["tanh"]),
                                                     ("caffenet", 91, ["no-overlap"]),
                                                     ("cifar10-18pct", 27, ["tanh"])]
 
