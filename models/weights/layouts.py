@@ -16,8 +16,7 @@ from minitensor.backend import to_numpy
 from ..networks.build import FAMILY, Network
 from ..networks.tables import parameter_shapes
 from .caffe import Layer
-
-Arrays = dict[str, np.ndarray]
+from .strided import Arrays
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 LINEAR = ("fc6", "fc7", "fc8")
@@ -36,29 +35,24 @@ CAFFE_PREPROCESSING = {"resize": 256, "squash": True, "std": [1 / 255] * 3,
 
 
 class Found(NamedTuple):
-    """Parameters under our names, in our layouts; the networks they may belong to, the likeliest
-    first; what was done to the images that they learned from."""
+    """Parameters under our names, in our layouts, what has none here under its own; the networks
+    they may belong to, the likeliest first; what was done to the images that they learned from; the
+    source's names by ours; what a file of ours says of itself."""
 
     arrays: Arrays
     networks: tuple[str, ...]
     preprocessing: dict[str, Any]
+    names: Mapping[str, str] = {}
+    header: dict[str, Any] | None = None
 
 
 def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
-    """PyTorch's layout: under torchvision's names, or under ours.
-
-    DataParallel puts "module." before all of them.
-    """
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): array for name, array in state.items()}
-    if "features.0.weight" in state:
-        arrays = {ours: state[theirs] for ours, theirs in TORCHVISION_NAMES.items()
-                  if theirs in state}
-        return Found(arrays, ("torchvision", *FAMILY), TORCHVISION_PREPROCESSING)
-    names = {name for design in FAMILY.values()
-             for name in parameter_shapes(design.table, design.image_size)}
-    arrays = {name: array for name, array in state.items() if name in names}
-    return Found(arrays, tuple(FAMILY), TORCHVISION_PREPROCESSING)
+    """PyTorch's layout: under torchvision's names, or under ours."""
+    if "features.0.weight" not in state:
+        return Found(dict(state), tuple(FAMILY), TORCHVISION_PREPROCESSING)
+    ours = {theirs: ours for ours, theirs in TORCHVISION_NAMES.items()}
+    arrays = {ours.get(name, name): array for name, array in state.items()}
+    return Found(arrays, ("torchvision", *FAMILY), TORCHVISION_PREPROCESSING, TORCHVISION_NAMES)
 
 
 def torchvision_arrays(network: Network) -> Arrays:
@@ -87,12 +81,21 @@ def from_toronto(layers: Mapping[str, list[np.ndarray]]) -> Found:
     return Found(_red_first(arrays), ("caffe-alexnet",), CAFFE_PREPROCESSING)
 
 
-def from_caffe(layers: list[Layer]) -> Found:
+def from_caffe(layers: list[Layer], notes: list[str]) -> Found:
     """PyTorch's layout, in older files with ones before the dimensions.
 
-    AlexNet and CaffeNet differ in the order of their layers only.
+    AlexNet and CaffeNet differ in the order of their layers only. Whoever trains one on other
+    classes gives fc8 another name. notes gets a sentence on what was chosen.
     """
-    arrays = _named({layer.name: layer.blobs for layer in layers})
+    learned = _learned(layers)
+    beside = [name for name in learned if name not in CONVOLUTIONS + LINEAR]
+    if len(beside) == 1 and "fc8" not in learned:
+        learned["fc8"] = learned.pop(beside[0])
+        notes.append(f"its {beside[0][:60]} is taken as fc8")
+    elif beside:
+        raise ValueError(f"beside the layers of an AlexNet it holds {', '.join(beside)[:90]}; one "
+                         "network is looked for, with one layer behind fc7")
+    arrays = _named(learned)
     design = FAMILY["caffe-alexnet"]
     for name, shape in parameter_shapes(design.table, design.image_size).items():
         if name in arrays:
@@ -100,6 +103,18 @@ def from_caffe(layers: list[Layer]) -> Found:
     order = [layer.name for layer in layers if layer.name in ("norm1", "pool1")]
     network = "caffenet" if order == ["pool1", "norm1"] else "caffe-alexnet"
     return Found(_red_first(arrays), (network,), CAFFE_PREPROCESSING)
+
+
+def _learned(layers: list[Layer]) -> dict[str, list[np.ndarray]]:
+    """The blobs of the layers that have any; a name may stand there twice with the same ones."""
+    learned: dict[str, list[np.ndarray]] = {}
+    for layer in layers:
+        if layer.blobs:
+            blobs = learned.setdefault(layer.name, layer.blobs)
+            if len(blobs) != len(layer.blobs) or not all(map(np.array_equal, blobs, layer.blobs)):
+                raise ValueError(f"it holds two layers called {layer.name[:60]}, "
+                                 "whose numbers differ")
+    return learned
 
 
 def _without_ones(array: np.ndarray, dimensions: int) -> np.ndarray:
