@@ -49,7 +49,7 @@ def load_checkpoint(path: str) -> tuple[Arrays, dict[str, Any]]:
     Raises CheckpointError for an unreadable file, UserError for one without a network of ours.
     """
     arrays, metadata = checkpoint.load(path)
-    with as_user_error(ValueError, what=f"{path} is no checkpoint of a network: "):
+    with as_user_error(ValueError, what=f"{path} is no checkpoint of ours: "):
         weights.header.check(metadata, arrays)
         arrays, metadata = _up_to_date(arrays, metadata)
         if MEAN_IMAGE in arrays:

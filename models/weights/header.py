@@ -26,10 +26,10 @@ def read(metadata: Mapping[str, str]) -> dict[str, Any] | None:
 def check(header: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Raises ValueError where header does not explain arrays, before a network is built of it."""
     if not isinstance(header, dict) or not set(PARTS) <= header.keys():
-        raise ValueError(f"its header says no {', '.join(PARTS)}")
+        raise ValueError(f"its header is not one that says {', '.join(PARTS)}")
     name, config = header["network"], header["config"]
     if not isinstance(name, str) or name not in FAMILY:
-        raise ValueError(f"its network is called {str(name)[:60]}, not one of {', '.join(FAMILY)}")
+        raise ValueError(f"it holds a network called {str(name)[:60]}, not one of {', '.join(FAMILY)}")
     try:
         size = config["image_size"]
         expected = parameter_shapes(table_of(name, **config), size)

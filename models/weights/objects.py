@@ -23,6 +23,9 @@ def tensors_in(saved: Any) -> dict[str, Any]:
         tensors.setdefault(name, value)
         if len(tensors) > MAX_TENSORS:
             raise ValueError(f"it holds more than {MAX_TENSORS:,} tensors")
+    if not tensors and isinstance(saved, Placeholder):
+        raise ValueError(f"it holds what {saved.name[:60].replace(' ', '.')} makes, which is not "
+                         "made here; save the model's state_dict()")
     return tensors
 
 

@@ -47,11 +47,19 @@ def _fitting(name: str, ablations: tuple[str, ...],
     if num_classes < 2 or not 0 < width <= 64:
         return None
     table = table_of(name, num_classes, None, width, ablations=ablations)
-    size = _image_size(table, FAMILY[name].image_size, actual)
+    usual = FAMILY[name].image_size
+    if _without_linear(parameter_shapes(table, usual)) != _without_linear(actual):
+        return None
+    size = _image_size(table, usual, actual)
     if size is None or parameter_shapes(table, size) != actual:
         return None
     return {"num_classes": num_classes, "image_size": size, "width": width,
             "ablations": list(ablations)}
+
+
+def _without_linear(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Those that no image size changes."""
+    return {name: shape for name, shape in shapes.items() if len(shape) != 2}
 
 
 def _image_size(table: Table, usual: int, actual: dict[str, Shape]) -> int | None:

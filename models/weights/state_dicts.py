@@ -57,7 +57,8 @@ def begins() -> set[str]:
 
 def _prefixes(names: Iterable[str]) -> list[str]:
     """What stands before a first parameter; not what stands inside the network that it begins."""
-    found = {name[:-len(first)]: None for name in names for first in begins()
+    firsts = begins()
+    found = {name[:-len(first)]: None for name in names for first in firsts
              if name == first or name.endswith(("." + first, "/" + first))}
     return [prefix for prefix in found
             if not any(prefix != other and prefix.startswith(other) for other in found)

@@ -1,7 +1,6 @@
 """Zip files whose sizes are checked before anything is unpacked."""
 from __future__ import annotations
 
-import lzma
 import struct
 import zipfile
 import zlib
@@ -25,7 +24,8 @@ class Entries:
         skip = len(folders.pop()) + 1 if len(folders) == 1 and "/" in infos[0].filename else 0
         self._archive, self.size = archive, size
         self._infos = {info.filename[skip:]: info for info in infos}
-        if sum(info.file_size for info in infos) > MAX_RATIO * size:
+        if (sum(info.file_size for info in infos) > MAX_RATIO * size
+                or any(info.compress_size > size for info in infos)):
             raise ValueError("its zip would unpack to an impossible size")
 
     def __contains__(self, name: str) -> bool:
@@ -37,7 +37,14 @@ class Entries:
     def read(self, name: str) -> bytes:
         if name not in self._infos:
             raise ValueError(f"its zip holds no {name[:60]}")
-        return self._archive.read(self._infos[name])
+        info = self._infos[name]
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"its zip's {name[:60]} is compressed in a way that is not read here")
+        with self._archive.open(info) as entry:     # not more than it says, whatever it unpacks to
+            content = entry.read(info.file_size)
+        if len(content) != info.file_size:
+            raise ValueError(f"its zip's {name[:60]} is cut off")
+        return content
 
 
 def read(path: str, use: Callable[[Entries], Result]) -> Result:
@@ -48,7 +55,7 @@ def read(path: str, use: Callable[[Entries], Result]) -> Result:
             with zipfile.ZipFile(file) as archive:
                 return use(Entries(archive, file.seek(0, 2)))
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError,
-            struct.error, zlib.error, lzma.LZMAError, EOFError, KeyError, OverflowError) as error:
+            struct.error, zlib.error, EOFError, KeyError, OverflowError) as error:
         raise ValueError(f"it is not a whole zip file: {str(error)[:100]}") from error
 
 

@@ -141,10 +141,10 @@ def test_nothing_in_a_pickle_is_executed(protocol, tmp_path):
     header = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(117) + b"\n"
     legacy = b"".join(pickle.dumps(value, 2)
                       for value in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
-    for content in (as_zip(bad), legacy + bad,
+    for content in (as_zip(bad), legacy + bad + pickle.dumps([], 2),
                     b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bad):
         path.write_bytes(content)
-        with pytest.raises(WeightsError, match="its pickle (asks for '(posix|nt).system'|holds)"):
+        with pytest.raises(WeightsError, match="it holds (what (posix|nt).system makes|no dict)|asks for"):
             load(str(path))
     assert not marker.exists()
 
@@ -157,8 +157,8 @@ def test_nothing_in_a_pickle_is_executed(protocol, tmp_path):
     (dict(strides=(-1,)), "not whole numbers"), (dict(offset=2**70), "not whole numbers"),
     (dict(shape=(1,) * 9, strides=(1,) * 9), "9 dimensions"),
     (dict(count=2**60), "larger than the file"),
-    (dict(kind="BFloat16Storage"), "of the kind torch.BFloat16Storage"),
-    (dict(kind="load"), "asks for 'torch.load'")])
+    (dict(kind="QInt8Storage"), "of the kind torch.QInt8Storage"),
+    (dict(kind="load"), "of the kind torch.load")])
 def test_a_tensors_numbers_are_checked(numbers, message, tmp_path):
     (tmp_path / "weights").write_bytes(as_zip(tensor_pickle(**numbers),
                                               [("archive/data/0", b"12345678")]))
@@ -170,7 +170,7 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     bomb = as_zip(tensor_pickle(count=2**26, shape=(2**26,)), [("archive/data/0", b"\0" * 2**28)],
                   zipfile.ZIP_DEFLATED)
     (tmp_path / "weights").write_bytes(bomb)
-    with little_memory(), pytest.raises(WeightsError, match="is compressed"):
+    with little_memory(), pytest.raises(WeightsError, match="unpack to an impossible size"):
         load(str(tmp_path / "weights"))
 
 
@@ -179,8 +179,8 @@ def test_many_objects_and_nested_ones_end_soon(tmp_path):
     doubling = b"\x80\x02)" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(200))
     began = time.process_time()
     for data, message in ((b"\x80\x02" + b"]" * 10**6 + b".", "longer than"),
-                          (doubling + b".", "no state dict"),
-                          (b"\x80\x02}" + doubling[2:] + b"Ns.", "malformed"),
+                          (doubling + b".", "hold each other"),
+                          (b"\x80\x02}" + doubling[2:] + b"Ns.", "no tensors"),
                           (b"\x80\x02" + b"(" * 5000 + b".", "malformed")):
         (tmp_path / "weights").write_bytes(as_zip(data))
         with little_memory(), pytest.raises(WeightsError, match=message):
@@ -210,6 +210,5 @@ def test_the_command_line_says_it_in_one_line(tmp_path, capsys):
     (tmp_path / "weights.pth").write_bytes(as_zip(pickle.dumps(Touch(tmp_path / "marker"))))
     assert models("summary", tmp_path / "weights.pth") == 1
     said = complaint(capsys)
-    assert ("weights.pth cannot be used as weights: its pickle asks for 'posix.system', "
-            "which weights do not need") in said
-    assert "save the model's state_dict(), not the model" in said
+    assert "weights.pth cannot be used as weights: it holds what posix.system makes" in said
+    assert "save the model's state_dict()" in said
