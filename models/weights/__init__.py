@@ -23,7 +23,13 @@ from .strided import as_float32
 
 
 class WeightsError(UserError):
-    """One sentence that names the file and why its weights cannot be used."""
+    """One sentence that names the file and why its weights cannot be used.
+
+    A damaged file's names may hold anything, which is not shown.
+    """
+
+    def __init__(self, message: str):
+        super().__init__("".join(c if c.isprintable() else "?" for c in message))
 
 
 def load(path: str, progress: Progress = SILENT) -> tuple[Arrays, dict[str, Any]]:

@@ -29,7 +29,8 @@ def check(header: Any, arrays: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"its header is not one that says {', '.join(PARTS)}")
     name, config = header["network"], header["config"]
     if not isinstance(name, str) or name not in FAMILY:
-        raise ValueError(f"it holds a network called {str(name)[:60]}, not one of {', '.join(FAMILY)}")
+        raise ValueError(f"it holds a network called {str(name)[:60]}, "
+                         f"not one of {', '.join(FAMILY)}")
     try:
         size = config["image_size"]
         expected = parameter_shapes(table_of(name, **config), size)

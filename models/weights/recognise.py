@@ -37,13 +37,16 @@ def _fitting(name: str, ablations: tuple[str, ...],
              actual: dict[str, Shape]) -> dict[str, Any] | None:
     """The config with which the network called name has parameters of these shapes."""
     table = FAMILY[name].table
-    place = next(p for p in walk(table, (3, 0, 0)) if p.layer.parameters(p.input))
     last_name = next(reversed(table))
-    first, last = actual.get(f"{place.name}.weight"), actual.get(f"{last_name}.weight")
-    if not first or not last or len(last) != 2:
+    hidden = [place for place in walk(table, (3, 0, 0))
+              if place.layer.parameters(place.input) and place.name != last_name]
+    # The widest layer tells the width best: it was rounded least.
+    widest = max(hidden, key=lambda place: place.output[0], default=None)
+    wide = actual.get(f"{widest.name}.weight") if widest else ()
+    last = actual.get(f"{last_name}.weight")
+    if wide is None or not last or len(last) != 2:
         return None
-    num_classes = last[0]
-    width = first[0] / place.output[0] if place.name != last_name else 1.0
+    num_classes, width = last[0], wide[0] / widest.output[0] if widest and wide else 1.0
     if num_classes < 2 or not 0 < width <= 64:
         return None
     table = table_of(name, num_classes, None, width, ablations=ablations)

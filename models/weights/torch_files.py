@@ -115,8 +115,8 @@ def read_pickle(path: str, choose: Choose) -> Arrays:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         arrays = objects.tensors_in(_unpickled(stream, None))
         if not arrays:
-            raise ValueError("it is a pickle without arrays of NumPy; PyTorch's tensors are written "
-                             "with torch.save(model.state_dict(), path)")
+            raise ValueError("it is a pickle without arrays of NumPy; PyTorch's tensors are "
+                             "written with torch.save(model.state_dict(), path)")
         names = choose(objects.shapes(arrays))
         return _arrays({short: arrays[name] for short, name in names.items()}, {})
 
