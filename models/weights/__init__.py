@@ -18,7 +18,7 @@ from .download import PUBLISHED as PUBLISHED
 from .download import fetch as fetch
 from .recognise import config_of
 from .layouts import Arrays, Found, from_caffe, from_state_dict, from_toronto
-from .state_dicts import Choose, choose
+from .state_dicts import COUNTER, Choose, choose
 from .strided import as_float32
 
 
@@ -45,9 +45,12 @@ def load(path: str, progress: Progress = SILENT) -> tuple[Arrays, dict[str, Any]
         found = _read(path, notes)
         metadata = found.header or _guessed(found, notes)
         header.check(metadata, found.arrays)
-        arrays = {name: as_float32(array) for name, array in found.arrays.items()}
+        arrays = {name: _counted(array) if name.endswith(COUNTER) else as_float32(array)
+                  for name, array in found.arrays.items()}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("some of its numbers are infinite or not a number")
+        if any((array < 0).any() for name, array in arrays.items() if name.endswith("running_var")):
+            raise ValueError("one of its running variances is negative")
     for note in notes:
         progress.warn(f"{path}: {note}")
     return arrays, metadata
@@ -122,6 +125,12 @@ def _numpy_dict(entries: dict[str, Any], notes: list[str]) -> Found:
         return from_toronto(entries)
     names = choose({name: array.shape for name, array in arrays.items()}, notes)
     return from_state_dict({short: arrays[name] for short, name in names.items()})
+
+
+def _counted(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"its counter of batches is {array.dtype}, not an integer")
+    return np.array(array, np.int64)
 
 
 def _preprocessing(usual: dict[str, Any], crop: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..networks.build import FAMILY, table_of
-from ..networks.tables import parameter_shapes
+from ..networks.tables import state_shapes
 from .safetensors_files import parsed
 
 KEY = "minitensor"
@@ -33,7 +33,7 @@ def check(header: Any, arrays: Mapping[str, np.ndarray]) -> None:
                          f"not one of {', '.join(FAMILY)}")
     try:
         size = config["image_size"]
-        expected = parameter_shapes(table_of(name, **config), size)
+        expected = state_shapes(table_of(name, **config), size)
         whole = all(type(config[part]) is int for part in ("num_classes", "image_size"))
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"its header describes no network {name}: {str(error)[:200]}") from error

@@ -16,6 +16,7 @@ from minitensor.backend import to_numpy
 from ..networks.build import FAMILY, Network
 from ..networks.tables import parameter_shapes
 from .caffe import Layer
+from .state_dicts import COUNTER
 from .strided import Arrays
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -48,8 +49,11 @@ class Found(NamedTuple):
 
 def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
     """PyTorch's layout: under torchvision's names, or under ours."""
+    counters = {name.replace("running_mean", COUNTER): np.zeros((), np.int64) for name in state
+                if name.endswith(".running_mean")}
+    state = {**counters, **state}           # PyTorch counted no batches before its version 0.4.1
     if "features.0.weight" not in state:
-        return Found(dict(state), tuple(FAMILY), TORCHVISION_PREPROCESSING)
+        return Found(state, tuple(FAMILY), TORCHVISION_PREPROCESSING)
     ours = {theirs: ours for ours, theirs in TORCHVISION_NAMES.items()}
     arrays = {ours.get(name, name): array for name, array in state.items()}
     return Found(arrays, ("torchvision", *FAMILY), TORCHVISION_PREPROCESSING, TORCHVISION_NAMES)

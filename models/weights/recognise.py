@@ -6,7 +6,7 @@ from typing import Any
 
 from ..networks.build import FAMILY, table_of
 from ..networks.layers import Linear, Shape, Table
-from ..networks.tables import parameter_shapes, smallest_image, walk
+from ..networks.tables import smallest_image, state_shapes, walk
 from .layouts import Found
 
 MAX_IMAGE = 1024                # pixels of the largest image_size that is looked for
@@ -16,8 +16,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = ((), ("one-tower",))
 def config_of(found: Found, notes: list[str]) -> tuple[str, dict[str, Any]]:
     """(name, config) for `build`.
 
-    notes gets a sentence where several networks have these parameters. Raises ValueError when none
-    has.
+    notes gets a sentence where several networks have these arrays. Raises ValueError when none has.
     """
     actual = {name: array.shape for name, array in found.arrays.items()}
     networks = tuple(dict.fromkeys(found.networks))
@@ -51,10 +50,10 @@ def _fitting(name: str, ablations: tuple[str, ...],
         return None
     table = table_of(name, num_classes, None, width, ablations=ablations)
     usual = FAMILY[name].image_size
-    if _without_linear(parameter_shapes(table, usual)) != _without_linear(actual):
+    if _without_linear(state_shapes(table, usual)) != _without_linear(actual):
         return None
     size = _image_size(table, usual, actual)
-    if size is None or parameter_shapes(table, size) != actual:
+    if size is None or state_shapes(table, size) != actual:
         return None
     return {"num_classes": num_classes, "image_size": size, "width": width,
             "ablations": list(ablations)}
@@ -77,7 +76,7 @@ def _image_size(table: Table, usual: int, actual: dict[str, Shape]) -> int | Non
 
 def _misfit(name: str, actual: dict[str, Shape], names: Mapping[str, str]) -> str:
     """One sentence on what was found and what was looked for; names: the file's by ours."""
-    expected = parameter_shapes(table_of(name), FAMILY[name].image_size)
+    expected = state_shapes(table_of(name), FAMILY[name].image_size)
     shown = {ours: names.get(ours, ours) for ours in (*expected, *actual)}
     missing = [shown[parameter] for parameter in expected if parameter not in actual]
     extra = [f"{shown[parameter][:60]} {shape}" for parameter, shape in actual.items()

@@ -16,7 +16,7 @@ Choose = Callable[[Mapping[str, Shape]], dict[str, str]]
 
 AVERAGES = {"ema", "swa", "averaged"}
 USUAL = {"model", "net", "network", "module", "weights", "params", "state_dict"}
-COUNTERS = ("num_batches_tracked",)     # of 0 dimensions, but part of a network
+COUNTER = "num_batches_tracked"         # has 0 dimensions, but is part of a network
 
 
 def choose(shapes: Mapping[str, Shape], notes: list[str]) -> dict[str, str]:
@@ -33,7 +33,7 @@ def choose(shapes: Mapping[str, Shape], notes: list[str]) -> dict[str, str]:
     container = prefix[:prefix.rfind("/") + 1]
     chosen, beside = {}, []
     for name, shape in shapes.items():
-        if shape == () and not name.endswith(COUNTERS):     # AveragedModel's n_averaged, say
+        if shape == () and not name.endswith(COUNTER):     # AveragedModel's n_averaged, say
             continue
         if name.startswith(prefix) and "/" not in name[len(prefix):]:
             chosen[name[len(prefix):]] = name
