@@ -32,7 +32,7 @@ def tensor(key, kind, count, offset, shape, strides):
             + dumped(offset) + dumped(shape) + dumped(strides) + b"\x89}tR")
 
 
-def state_pickle(state, beside=b""):
+def state_pickle(state, beside=b"", wrapped=True):
     """{"model": the state dict, ...}; beside: keys and values that stand behind it."""
     parts = []
     for key, (name, array) in enumerate(state.items()):
@@ -40,15 +40,17 @@ def state_pickle(state, beside=b""):
                                                                    array.dtype).strides)
         parts += [dumped(name), tensor(str(key), KINDS[array.dtype.str[1:]], array.size, 0,
                                        array.shape, strides)]
-    return (b"\x80\x02}(" + dumped("model") + b"}(" + b"".join(parts) + b"u" + beside + b"u.")
+    state = b"}(" + b"".join(parts) + b"u"
+    around = b"}(" + dumped("model") + state + beside + b"u"
+    return b"\x80\x02" + (around if wrapped else state) + b"."
 
 
 def storages(state):
     return [np.ascontiguousarray(array).tobytes() for array in state.values()]
 
 
-def torch_zip(state, beside=b""):
-    return as_zip(state_pickle(state, beside), [
+def torch_zip(state, beside=b"", wrapped=True):
+    return as_zip(state_pickle(state, beside, wrapped), [
         *((f"archive/data/{key}", content) for key, content in enumerate(storages(state))),
         ("archive/version", b"3\n"), ("archive/byteorder", b"little")])
 
@@ -63,7 +65,7 @@ def torch_legacy(state, beside=b"", protocol=2):
 
 
 def safetensors(state, metadata=None):
-    return save({name: np.ascontiguousarray(a) for name, a in state.items()}, metadata)
+    return save({name: np.asarray(a, order="C") for name, a in state.items()}, metadata)
 
 
 def npz(state, compressed=False):

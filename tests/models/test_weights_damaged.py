@@ -185,3 +185,14 @@ def test_bombs_of_json(text, tmp_path):
         with little_memory(), pytest.raises(WeightsError) as refused:
             load(str(tmp_path / name))
         assert len(str(refused.value)) < 700
+
+
+@pytest.mark.parametrize("info, kind", [("[" * 10**5, "F32"), ("{}", "BF16"), ("{", "F32")])
+def test_a_checkpoint_whose_header_is_odd(info, kind, tmp_path):
+    header = json.dumps({"__metadata__": {"format": checkpoint.FORMAT, "info": info},
+                         "a": {"dtype": kind, "shape": [2 if kind == "BF16" else 1],
+                               "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+    with pytest.raises(CheckpointError, match="cannot read checkpoint"):
+        checkpoint.load(path)
