@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="OUT", type=new_file,
                         help="a new file: .safetensors for a checkpoint, .onnx for an ONNX graph")
     parser.add_argument("--torchvision", action="store_true",
-                        help="a .safetensors with torchvision's names, for load_state_dict; what the "
-                        "network is stands in its metadata")
+                        help="a .safetensors with torchvision's names, for load_state_dict; what "
+                        "the network is stands in its metadata")
 
 
 def run(options: dict[str, Any]) -> int:
