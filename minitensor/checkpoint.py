@@ -52,7 +52,8 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
                                       f"minitensor (format {FORMAT})")
             arrays = {name: file.get_tensor(name) for name in file.keys()}
             return arrays, json.loads(metadata["info"])
-    except (OSError, safetensors.SafetensorError, json.JSONDecodeError, KeyError) as error:
+    except (OSError, safetensors.SafetensorError, json.JSONDecodeError, KeyError, RecursionError,
+            TypeError) as error:        # TypeError: bfloat16, which NumPy does not have
         raise CheckpointError(f"cannot read checkpoint {path}: {_reason(error)}") from error
 
 

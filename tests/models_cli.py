@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from models.commands import main
+from models.progress import Progress
 
 ROOT = Path(__file__).parent.parent
 TINY = ("--image-size", "67", "--width", "1/32", "--workers", "0", "--batch-size", "20")
@@ -68,6 +69,16 @@ def make_folder(root, classes=("cat", "dog"), pictures=6, size=40):
             pixels[..., number % 3] += 150
             Image.fromarray(pixels).save(root / name / f"{i}.png")
     return root
+
+
+class Said(Progress):
+    """What a user would have read, in lines."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line, error=False):
+        self.lines.append(line)
 
 
 class StopAfter:

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import as_user_error, require
+from ..errors import UserError, as_user_error, require
 from ..files import write_file
 from ..progress import Terminal
 from .options import CHECKPOINT
@@ -24,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="OUT", type=new_file,
                         help="a new file: .safetensors for a checkpoint, .onnx for an ONNX graph")
     parser.add_argument("--torchvision", action="store_true",
-                        help="a plain .safetensors with torchvision's names, for load_state_dict")
+                        help="a .safetensors with torchvision's names, for load_state_dict; what "
+                        "the network is stands in its metadata")
 
 
 def run(options: dict[str, Any]) -> int:
@@ -42,11 +44,14 @@ def run(options: dict[str, Any]) -> int:
     network, metadata = load_network(options["source"], progress=Terminal())
     metadata = metadata_of(network, metadata["classes"], metadata["preprocessing"])
     if path.suffix == ".onnx":
+        if arrays_of(metadata):
+            Terminal().warn(f"{path} does not hold the mean image, which is subtracted from images "
+                            "before they are cropped")
         with as_user_error(ValueError, what=f"{path} cannot be written: "):
             write_file(path, lambda partial: write_onnx(partial, network,
                                                         without_arrays(metadata)))
     elif torchvision:
-        _write_torchvision(path, network)
+        _write_torchvision(path, network, metadata)
     else:
         arrays = {**network.state_dict(), **arrays_of(metadata)}
         checkpoint.save(path, arrays, without_arrays(metadata))
@@ -66,11 +71,23 @@ def _check_target(path: Path, source: str) -> None:
         raise UsageError(f"OUT must be a new file, not {path}, which a run or IN still needs")
 
 
-def _write_torchvision(path: Path, network: Any) -> None:
-    """A plain safetensors file under torchvision's names."""
+def _write_torchvision(path: Path, network: Any, metadata: dict[str, Any]) -> None:
+    """A safetensors file under torchvision's names, with our header in its metadata.
+
+    PyTorch does not see the header, so it is said where torchvision's network is another one.
+    """
     from safetensors.numpy import save_file
 
+    from ..weights import header
     from ..weights.layouts import torchvision_arrays
+    if "mean_image" in metadata["preprocessing"]:
+        raise UserError(f"{path} cannot be written: the network subtracts a mean image, for which "
+                        "torchvision's names have no place; leave out --torchvision")
     with as_user_error(ValueError):
         arrays = torchvision_arrays(network)
-    write_file(path, lambda partial: save_file(arrays, partial, metadata={"format": "pt"}))
+    about = {"format": "pt", header.KEY: json.dumps(metadata)}
+    write_file(path, lambda partial: save_file(arrays, partial, metadata=about))
+    if network.name != "torchvision" or network.config["ablations"]:
+        changed = "".join(f", {ablation}" for ablation in network.config["ablations"])
+        Terminal().warn(f"{path} is {network.name}{changed}, which torchvision's own AlexNet "
+                        "computes otherwise; read here it is what it was")

@@ -17,8 +17,9 @@ OWN = "the network's own"
 LARGEST = 4096              # side of an image in pixels: hardly a computer could train on more
 PICTURES = ("a picture, a folder of pictures, a pattern in quotes such as '*.jpg', "
             "or - for one picture on standard input")
-WEIGHTS = ("published weights, of PyTorch (.pth, .safetensors), Toronto (.npy) or Caffe "
-           "(.caffemodel), or 'torchvision', which fetches them")
+WEIGHTS = ("published weights, of PyTorch (.pth, .safetensors, or the .index.json of several "
+           "files), NumPy (.npz), Toronto (.npy) or Caffe (.caffemodel), or 'torchvision', which "
+           "fetches them")
 CHECKPOINT = f"a checkpoint, or a run folder, of which the best is taken; or {WEIGHTS}"
 
 

@@ -14,8 +14,8 @@ from .cifar10 import CIFAR10_18PCT
 from .initial import INITS
 from .layers import Shape, Table, modules
 from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, cifar
-from .tables import (scaled, smallest_image, walk, with_classes, with_dropout, with_tanh,
-                     without_groups, without_lrn, without_overlap)
+from .tables import (has_outputs, scaled, smallest_image, walk, with_classes, with_dropout,
+                     with_tanh, without_groups, without_lrn, without_overlap)
 from .vgg import VGG11, VGG13, VGG16, VGG19, with_batch_norm
 
 
@@ -145,8 +145,7 @@ def table_of(name: str, num_classes: int | None = None, image_size: int | None =
             raise ValueError(f"{name}: ablations must be among {tuple(ABLATIONS)}, "
                              f"not {ablation!r}")
         table = ABLATIONS[ablation](table)
-    smallest = smallest_image(table)
-    if image_size is not None and image_size < smallest:
-        raise ValueError(f"{name}: image_size must be at least {smallest}, not {image_size}: "
-                         "some layer would have no output")
+    if image_size is not None and not has_outputs(table, image_size):
+        raise ValueError(f"{name}: image_size must be at least {smallest_image(table)}, not "
+                         f"{image_size}: some layer would have no output")
     return table

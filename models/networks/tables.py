@@ -56,9 +56,14 @@ def state_shapes(table: Table, image_size: int) -> dict[str, Shape]:
 def smallest_image(table: Table) -> int:
     """The least image_size at which every layer has an output."""
     size = 1
-    while not all(all(shape) for shape in shapes(table, size).values()):
+    while not has_outputs(table, size):
         size += 1
     return size
+
+
+def has_outputs(table: Table, image_size: int) -> bool:
+    """Whether every layer has an output."""
+    return all(all(place.output) for place in walk(table, (3, image_size, image_size)))
 
 
 # ---- a table changed ---------------------------------------------------------------------------

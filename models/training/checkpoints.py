@@ -14,8 +14,8 @@ import numpy as np
 from minitensor import Generator, checkpoint
 
 from .. import weights
-from ..errors import UserError, as_user_error
-from ..networks.build import FAMILY, Network, build
+from ..errors import as_user_error
+from ..networks.build import Network, build
 from ..progress import SILENT, Progress
 from .run_folder import RunFolder
 
@@ -49,16 +49,19 @@ def load_checkpoint(path: str) -> tuple[Arrays, dict[str, Any]]:
     Raises CheckpointError for an unreadable file, UserError for one without a network of ours.
     """
     arrays, metadata = checkpoint.load(path)
-    needed = {"network", "config", "classes", "preprocessing"}
-    if not isinstance(metadata, dict) or not needed <= metadata.keys():
-        raise UserError(f"{path} is a checkpoint, but not one that `python -m models train` wrote")
-    if str(metadata["network"]) not in FAMILY:
-        raise UserError(f"{path} holds a network called {metadata['network']}, "
-                        f"not one of {', '.join(FAMILY)}")
-    arrays, metadata = _up_to_date(arrays, metadata)
-    if MEAN_IMAGE in arrays:
-        metadata["preprocessing"]["mean_image"] = arrays.pop(MEAN_IMAGE)
+    with as_user_error(ValueError, what=f"{path} is no checkpoint of ours: "):
+        weights.header.check(metadata, arrays)
+        arrays, metadata = _up_to_date(arrays, metadata)
+        if MEAN_IMAGE in arrays:
+            metadata["preprocessing"]["mean_image"] = _mean_image(arrays, metadata)
     return arrays, metadata
+
+
+def _mean_image(arrays: Arrays, metadata: dict[str, Any]) -> np.ndarray:
+    image, side = arrays.pop(MEAN_IMAGE), metadata["preprocessing"]["resize"]
+    if image.shape != (side, side, 3):
+        raise ValueError(f"its mean image is {image.shape}, not {(side, side, 3)}")
+    return image
 
 
 def _up_to_date(arrays: Arrays, metadata: dict[str, Any]) -> tuple[Arrays, dict[str, Any]]:
@@ -89,9 +92,9 @@ def load_parameters(source: str, progress: Progress = SILENT) -> tuple[Arrays, d
     """
     path = checkpoint_path(source)
     if path in weights.PUBLISHED:
-        return weights.load(weights.fetch(path, progress))
+        return weights.load(weights.fetch(path, progress), progress)
     if os.path.isfile(path) and not checkpoint.is_checkpoint(path):
-        return weights.load(path)
+        return weights.load(path, progress)
     arrays, metadata = load_checkpoint(path)
     return {name: a for name, a in arrays.items() if not name.startswith(OPTIMIZER)}, metadata
 

@@ -1,69 +1,82 @@
 """Weights that others published, or trained, read without the programs that wrote them.
 
-PyTorch's state dicts (`.pth`, both containers; `.safetensors`), Toronto's `bvlc_alexnet.npy` and
-Caffe's `.caffemodel` are told apart by their first bytes, and whose they are by names and
-shapes. Nothing in a file is executed, and no number in it is believed.
+PyTorch's state dicts (`.pth`, both containers; `.safetensors`; in several files), NumPy's (`.npz`),
+Toronto's `bvlc_alexnet.npy` and Caffe's `.caffemodel` are told apart by their first bytes, and
+whose they are by names and shapes. Nothing in a file is executed, and no number in it is believed.
 """
 from __future__ import annotations
 
-import os
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..errors import UserError, as_user_error
-from . import caffe, imagenet, npy, torch_files
+from ..progress import SILENT, Progress
+from . import caffe, header, imagenet, npy, safetensors_files, sharded, torch_files, zips
 from .download import PUBLISHED as PUBLISHED
 from .download import fetch as fetch
 from .recognise import config_of
-from .layouts import COUNTER, Arrays, Found, from_caffe, from_state_dict, from_toronto
+from .layouts import Arrays, Found, from_caffe, from_state_dict, from_toronto
+from .state_dicts import COUNTER, Choose, choose
+from .strided import as_float32
 
 
 class WeightsError(UserError):
-    """One sentence that names the file and why its weights cannot be used."""
+    """One sentence that names the file and why its weights cannot be used.
+
+    A damaged file's names may hold anything, which is not shown.
+    """
+
+    def __init__(self, message: str):
+        super().__init__("".join(c if c.isprintable() else "?" for c in message))
 
 
-def load(path: str) -> tuple[Arrays, dict[str, Any]]:
+def load(path: str, progress: Progress = SILENT) -> tuple[Arrays, dict[str, Any]]:
     """(parameters under our names, float32; metadata as a checkpoint's).
 
-    The metadata are network, config, classes and preprocessing. Raises WeightsError for a file that
-    is missing, damaged, malicious, or holds no network of the family.
+    The metadata are network, config, classes and preprocessing: as a file of ours says, else as the
+    shapes say, and the source. progress is warned of what had to be chosen or left out. Raises
+    WeightsError for a file that is missing, damaged, malicious, or holds no network of the family.
     """
+    notes: list[str] = []
     with as_user_error(OSError, ValueError, what=f"{path} cannot be used as weights: ",
                        error=WeightsError):
-        found = _read(path)
-        if sum(array.nbytes for array in found.arrays.values()) > os.path.getsize(path):
-            raise ValueError("its tensors are larger than the file")
-        name, config = config_of(found)
-        arrays = {name: _counted(array) if name.endswith(COUNTER) else _float32(array)
+        found = _read(path, notes)
+        metadata = found.header or _guessed(found, notes)
+        header.check(metadata, found.arrays)
+        arrays = {name: _counted(array) if name.endswith(COUNTER) else as_float32(array)
                   for name, array in found.arrays.items()}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("some of its numbers are infinite or not a number")
         if any((array < 0).any() for name, array in arrays.items() if name.endswith("running_var")):
             raise ValueError("one of its running variances is negative")
-    return arrays, {"network": name, "config": config,
-                    "classes": imagenet.classes(config["num_classes"]),
-                    "preprocessing": _preprocessing(found.preprocessing, config["image_size"])}
+    for note in notes:
+        progress.warn(f"{path}: {note}")
+    return arrays, metadata
 
 
-def _read(path: str) -> Found:
+def _guessed(found: Found, notes: list[str]) -> dict[str, Any]:
+    name, config = config_of(found, notes)
+    return {"network": name, "config": config, "classes": imagenet.classes(config["num_classes"]),
+            "preprocessing": _preprocessing(found.preprocessing, config["image_size"])}
+
+
+def _read(path: str, notes: list[str]) -> Found:
     with open(path, "rb") as file:
-        start = file.read(16)
+        start = file.read(64)
+    state = _state_dict(path, start, partial(choose, notes=notes))
+    if state:
+        return from_state_dict(state[0])._replace(header=header.read(state[1]))
     if path.endswith(".onnx"):
         raise ValueError("ONNX is only written here; give the run or the file that it was "
                          "converted from")
-    if start.startswith(b"PK"):
-        return from_state_dict(torch_files.read_zip(path))
-    if start.startswith(torch_files.LEGACY_START):
-        return from_state_dict(torch_files.read_legacy(path))
     if start.startswith(npy.MAGIC):
-        return from_toronto(npy.read(path))
-    if start[8:9] == b"{":
-        return from_state_dict(_safetensors(path))
+        return _numpy_dict(npy.read(path), notes)
     if not start:
         raise ValueError("it is empty")
     try:
-        return from_caffe(caffe.read(path))
+        return from_caffe(caffe.read(path), notes)
     except ValueError as error:
         # Any bytes may be protocol buffers, so only the name tells what was meant.
         if path.endswith(".caffemodel"):
@@ -72,19 +85,46 @@ def _read(path: str) -> Found:
                          ) from error
 
 
-def _safetensors(path: str) -> Arrays:
-    import safetensors
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}
-    except (safetensors.SafetensorError, TypeError) as error:   # TypeError: bfloat16, say
-        raise ValueError(str(error).rstrip(".")) from error
+def _state_dict(path: str, start: bytes, choose: Choose) -> tuple[Arrays, dict[str, str]] | None:
+    """(the chosen tensors, the file's metadata) of a container of tensors by name."""
+    if path.endswith(".index.json"):
+        return sharded.read(path, _part, choose), {}
+    if start.startswith(b"PK"):
+        return zips.read(path, partial(_zipped, choose=choose)), {}
+    if torch_files.LEGACY_START.match(start):
+        return torch_files.read_legacy(path, choose), {}
+    if start[:1] == b"\x80" and start[1:2] in b"\2\3\4\5":
+        return torch_files.read_pickle(path, choose), {}
+    if start[8:9] == b"{":
+        return safetensors_files.read(path, choose)
+    return None
 
 
-def _float32(array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind != "f":
-        raise ValueError(f"its parameters are {array.dtype}, not floating-point numbers")
-    return np.array(array, np.float32, order="C")           # a copy, which needs the file no more
+def _zipped(entries: zips.Entries, choose: Choose) -> Arrays:
+    if "data.pkl" in entries:
+        return torch_files.read_zip(entries, choose)
+    if any(name.endswith(".npy") for name in entries.names()):
+        return npy.read_npz(entries, choose)
+    raise ValueError(f"it is a zip of {', '.join(entries.names()[:3])[:90] or 'nothing'}, "
+                     "not of weights: unpack it")
+
+
+def _part(path: str, choose: Choose) -> Arrays:
+    """The chosen tensors of one of several files."""
+    with open(path, "rb") as file:
+        state = _state_dict(path, file.read(64), choose)
+    if not state:
+        raise ValueError(f"{path} is no .safetensors, nor what torch.save writes")
+    return state[0]
+
+
+def _numpy_dict(entries: dict[str, Any], notes: list[str]) -> Found:
+    """Of a pickled dict: Toronto's lists by layer, or a state dict."""
+    arrays = {name: value for name, value in entries.items() if isinstance(value, np.ndarray)}
+    if not arrays:
+        return from_toronto(entries)
+    names = choose({name: array.shape for name, array in arrays.items()}, notes)
+    return from_state_dict({short: arrays[name] for short, name in names.items()})
 
 
 def _counted(array: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ source's see blue, green, red, the channels of conv1 are turned round once, here
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,17 +14,15 @@ import numpy as np
 from minitensor.backend import to_numpy
 
 from ..networks.build import FAMILY, Network
-from ..networks.tables import parameter_shapes, state_shapes
+from ..networks.tables import parameter_shapes
 from .caffe import Layer
+from .state_dicts import COUNTER
+from .strided import Arrays
 from .torchvision_names import NUMBERED, RESNETS, torchvision_names
-
-Arrays = dict[str, np.ndarray]
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 LINEAR = ("fc6", "fc7", "fc8")
 TORCHVISION_NAMES = torchvision_names("torchvision")       # of every AlexNet
-
-COUNTER = "num_batches_tracked"
 
 # Of red, green, blue, within 0..1; "resize" is for a crop of the network's own size. Caffe's tools
 # squash images into a square.
@@ -35,46 +33,37 @@ CAFFE_PREPROCESSING = {"resize": 256, "squash": True, "std": [1 / 255] * 3,
 
 
 class Found(NamedTuple):
-    """Parameters under our names, in our layouts; the networks they may belong to, the likeliest
-    first; what was done to the images that they learned from."""
+    """Parameters under our names, in our layouts, what has none here under its own; the networks
+    they may belong to, the likeliest first; what was done to the images that they learned from; the
+    source's names by ours; what a file of ours says of itself."""
 
     arrays: Arrays
     networks: tuple[str, ...]
     preprocessing: dict[str, Any]
+    names: Mapping[str, str] = {}
+    header: dict[str, Any] | None = None
 
 
 def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
-    """PyTorch's layout: under torchvision's names, or under ours.
-
-    DataParallel puts "module." before all of them.
-    """
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): array for name, array in state.items()}
+    """PyTorch's layout: under torchvision's names, or under ours."""
+    counters = {name.replace("running_mean", COUNTER): np.zeros((), np.int64) for name in state
+                if name.endswith(".running_mean")}
+    state = {**counters, **state}           # PyTorch counted no batches before its version 0.4.1
     if "features.0.weight" in state:
         return _from_torchvision(state, NUMBERED)
     if any(".downsample." in name for name in state):
         return _from_torchvision(state, RESNETS)
-    names = {name for design in FAMILY.values()
-             for name in state_shapes(design.table, design.image_size)}
-    arrays = {name: array for name, array in state.items() if name in names}
-    return Found(_with_counters(arrays, names), tuple(FAMILY), TORCHVISION_PREPROCESSING)
+    return Found(dict(state), tuple(FAMILY), TORCHVISION_PREPROCESSING)
 
 
 def _from_torchvision(state: Mapping[str, np.ndarray], networks: tuple[str, ...]) -> Found:
     """Of that of the networks whose names are the likest."""
     names = {network: torchvision_names(network) for network in networks}
     likest = min(networks, key=lambda network: len(state.keys() ^ set(names[network].values())))
-    arrays = {ours: state[theirs] for ours, theirs in names[likest].items() if theirs in state}
+    ours = {theirs: ours for ours, theirs in names[likest].items()}
+    arrays = {ours.get(name, name): array for name, array in state.items()}
     alexnets = FAMILY if likest == "torchvision" else ()
-    return Found(_with_counters(arrays, names[likest]), (likest, *alexnets),
-                 TORCHVISION_PREPROCESSING)
-
-
-def _with_counters(arrays: Arrays, names: Iterable[str]) -> Arrays:
-    """With a 0 for batches that were not counted: PyTorch did not before its version 0.4.1."""
-    counters = {name: np.zeros((), np.int64) for name in names if name.endswith(f".{COUNTER}")
-                and name.replace(COUNTER, "running_mean") in arrays}
-    return {**counters, **arrays}
+    return Found(arrays, (likest, *alexnets), TORCHVISION_PREPROCESSING, names[likest])
 
 
 def torchvision_arrays(network: Network) -> Arrays:
@@ -102,12 +91,21 @@ def from_toronto(layers: Mapping[str, list[np.ndarray]]) -> Found:
     return Found(_red_first(arrays), ("caffe-alexnet",), CAFFE_PREPROCESSING)
 
 
-def from_caffe(layers: list[Layer]) -> Found:
+def from_caffe(layers: list[Layer], notes: list[str]) -> Found:
     """PyTorch's layout, in older files with ones before the dimensions.
 
-    AlexNet and CaffeNet differ in the order of their layers only.
+    AlexNet and CaffeNet differ in the order of their layers only. Whoever trains one on other
+    classes gives fc8 another name. notes gets a sentence on what was chosen.
     """
-    arrays = _named({layer.name: layer.blobs for layer in layers})
+    learned = _learned(layers)
+    beside = [name for name in learned if name not in CONVOLUTIONS + LINEAR]
+    if len(beside) == 1 and "fc8" not in learned:
+        learned["fc8"] = learned.pop(beside[0])
+        notes.append(f"its {beside[0][:60]} is taken as fc8")
+    elif beside:
+        raise ValueError(f"beside the layers of an AlexNet it holds {', '.join(beside)[:90]}; one "
+                         "network is looked for, with one layer behind fc7")
+    arrays = _named(learned)
     design = FAMILY["caffe-alexnet"]
     for name, shape in parameter_shapes(design.table, design.image_size).items():
         if name in arrays:
@@ -115,6 +113,18 @@ def from_caffe(layers: list[Layer]) -> Found:
     order = [layer.name for layer in layers if layer.name in ("norm1", "pool1")]
     network = "caffenet" if order == ["pool1", "norm1"] else "caffe-alexnet"
     return Found(_red_first(arrays), (network,), CAFFE_PREPROCESSING)
+
+
+def _learned(layers: list[Layer]) -> dict[str, list[np.ndarray]]:
+    """The blobs of the layers that have any; a name may stand there twice with the same ones."""
+    learned: dict[str, list[np.ndarray]] = {}
+    for layer in layers:
+        if layer.blobs:
+            blobs = learned.setdefault(layer.name, layer.blobs)
+            if len(blobs) != len(layer.blobs) or not all(map(np.array_equal, blobs, layer.blobs)):
+                raise ValueError(f"it holds two layers called {layer.name[:60]}, "
+                                 "whose numbers differ")
+    return learned
 
 
 def _without_ones(array: np.ndarray, dimensions: int) -> np.ndarray:

@@ -1,9 +1,11 @@
-"""`bvlc_alexnet.npy` (Toronto): a dict {layer: [weights, biases]}, pickled into a .npy file.
+"""NumPy's files: `bvlc_alexnet.npy` (Toronto), state dicts of arrays as `.npy` and as `.npz`.
 
-By Python 2 in the original.
+Toronto's is a dict {layer: [weights, biases]}, pickled into a .npy file, by Python 2 in the
+original.
 """
 from __future__ import annotations
 
+import io
 import mmap
 import re
 import struct
@@ -15,17 +17,25 @@ import numpy as np
 from data import pickles
 from data.pickles import PickledArray
 
-from .strided import contiguous
+from .state_dicts import Choose
+from .strided import Arrays, contiguous
+from .zips import Entries
 
 MAGIC = b"\x93NUMPY"
-HEADER = re.compile(rb"\{'descr': '\|?O', 'fortran_order': (True|False), 'shape': \(\), ?\}\s*")
+HEADER = re.compile(rb"\{'descr': '[|<>=]?(O|[<>|][fiub]\d)', 'fortran_order': (True|False), "
+                    rb"'shape': \((\d*(?:, ?\d+)*),?\), ?\}\s*")
+LENGTHS = {b"\1": "<H", b"\2": "<I", b"\3": "<I"}       # of the header, by the format's version
 FLOATS = {"f2", "f4", "f8"}
 
 
-def read(path: str) -> dict[str, list[np.ndarray]]:
-    """The arrays of each layer. Raises ValueError for a file that holds anything else."""
+def read(path: str) -> dict[str, Any]:
+    """A dict's entries: the arrays of each layer in a list, or arrays of NumPy.
+
+    Raises ValueError for a file that holds anything else.
+    """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
-        _skip_header(stream)
+        if _header(stream) != ("O", False, ()):
+            raise ValueError("it is a plain array, not the dict of layers that weights are in")
         outer = pickles.load(stream, NAMES)         # type: ignore[arg-type]
         objects = outer.content if isinstance(outer, PickledArray) else None
         layers = objects[0] if isinstance(objects, list) and len(objects) == 1 else None
@@ -34,22 +44,47 @@ def read(path: str) -> dict[str, list[np.ndarray]]:
         return {str(name): _arrays(parts) for name, parts in layers.items()}
 
 
-def _skip_header(stream: mmap.mmap) -> None:
-    magic, major, length = stream.read(6), stream.read(2)[:1], stream.read(2)
-    if magic != MAGIC or major != b"\1" or len(length) != 2:
+def read_npz(entries: Entries, choose: Choose) -> Arrays:
+    """The chosen arrays of `np.savez(path, **state_dict)`."""
+    whole = {name.removesuffix(".npy"): entries.read(name) for name in entries.names()
+             if name.endswith(".npy")}
+    plain = {name: _plain(name, content) for name, content in whole.items()}
+    names = choose({name: array.shape for name, array in plain.items()})
+    return {short: plain[name] for short, name in names.items()}
+
+
+def _plain(name: str, content: bytes) -> np.ndarray:
+    """The array in a .npy that holds no objects."""
+    stream = io.BytesIO(content)
+    code, fortran, shape = _header(stream)
+    if code == "O":
+        raise ValueError(f"its {name[:60]} holds objects: write it with np.savez(path, **state)")
+    return contiguous(memoryview(content)[stream.tell():], np.dtype(code), shape, fortran)
+
+
+def _header(stream: Any) -> tuple[str, bool, tuple[int, ...]]:
+    """(dtype's code, whether the first index runs fastest, shape); stream is left behind it."""
+    magic, version, _ = stream.read(6), stream.read(1), stream.read(1)
+    length = stream.read(struct.calcsize(LENGTHS.get(version, "<H")))
+    if magic != MAGIC or version not in LENGTHS or len(length) != struct.calcsize(LENGTHS[version]):
         raise ValueError("its .npy header is malformed")
-    if not HEADER.fullmatch(stream.read(struct.unpack("<H", length)[0])):
-        raise ValueError("it is a plain array, not the dict of layers that weights are in")
+    header = HEADER.fullmatch(stream.read(min(10_000, *struct.unpack(LENGTHS[version], length))))
+    if not header:
+        raise ValueError("its .npy header is malformed, or of numbers that weights are not in")
+    code, fortran, shape = (part.decode() for part in header.groups())
+    return code, fortran == "True", tuple(int(n) for n in shape.split(",") if n.strip())
 
 
-def _arrays(parts: Any) -> list[np.ndarray]:
+def _arrays(parts: Any) -> Any:
+    if isinstance(parts, PickledArray):
+        return array_of(parts)
     if not isinstance(parts, list | tuple) or not all(
             isinstance(part, PickledArray) for part in parts):
         raise ValueError("one of its layers is not a list of arrays")
-    return [_array(part) for part in parts]
+    return [array_of(part) for part in parts]
 
 
-def _array(pickled: PickledArray) -> np.ndarray:
+def array_of(pickled: PickledArray) -> np.ndarray:
     code, order = pickled.dtype.code, pickled.dtype.order
     if code not in FLOATS or order not in ("<", ">"):
         raise ValueError("its numbers are not float32, float64 or float16")

@@ -1,6 +1,7 @@
 """Which network weights belong to, by their shapes: its name, width, classes and image size."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..networks.build import FAMILY, table_of
@@ -12,36 +13,55 @@ MAX_IMAGE = 1024                # pixels of the largest image_size that is looke
 VARIANTS: tuple[tuple[str, ...], ...] = ((), ("one-tower",))
 
 
-def config_of(found: Found) -> tuple[str, dict[str, Any]]:
-    """(name, config) for `build`. Raises ValueError when no network has these arrays."""
+def config_of(found: Found, notes: list[str]) -> tuple[str, dict[str, Any]]:
+    """(name, config) for `build`.
+
+    notes gets a sentence where several networks have these arrays. Raises ValueError when none has.
+    """
     actual = {name: array.shape for name, array in found.arrays.items()}
-    for name in found.networks:
-        for ablations in VARIANTS:
-            config = _fitting(name, ablations, actual)
-            if config:
-                return name, config
-    raise ValueError(_misfit(found.networks[0], actual))
+    networks = tuple(dict.fromkeys(found.networks))
+    for ablations in VARIANTS:
+        fitting = {name: config for name in networks
+                   if (config := _fitting(name, ablations, actual))}
+        if fitting:
+            name, *others = fitting
+            if others:
+                notes.append(f"its parameters are those of {', '.join(fitting)}, and the file does "
+                             f"not say which: taken as {name}")
+            return name, fitting[name]
+    raise ValueError(_misfit(networks[0], actual, found.names))
 
 
 def _fitting(name: str, ablations: tuple[str, ...],
              actual: dict[str, Shape]) -> dict[str, Any] | None:
     """The config with which the network called name has parameters of these shapes."""
     table = FAMILY[name].table
-    place = next(p for p in walk(table, (3, 0, 0)) if p.layer.parameters(p.input))
     last_name = next(reversed(table))
-    first, last = actual.get(f"{place.name}.weight"), actual.get(f"{last_name}.weight")
-    if not first or not last or len(last) != 2:
+    hidden = [place for place in walk(table, (3, 0, 0))
+              if place.layer.parameters(place.input) and place.name != last_name]
+    # The widest layer tells the width best: it was rounded least.
+    widest = max(hidden, key=lambda place: place.output[0], default=None)
+    wide = actual.get(f"{widest.name}.weight") if widest else ()
+    last = actual.get(f"{last_name}.weight")
+    if wide is None or not last or len(last) != 2:
         return None
-    num_classes = last[0]
-    width = first[0] / place.output[0] if place.name != last_name else 1.0
+    num_classes, width = last[0], wide[0] / widest.output[0] if widest and wide else 1.0
     if num_classes < 2 or not 0 < width <= 64:
         return None
     table = table_of(name, num_classes, None, width, ablations=ablations)
-    size = _image_size(table, FAMILY[name].image_size, actual)
+    usual = FAMILY[name].image_size
+    if _without_linear(state_shapes(table, usual)) != _without_linear(actual):
+        return None
+    size = _image_size(table, usual, actual)
     if size is None or state_shapes(table, size) != actual:
         return None
     return {"num_classes": num_classes, "image_size": size, "width": width,
             "ablations": list(ablations)}
+
+
+def _without_linear(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Those that no image size changes."""
+    return {name: shape for name, shape in shapes.items() if len(shape) != 2}
 
 
 def _image_size(table: Table, usual: int, actual: dict[str, Shape]) -> int | None:
@@ -54,15 +74,27 @@ def _image_size(table: Table, usual: int, actual: dict[str, Shape]) -> int | Non
     return None
 
 
-def _misfit(name: str, actual: dict[str, Shape]) -> str:
-    """One sentence on the first parameter that is missing or differs from the network's own."""
+def _misfit(name: str, actual: dict[str, Shape], names: Mapping[str, str]) -> str:
+    """One sentence on what was found and what was looked for; names: the file's by ours."""
     expected = state_shapes(table_of(name), FAMILY[name].image_size)
-    missing = [parameter for parameter in expected if parameter not in actual]
+    shown = {ours: names.get(ours, ours) for ours in (*expected, *actual)}
+    missing = [shown[parameter] for parameter in expected if parameter not in actual]
+    extra = [f"{shown[parameter][:60]} {shape}" for parameter, shape in actual.items()
+             if parameter not in expected]
+    also = (f"; it also holds {', '.join(extra[:2])}"
+            + (f" and {len(extra) - 2} more" if extra[2:] else "")) if extra else ""
     if missing[1:]:
         return (f"it holds no {missing[0]} and lacks {len(missing) - 1} more "
-                f"of the network {name}")
+                f"of the network {name}{also}")
     if missing:
-        return f"it holds no {missing[0]}"
-    odd = next(parameter for parameter in expected if expected[parameter] != actual[parameter])
-    return (f"its {odd} is {actual[odd]}, which fits no network of the family; "
+        return f"it holds no {missing[0]}{also}"
+    if extra:
+        return f"it has the parameters of {name}{also}, which no network of the family has"
+    last = f"{next(reversed(FAMILY[name].table))}.weight"
+    if actual[last][:1] == (1,):
+        return (f"its {shown[last]} is {actual[last]}: one output, where the networks here tell at "
+                "least two classes apart")
+    odd = next((parameter for parameter in expected if expected[parameter] != actual[parameter]),
+               last)
+    return (f"its {shown[odd]} is {actual[odd]}, which fits no network of the family; "
             f"in {name} it is {expected[odd]}")

@@ -8,6 +8,18 @@ from typing import Any
 import numpy as np
 
 MAX_DIMENSIONS = 8
+Arrays = dict[str, np.ndarray]
+BFLOAT16 = np.dtype([("bfloat16", "<u2")])      # the upper half of a float32
+
+
+def as_float32(array: np.ndarray) -> np.ndarray:
+    """A copy, which needs the file no more. Raises ValueError for whole numbers."""
+    if array.dtype == BFLOAT16:
+        array = (array["bfloat16"].astype(np.uint32) << 16).view(np.float32)
+    if array.dtype.kind != "f":
+        raise ValueError(f"its parameters are {array.dtype}, not floating-point numbers")
+    with np.errstate(over="ignore"):            # what is infinite then is refused by the caller
+        return np.array(array, np.float32, order="C")
 
 
 def strided(buffer: Any, dtype: np.dtype, offset: int, shape: Sequence[Any],

@@ -1,13 +1,13 @@
-"""State dicts that `torch.save` wrote: a zip of a pickle and its storages.
+"""What `torch.save` wrote: a zip of a pickle and its storages.
 
-Or, before PyTorch 1.6, pickles and storages in a row.
+Or, before PyTorch 1.6, pickles and storages in a row. What is no tensor is not looked at.
 """
 from __future__ import annotations
 
 import io
 import mmap
+import re
 import struct
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,22 +15,42 @@ from typing import Any
 import numpy as np
 
 from data import pickles
+from data.pickles import Placeholder
 
-from .strided import strided
+from . import npy, objects
+from .state_dicts import Choose
+from .strided import BFLOAT16, Arrays, strided
+from .zips import Entries
 
-MAX_PICKLE = 2**24              # bytes of the pickle, and of the zip's directory
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-LEGACY_START = b"\x80\x02\x8a\x0a" + LEGACY_MAGIC.to_bytes(10, "little")
-DTYPES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2",
-          "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1",
-          "ByteStorage": "u1", "BoolStorage": "?"}
+LEGACY_START = re.compile(              # the number, as the protocols of pickles write it
+    rb"\x80([\2\3]|[\4\5]\x95.{8})\x8a\x0a" + re.escape(LEGACY_MAGIC.to_bytes(10, "little"))
+    + rb"|L%dL\n" % LEGACY_MAGIC, re.DOTALL)
+DTYPES: dict[str, np.dtype] = {
+    "FloatStorage": np.dtype("<f4"), "DoubleStorage": np.dtype("<f8"),
+    "HalfStorage": np.dtype("<f2"), "BFloat16Storage": BFLOAT16,
+    "LongStorage": np.dtype("<i8"), "IntStorage": np.dtype("<i4"),
+    "ShortStorage": np.dtype("<i2"), "CharStorage": np.dtype("i1"),
+    "ByteStorage": np.dtype("u1"), "BoolStorage": np.dtype("?"), "UntypedStorage": np.dtype("u1"),
+    "ComplexFloatStorage": np.dtype("<c8"), "ComplexDoubleStorage": np.dtype("<c16")}
 
 
 @dataclass(frozen=True)
 class Storage:
+    """dtype: None for a kind of numbers that weights are not in."""
+
     key: str
-    dtype: np.dtype
+    kind: str
+    dtype: np.dtype | None
     count: int
+
+    @property
+    def size(self) -> int:
+        """In bytes. Raises ValueError for a kind of numbers that weights are not in."""
+        if self.dtype is None:
+            raise ValueError(f"its numbers are of the kind {self.kind}, not float32, float64, "
+                             "float16 or bfloat16")
+        return self.count * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -41,147 +61,134 @@ class StoredTensor:
     strides: tuple[int, ...]
 
 
-def read_zip(path: str) -> dict[str, np.ndarray]:
-    """The tensors by name.
-
-    Raises ValueError for a file that is not what `torch.save(model.state_dict(), path)` writes.
-    """
-    try:
-        with open(path, "rb") as file:
-            _check_directory(file)
-            with zipfile.ZipFile(file) as archive:
-                return _from_archive(archive, file.seek(0, 2))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError,
-            struct.error, EOFError, KeyError) as error:
-        raise ValueError(f"it is not a whole zip file: {error}") from error
-
-
-def _check_directory(file: Any) -> None:
-    """The zip's directory, which zipfile reads at once and makes larger, must be small.
-
-    Its size stands at the end of the file.
-    """
-    file.seek(max(0, file.seek(0, 2) - 98))
-    end = file.read()
-    record, wide = end[-22:], end[-98:-42]
-    if record[:4] != b"PK\5\6":
-        raise ValueError("it is not a whole zip file: its end is missing")
-    size = struct.unpack("<L", record[12:16])[0]
-    if end[-42:-38] == b"PK\6\7" and len(wide) == 56:
-        size = struct.unpack("<Q", wide[40:48])[0]
-    if size > MAX_PICKLE:
-        raise ValueError("its zip directory is larger than those of weights are")
-
-
-def _from_archive(archive: zipfile.ZipFile, file_size: int) -> dict[str, np.ndarray]:
-    entries = {info.filename.partition("/")[2]: info for info in archive.infolist()}
-
-    def read(name: str, limit: int) -> bytes:
-        if name not in entries:
-            raise ValueError(f"its zip holds no {name}")
-        info = entries[name]
-        stored = info.compress_type == zipfile.ZIP_STORED
-        if not stored or info.file_size != info.compress_size or info.file_size > limit:
-            raise ValueError(f"its zip's {name} is compressed, or of an impossible size")
-        return archive.read(info)
-    if "byteorder" in entries and read("byteorder", 16) != b"little":
+def read_zip(entries: Entries, choose: Choose) -> Arrays:
+    """The chosen tensors. Raises ValueError for a file that is not what `torch.save` writes."""
+    if "byteorder" in entries and entries.read("byteorder") != b"little":
         raise ValueError("its numbers are big-endian")
-    pickle = io.BytesIO(read("data.pkl", min(MAX_PICKLE, file_size)))
-    tensors = _tensors(_unpickled(pickle, _storage))
-    storages = {tensor.storage for tensor in tensors.values()}
-    if sum(storage.count * storage.dtype.itemsize for storage in storages) > file_size:
+    tensors = objects.tensors_in(_unpickled(io.BytesIO(entries.read("data.pkl")), _storage))
+    chosen = {short: tensors[name] for short, name in choose(objects.shapes(tensors)).items()}
+    storages = {t.storage for t in chosen.values() if isinstance(t, StoredTensor)}
+    if sum(storage.size for storage in storages) > entries.size:
         raise ValueError("its tensors are larger than the file")
-    return _arrays(tensors, {storage.key: read(f"data/{storage.key}", file_size)
-                             for storage in storages})
+    return _arrays(chosen, {storage.key: entries.read(f"data/{storage.key}")
+                            for storage in storages})
 
 
-def read_legacy(path: str) -> dict[str, np.ndarray]:
-    """The tensors by name: five pickles, then the storages.
+def read_legacy(path: str, choose: Choose) -> Arrays:
+    """The chosen tensors: five pickles, then the storages.
 
-    The pickles are magic number, version, machine, state dict, the storages' keys.
+    The pickles are magic number, version, machine, what was saved, the storages' keys.
     """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         seen: dict[str, Storage] = {}
 
-        def storage(persistent_id: Any) -> Storage:
+        def persistent(persistent_id: Any) -> Any:
             found = _storage(persistent_id)
-            return seen.setdefault(found.key, found)
-        magic, _, machine, state, keys = (_unpickled(stream, storage) for _ in range(5))
+            return seen.setdefault(found.key, found) if isinstance(found, Storage) else found
+        magic, _, machine, saved, keys = (_unpickled(stream, persistent) for _ in range(5))
         little = isinstance(machine, dict) and machine.get("little_endian")
         if magic != LEGACY_MAGIC or not little:
             raise ValueError("its numbers are big-endian, or it is not PyTorch's")
         is_text = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
         if not is_text or set(keys) != seen.keys():
             raise ValueError("its list of storages does not fit its tensors")
-        return _arrays(_tensors(state), {key: _next_storage(stream, seen[key]) for key in keys})
+        tensors = objects.tensors_in(saved)
+        chosen = {short: tensors[name] for short, name in choose(objects.shapes(tensors)).items()}
+        needed = {t.storage.key for t in chosen.values() if isinstance(t, StoredTensor)}
+        storages = {key: _next_storage(stream, seen[key], key in needed) for key in keys}
+        return _arrays(chosen, storages)
 
 
-def _next_storage(stream: mmap.mmap, storage: Storage) -> bytes:
-    """A number of elements in eight bytes, and the elements."""
-    head, size = stream.read(8), storage.count * storage.dtype.itemsize
-    if head != struct.pack("<q", storage.count) or size > stream.size() - stream.tell():
+def _next_storage(stream: mmap.mmap, storage: Storage, needed: bool) -> bytes:
+    """A number of elements in eight bytes, and the elements; passed over where not needed."""
+    head = stream.read(8)
+    if head != struct.pack("<q", storage.count) or storage.size > stream.size() - stream.tell():
         raise ValueError("it is cut off, or a storage is not of the size that its tensors have")
-    return stream.read(size)
+    if needed:
+        return stream.read(storage.size)
+    stream.seek(storage.size, 1)
+    return b""
+
+
+def read_pickle(path: str, choose: Choose) -> Arrays:
+    """The chosen arrays of a pickle that `pickle.dump` wrote, of NumPy's arrays."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+        arrays = objects.tensors_in(_unpickled(stream, None))
+        if not arrays:
+            raise ValueError("it is a pickle without arrays of NumPy; PyTorch's tensors are "
+                             "written with torch.save(model.state_dict(), path)")
+        names = choose(objects.shapes(arrays))
+        return _arrays({short: arrays[name] for short, name in names.items()}, {})
 
 
 # ---- what the pickle may ask for ---------------------------------------------------------------
 
-def _storage(persistent_id: Any) -> Storage:
+def _storage(persistent_id: Any) -> Any:
     """("storage", kind, key, device, count).
 
-    In older files with a view of another storage, or None, behind.
+    In older files with a view of another storage, or None, behind; and ("module", its class,
+    where its source is), for which the class stands.
     """
-    tag, kind, key, _, count, *view = persistent_id
-    named = tag == "storage" and isinstance(kind, pickles.Name) and isinstance(key, str)
-    if not named or type(count) is not int or count < 0 or view not in ([], [None]):
-        raise ValueError("one of its storages is not as PyTorch writes them")
-    dtype = DTYPES.get(kind.name.removeprefix("torch "))
-    if dtype is None:
-        raise ValueError(f"its numbers are of the kind {kind.name.replace(' ', '.')}, not float32, "
-                         "float64 or float16")
-    return Storage(key, np.dtype(dtype), count)
+    if not isinstance(persistent_id, tuple) or len(persistent_id) < 2:
+        raise ValueError(NOT_PYTORCHS)
+    tag, kind, *rest = persistent_id
+    if tag == "module":
+        return kind
+    if tag != "storage" or not isinstance(kind, pickles.Name) or len(rest) not in (3, 4):
+        raise ValueError(NOT_PYTORCHS)
+    key, _, count, *view = rest
+    counts = type(count) is int and 0 <= count < 2**62
+    if not isinstance(key, str) or not counts or view not in ([], [None]):
+        raise ValueError(NOT_PYTORCHS)
+    return Storage(key, kind.name.replace(" ", ".")[:60], DTYPES.get(kind.name.split(" ")[-1]),
+                   count)
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> StoredTensor:
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Any:
     """torch._utils._rebuild_tensor_v2; rest: requires_grad, hooks, metadata."""
-    if not (isinstance(storage, Storage) and isinstance(shape, tuple)
-            and isinstance(strides, tuple)):
-        raise ValueError("one of its tensors is not as PyTorch writes them")
+    if not isinstance(storage, Storage):        # one inside another pickle
+        return Placeholder("a tensor")
+    if not isinstance(shape, tuple) or not isinstance(strides, tuple):
+        raise ValueError(NOT_PYTORCHS.replace("storages", "tensors"))
     return StoredTensor(storage, offset, shape, strides)
 
 
 def _parameter(tensor: Any, *rest: Any) -> Any:
-    """torch._utils._rebuild_parameter; rest: requires_grad, hooks."""
+    """torch._utils._rebuild_parameter; rest: requires_grad, hooks, attributes."""
     return tensor
 
 
+def _from_type(rebuild: Any, kind: Any, arguments: Any, attributes: Any) -> Any:
+    """torch._tensor._rebuild_from_type_v2: a tensor that was given attributes."""
+    known = isinstance(rebuild, pickles.Name) and rebuild.function
+    return rebuild.function(*arguments) if known else Placeholder("a tensor")
+
+
+NOT_PYTORCHS = "one of its storages is not as PyTorch writes them"
 NAMES: Mapping[str, Callable | None] = {
+    **npy.NAMES,
     "collections OrderedDict": lambda *_: {},
+    "collections defaultdict": lambda *_: {},
     "torch._utils _rebuild_tensor": _tensor,
     "torch._utils _rebuild_tensor_v2": _tensor,
     "torch._utils _rebuild_parameter": _parameter,
-    **{f"torch {storage}": None for storage in (*DTYPES, "BFloat16Storage")},
+    "torch._utils _rebuild_parameter_with_state": _parameter,
+    "torch._tensor _rebuild_from_type_v2": _from_type,
 }
 
 
-def _unpickled(stream: Any, storage: Callable[[Any], Storage]) -> Any:
-    try:
-        return pickles.load(stream, NAMES, storage)
-    except pickles.Forbidden as error:
-        raise ValueError(f"{error}; if you wrote it, save the model's state_dict(), not the model"
-                         ) from error
+def _unpickled(stream: Any, persistent: Callable[[Any], Any] | None) -> Any:
+    return pickles.load(stream, NAMES, persistent, inert=True)
 
 
-def _tensors(state: Any) -> dict[str, StoredTensor]:
-    """Those of a state dict, which a training script may have put under "state_dict"."""
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict):
-        raise ValueError("it holds no state dict; save the model's state_dict(), not the model")
-    return {str(name): value for name, value in state.items() if isinstance(value, StoredTensor)}
+def _arrays(tensors: Mapping[str, Any], storages: Mapping[str, bytes]) -> Arrays:
+    return {name: _array(tensor, storages) for name, tensor in tensors.items()}
 
 
-def _arrays(tensors: dict[str, StoredTensor],
-            storages: Mapping[str, bytes]) -> dict[str, np.ndarray]:
-    return {name: strided(storages[t.storage.key], t.storage.dtype, t.offset, t.shape, t.strides)
-            for name, t in tensors.items()}
+def _array(tensor: Any, storages: Mapping[str, bytes]) -> np.ndarray:
+    if not isinstance(tensor, StoredTensor):
+        return npy.array_of(tensor)
+    storage = tensor.storage
+    assert storage.dtype is not None, "its size was asked for"
+    return strided(storages[storage.key], storage.dtype, tensor.offset, tensor.shape,
+                   tensor.strides)

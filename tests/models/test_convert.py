@@ -93,6 +93,63 @@ def test_torchvisions_names(name, tmp_path):
         np.testing.assert_array_equal(arrays[theirs], network.state_dict()[ours])
 
 
+@pytest.mark.parametrize("plain", [False, True], ids=["checkpoint", "torchvision's names"])
+@pytest.mark.parametrize("name, size, ablations", NETWORKS + [
+    ("torchvision", 96, ["no-overlap"]), ("alexnet-paper", 91, ["tanh", "no-lrn"])])
+def test_a_converted_network_is_read_back_as_it_was(plain, name, size, ablations, tmp_path, capsys):
+    if plain and name == "cifar10-18pct":
+        return                                          # it has no names there
+    network = made(tmp_path / "ours.safetensors", name, size, ablations)
+    flag = ["--torchvision"] if plain else []
+    assert models("convert", tmp_path / "ours.safetensors", tmp_path / "new.safetensors",
+                  *flag) == 0
+    differs = plain and (name, ablations) != ("torchvision", [])
+    assert ("which torchvision's own AlexNet computes otherwise" in capsys.readouterr().err
+            ) == differs
+    back, info = load_network(str(tmp_path / "new.safetensors"))
+    x = pictures(network)
+    np.testing.assert_array_equal(logits(back, x), logits(network, x))
+    assert (back.name, back.config) == (network.name, network.config)
+    assert (info["classes"], info["preprocessing"]) == (list("abcde"), PICTURES)
+
+
+def test_torchvisions_names_load_strictly_in_pytorch(torch, tmp_path):
+    from safetensors.torch import load_file
+    made(tmp_path / "ours.safetensors", "torchvision")
+    models("convert", tmp_path / "ours.safetensors", tmp_path / "new.safetensors", "--torchvision")
+    state = load_file(tmp_path / "new.safetensors")
+    assert state.keys() == set(TORCHVISION_NAMES.values())
+
+
+def test_a_mean_image_is_not_lost_in_silence(tmp_path, capsys):
+    network = build("torchvision", 5, width=1 / 16, generator=Generator(0))
+    about = metadata_of(network, list("abcde"), {**PICTURES, "crop": 70})
+    checkpoint.save(tmp_path / "ours.safetensors",
+                    {**network.state_dict(),
+                     "preprocessing.mean_image": np.ones((80, 80, 3), np.float32)}, about)
+    assert models("convert", tmp_path / "ours.safetensors", tmp_path / "new.safetensors",
+                  "--torchvision") == 1
+    assert "subtracts a mean image" in complaint(capsys)
+    assert not (tmp_path / "new.safetensors").exists()
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    assert models("convert", tmp_path / "ours.safetensors", tmp_path / "new.onnx") == 0
+    assert "does not hold the mean image" in complaint(capsys)
+
+
+@pytest.mark.parametrize("change", [
+    {"network": "resnet1"}, {"classes": ["a"]}, {"classes": [1, 2, 3, 4, 5]}, {"preprocessing": {}},
+    {"config": {"width": 1e9}}, {"config": {"image_size": 227.0}}, {"config": {"ablations": [[]]}},
+    {"config": None}])
+def test_a_header_that_does_not_fit_is_refused(change, tmp_path, capsys):
+    network = made(tmp_path / "ours.safetensors", "torchvision")
+    about = metadata_of(network, list("abcde"), PICTURES)
+    if change.get("config"):
+        change = {"config": {**network.config, **change["config"]}}
+    checkpoint.save(tmp_path / "odd.safetensors", network.state_dict(), {**about, **change})
+    assert models("summary", tmp_path / "odd.safetensors") == 1
+    assert "odd.safetensors is no checkpoint of ours: " in complaint(capsys)
+
+
 def test_published_weights_become_a_checkpoint(torch, tmp_path):
     network = made(tmp_path / "ours.safetensors", "torchvision")
     torch.save({TORCHVISION_NAMES[name]: torch.tensor(np.ascontiguousarray(array))

@@ -9,6 +9,7 @@ import pytest
 from minitensor import Tensor, no_grad
 from models.training.checkpoints import load_network
 from models.weights import WeightsError, load
+from models_cli import Said
 
 NO_SIZE = b"J\xff\xff\xff\xff" * 2
 
@@ -144,12 +145,15 @@ def blob(array, old):
     return data + field(7, field(1, b"".join(map(varint, array.shape))))
 
 
-def caffemodel(layers, pool_first=False, old=False):
+ORDER = ("data", "conv1", "relu1", "norm1", "pool1", "conv2", "relu2", "conv3", "conv4", "conv5",
+         "pool5", "fc6", "drop6", "fc7", "fc8", "loss")
+
+
+def caffemodel(layers, pool_first=False, old=False, order=ORDER):
     """NetParameter with the layers between which Caffe's files have pools and norms; old:
     V1LayerParameter, four dimensions."""
-    between = ["pool1", "norm1"] if pool_first else ["norm1", "pool1"]
-    order = ["data", "conv1", "relu1", *between, "conv2", "relu2", "conv3", "conv4", "conv5",
-             "pool5", "fc6", "drop6", "fc7", "fc8", "loss"]
+    if pool_first:
+        order = [{"norm1": "pool1", "pool1": "norm1"}.get(name, name) for name in order]
     number, name_field, kind, blobs = (2, 4, field(5, 4),
                                        6) if old else (100, 1, field(2, b"Convolution"), 7)
     messages = [field(name_field, name.encode()) + kind
@@ -171,6 +175,23 @@ def test_a_file_of_one_tower(torch, tmp_path):
     (tmp_path / "one.caffemodel").write_bytes(caffemodel(layers))
     assert_gives(tmp_path / "one.caffemodel", "caffe-alexnet", torch, layers, 67)
     assert load_network(str(tmp_path / "one.caffemodel"))[0].conv2.groups == 1
+
+
+def test_fc8_under_another_name_or_twice(tmp_path):
+    layers, path, told = caffe_layers(1 / 16), tmp_path / "mine.caffemodel", Said()
+    named = {name.replace("fc8", "fc8_mine"): blobs for name, blobs in layers.items()}
+    path.write_bytes(caffemodel(named, order=[*ORDER[:-2], "fc8_mine", "loss"]))
+    np.testing.assert_array_equal(load(str(path), told)[0]["fc8.weight"], layers["fc8"][0])
+    assert told.lines == [f"warning: {path}: its fc8_mine is taken as fc8"]
+    path.write_bytes(caffemodel(layers, order=[*ORDER, "fc8"]))
+    np.testing.assert_array_equal(load(str(path))[0]["fc8.weight"], layers["fc8"][0])
+    path.write_bytes(caffemodel({**layers, **named}, order=[*ORDER, "fc8_mine"]))
+    with pytest.raises(WeightsError, match="beside the layers of an AlexNet it holds fc8_mine"):
+        load(str(path))
+    other = (layers["fc8"][0] + 1, layers["fc8"][1])
+    path.write_bytes(caffemodel(layers) + caffemodel({"fc8": other}, order=["fc8"]))
+    with pytest.raises(WeightsError, match="two layers called fc8, whose numbers differ"):
+        load(str(path))
 
 
 def test_other_layers_are_named(tmp_path):
