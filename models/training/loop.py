@@ -23,7 +23,7 @@ from .view import TrainingProgress
 
 # Whole epochs after the warm-up, at least so many and of at least so many steps, whose losses are
 # all within 1 % of ln(classes), earn a warning.
-STUCK_EPOCHS, STUCK_STEPS = 2, 200
+STUCK_EPOCHS, STUCK_STEPS = 2, 300
 
 
 class Interrupted(Exception):

@@ -104,8 +104,8 @@ class TrainingProgress:
     def samples(self) -> None:
         """Where there are samples: how to classify them."""
         if self.folder.samples.exists():
-            self._say("see what it says of pictures that it did not learn from: "
-                      f"python -m models classify {quote(str(self.folder.path))} {quote(str(self.folder.samples))}")
+            self._say("see what it says of pictures that it did not learn from: python -m models "
+                      f"classify {quote(str(self.folder.path))} {quote(str(self.folder.samples))}")
 
 
 def advice(settings: Settings) -> str:

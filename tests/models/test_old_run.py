@@ -51,7 +51,7 @@ def test_it_is_loaded_whole(run):
 def test_it_goes_on_as_it_would_have(run):
     assert models("train", "--resume", run, "--epochs", 4, "--workers", 0) == 0
     epochs = [record for record in log(run) if record["event"] == "epoch"]
-    assert [(e["train_loss"], e["test_loss"]) for e in epochs[2:]] == [
+    assert [(e["train_loss"], e["validation_loss"]) for e in epochs[2:]] == [
         pytest.approx(losses, rel=1e-4) for losses in LOSSES]
     assert [e["step"] for e in epochs] == [4, 8, 12, 16]
     arrays, _ = checkpoint.load(run / "latest.safetensors")
