@@ -38,7 +38,11 @@ def find_splits(folder: str | os.PathLike[str]) -> Splits:
                      for part, path in parts.items() if os.path.isdir(path)}
     if is_flat_validation(parts["val"]):
         found["val"] = partial(ILSVRCValidation, root, (folder, root))
-    if "val" in found and "test" in found and not any(map(os.DirEntry.is_dir,
-                                                          os.scandir(parts["test"]))):
-        del found["test"]                   # ImageNet's: pictures that nobody has told the class of
+    if "val" in found and "test" in found and not _has_folders(parts["test"]):
+        del found["test"]                   # pictures without labels, as ImageNet's
     return found or {"all": partial(ImageFolder, folder)}
+
+
+def _has_folders(folder: str) -> bool:
+    return any(os.path.isdir(os.path.join(folder, name))
+               for name in os.listdir(folder) if not name.startswith("."))

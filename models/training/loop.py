@@ -22,8 +22,9 @@ from .step import Diverged, Training
 from .view import TrainingProgress
 
 # Whole epochs after the warm-up, at least so many and of at least so many steps, whose losses are
-# all within 1 % of ln(classes), earn a warning.
+# all that of guessing, earn a warning. Less than guessing is learning, however slow.
 STUCK_EPOCHS, STUCK_STEPS = 2, 300
+NEAR = 0.998, 1.01
 
 
 class Interrupted(Exception):
@@ -124,21 +125,30 @@ class Trainer:
 
     def _notice_if_stuck(self) -> None:
         """Once in a run: when its loss stays that of guessing."""
-        classes, c = len(self.training.metadata["classes"]), self.counters
-        chance, epochs = math.log(classes), self.folder.epochs
+        c, epochs = self.counters, self.folder.epochs
         began = [0, *(epoch["step"] for epoch in epochs[:-1])]
-        after_warmup = [step for step in began if step >= self.training.settings.warmup]
         stuck = 0
-        for epoch in reversed(epochs[len(epochs) - len(after_warmup):]):
-            if abs(epoch["train_loss"] - chance) > 0.01 * chance:
+        for epoch, step in zip(reversed(epochs), reversed(began)):
+            if step < self.training.settings.warmup or not self._guessed(epoch["train_loss"]):
                 break
             stuck += 1
         if self.folder.warned or stuck < STUCK_EPOCHS or c.step - began[-stuck] < STUCK_STEPS:
             return
-        message = (f"for {stuck} epochs the loss has been near ln({classes}) = {chance:.4f}, "
-                   "that of guessing")
+        message = (f"for {stuck} epochs the loss has been near {self._guessed(c.loss):.4f}, that "
+                   f"of guessing among {len(self.training.metadata['classes'])} classes")
         self.folder.record("warning", epoch=c.epoch + 1, step=c.step, message=message)
         self.progress.stuck(message)
+
+    def _guessed(self, loss: float) -> float:
+        """The loss of guessing that loss is near, else 0.
+
+        That is ln(classes), or, of one who knows how frequent each class is, their entropy.
+        """
+        counts = np.bincount(self.loaders.training.dataset.labels)
+        shares = counts[counts > 0] / counts.sum()
+        levels = math.log(len(self.training.metadata["classes"])), -(shares * np.log(shares)).sum()
+        low, high = NEAR
+        return next((float(level) for level in levels if low * level <= loss <= high * level), 0.0)
 
     # ---- the end -------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ def run(tmp_path):
 def test_it_is_loaded_whole(run):
     old, arrays = stopped(str(run)), load_file(run / "latest.safetensors")
     config = json.loads((run / "config.json").read_text())
+    assert old.settings.validation == "test"            # what chose the best epoch then
     assert old.settings.seed == 3 and old.settings.optimizer == "sgd" and old.settings.cuts == 3
     assert {name: config["settings"][name] for name in ("lr", "warmup", "schedule")} == {
         "lr": old.settings.lr, "warmup": old.settings.warmup, "schedule": old.settings.schedule}
