@@ -63,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     packing.set_defaults(run=_pack)
     packing.add_argument(
         "folder", metavar="FOLDER",
-        help="train/CLASS/PICTURE and val/ (or test/) likewise; CLASS/PICTURE; CIFAR-10's official "
-        "files; or ILSVRC-2012, where the flat val/ needs the devkit's "
+        help="train/CLASS/PICTURE and val/, test/ or both likewise; CLASS/PICTURE; CIFAR-10's "
+        "official files; or ILSVRC-2012, where the flat val/ needs the devkit's "
         "ILSVRC2012_validation_ground_truth.txt with meta.mat beside it, or Kaggle's "
         "LOC_val_solution.csv, in FOLDER")
     packing.add_argument("out", metavar="OUT",
@@ -105,6 +105,10 @@ def _pack(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.out} lies in {options.folder}, whose pictures would then "
                          "include it; choose another folder")
     splits = {name: open_split() for name, open_split in find_splits(options.folder).items()}
+    for name in SPLITS:                 # what an earlier version called val/ may be today's test/
+        if name not in splits and is_packed(options.out, name):
+            raise ValueError(f"{options.out} already holds {name}/, for which {options.folder} "
+                             "has no pictures; choose another folder")
     first, *others = splits.values()
     for other in others:
         if list(other.classes) != list(first.classes):

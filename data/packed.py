@@ -1,6 +1,6 @@
 """Packed images: equal squares of bytes in a few large files, ready to be mapped into memory.
 
-A packed folder holds one folder a split ("train" and "val", or "all"), each with
+A packed folder holds one folder a split ("train", "val", "test", or "all"), each with
 
 shard-00000.npy ...     uint8 (n, side, side, 3), red, green, blue, to read by
                         `np.load(path, mmap_mode="r")`

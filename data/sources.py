@@ -1,4 +1,4 @@
-"""What kinds of folders hold labelled images, and what is for training and validation in each."""
+"""What kinds of folders hold labelled images, and what is for training and for tests in each."""
 from __future__ import annotations
 
 import os
@@ -11,18 +11,18 @@ from .ilsvrc import KAGGLE, ILSVRCValidation, is_flat_validation
 from .packed import PackedPictures, is_packed
 from .protocols import Dataset
 
-SPLITS = ("train", "val", "all")
-VALIDATION_FOLDERS = ("test", "val")
+PARTS = ("train", "val", "test")
+SPLITS = (*PARTS, "all")
 
 Splits = dict[str, Callable[[], Dataset]]
 
 
 def find_splits(folder: str | os.PathLike[str]) -> Splits:
-    """{"train": open, "val": open}, or one of them, or {"all": open}; `open()` gives the dataset.
+    """By name, those of "train", "val" and "test" that are there, or "all".
 
-    In this order: packed images (packed.py), CIFAR-10's official files, FOLDER/train/CLASS/IMAGE
-    with FOLDER/test or FOLDER/val likewise or with ILSVRC's flat FOLDER/val (ilsvrc.py),
-    FOLDER/CLASS/IMAGE. Raises ValueError for an unfinished packing.
+    Called, each gives its dataset. In this order: packed images (packed.py), CIFAR-10's official
+    files, FOLDER/train/CLASS/IMAGE with FOLDER/val and FOLDER/test likewise or with ILSVRC's flat
+    FOLDER/val (ilsvrc.py), FOLDER/CLASS/IMAGE. Raises ValueError for an unfinished packing.
     """
     folder = os.fspath(folder)
     packed: Splits = {split: partial(PackedPictures, folder, split)
@@ -30,14 +30,19 @@ def find_splits(folder: str | os.PathLike[str]) -> Splits:
     if packed:
         return packed
     if CIFAR10.is_in(folder):
-        return {"train": partial(CIFAR10, folder), "val": partial(CIFAR10, folder, train=False)}
+        return {"train": partial(CIFAR10, folder), "test": partial(CIFAR10, folder, train=False)}
     root = os.path.join(folder, KAGGLE)
     root = root if os.path.isdir(root) else folder
-    validation = (os.path.join(root, name) for name in VALIDATION_FOLDERS)
-    parts = {"train": os.path.join(root, "train"),
-             "val": next(filter(os.path.isdir, validation), "")}
-    found: Splits = {split: partial(ImageFolder, path)
-                     for split, path in parts.items() if os.path.isdir(path)}
-    if is_flat_validation(os.path.join(root, "val")):
+    parts = {part: os.path.join(root, part) for part in PARTS}
+    found: Splits = {part: partial(ImageFolder, path)
+                     for part, path in parts.items() if os.path.isdir(path)}
+    if is_flat_validation(parts["val"]):
         found["val"] = partial(ILSVRCValidation, root, (folder, root))
+    if "val" in found and "test" in found and not _has_folders(parts["test"]):
+        del found["test"]                   # pictures without labels, as ImageNet's
     return found or {"all": partial(ImageFolder, folder)}
+
+
+def _has_folders(folder: str) -> bool:
+    return any(os.path.isdir(os.path.join(folder, name))
+               for name in os.listdir(folder) if not name.startswith("."))

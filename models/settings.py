@@ -12,7 +12,10 @@ class Settings:
     """Everything that a training is told. Saved in every checkpoint."""
 
     data: str = ""                  # "builtin", or the absolute path of a folder
-    pictures: int = 4000            # built-in images to train on; a quarter as many to validate on
+    pictures: int = 4000            # built-in images to train on; a quarter as many in val and test
+    # Which images choose the best epoch, as inputs/sources.py explains: "auto", the share of the
+    # training images that is held out for it, or "test".
+    validation: str | float = "auto"
     # The shorter side before a crop; None: 256/227 of image_size, image_size for built-in images.
     resize: int | None = None
     random_crop: bool = True        # else the centre
@@ -69,12 +72,10 @@ class Settings:
 
     @classmethod
     def saved(cls, settings: Mapping[str, Any]) -> Settings:
-        """Those of a checkpoint, which may be older or newer than this program.
-
-        One that does not know lr_in_velocity had it.
-        """
-        return cls(**{"lr_in_velocity": True,
-                      **{name: value for name, value in settings.items() if name in FIELDS}})
+        """Those of a checkpoint, which may be older or newer than this program."""
+        older = {"lr_in_velocity": True, "validation": "test"}      # before there was a choice
+        return cls(**{name: value for name, value in {**older, **settings}.items()
+                       if name in FIELDS})
 
     @property
     def network_config(self) -> dict[str, Any]:
@@ -91,9 +92,11 @@ class Settings:
 FIELDS = {field.name for field in dataclasses.fields(Settings)}
 COMPUTE = ("device", "kernels", "precision")
 # What a resumed run may be told anew. workers and save_minutes change no result; the others may,
-# and are the user's to change: data may have moved, epochs stretches a schedule, device, kernels
-# and precision round differently, on_error decides about an image that has become unreadable.
-CHANGEABLE = ("data", "epochs", "workers", "on_error", *COMPUTE, "cache_features", "save_minutes")
+# and are the user's to change: data may have moved, epochs stretches a schedule, a lower lr saves a
+# run that diverged, device, kernels and precision round differently, on_error decides about an
+# image that has become unreadable.
+CHANGEABLE = ("data", "epochs", "lr", "workers", "on_error", *COMPUTE, "cache_features",
+              "save_minutes")
 NORMALIZATIONS = ("imagenet", "mean-pixel", "mean-image")
 
 

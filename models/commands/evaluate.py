@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help=CHECKPOINT)
     add_weights(parser, "what to evaluate, in place of CHECKPOINT")
     add_data(parser, "'builtin', or a folder, of which the test pictures are taken "
-             "(default: the validation pictures of the training)")
+             "(default: the test pictures of the training, or those that chose its best epoch "
+             "where it had no others)")
     parser.add_argument("--ten-crop", action="store_true",
                         help="also average over ten crops of each picture, as in the paper")
     parser.add_argument("--out", metavar="FOLDER", help="where to write the confusion matrix (PNG, "
@@ -55,6 +56,7 @@ def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str,
     are given.
     """
     from ..evaluation.confusion import by_class, tallied, totals, write_report
+    from ..evaluation.scores import with_interval
     from ..inputs.preprocessing import evaluation_transform
     from ..inputs.sources import make_loader, open_test_data
     from ..training.checkpoints import checkpoint_path, load_network
@@ -65,7 +67,7 @@ def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str,
     if not settings.data:
         raise UsageError("--data is required: "
                          "these weights say nothing of the pictures they learned from")
-    images = open_test_data(settings.data, training)
+    images, part = open_test_data(settings.data, training)
     places = _places(images.classes, metadata["classes"], settings.data, path)
     folder = _report_folder(out, path, metadata)
     if ten_crop:                        # as many images at a time as in training
@@ -77,13 +79,23 @@ def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str,
         views = tallied(network, _counted(loader, bar), metadata["classes"], places,
                         settings.device)
     view, tally = list(views.items())[-1]
-    epoch = f" (epoch {metadata['progress']['epoch']})" if "progress" in metadata else ""
-    print(f"{path}{epoch} on {tally.scores.images:,} pictures of {settings.data}\n{totals(views)}"
+    scores, pictures = tally.scores, f"{part} pictures".lstrip()
+    print(f"{path}{_epoch(metadata, part)} on {scores.images:,} {pictures} of {settings.data}; "
+          f"in brackets 95 % intervals\n{totals(views)}"
           f"\n\n{view}, class by class\n{by_class(tally)}")
     if folder:
-        write_report(folder, tally, f"{view}, top-1 error {1 - tally.scores.top1:.2%}")
+        error = with_interval(1 - scores.top1, scores.images)
+        write_report(folder, tally, f"{pictures}, {view}, top-1 error {error}")
         print(f"\nwritten: {folder}/confusion.png, confusion.csv, classes.csv")
     return 0
+
+
+def _epoch(metadata: dict[str, Any], part: str) -> str:
+    """Which one it is, and whether it is so because it was the best on these images."""
+    done = metadata.get("progress", {})
+    chosen = ", chosen on these pictures" * (part == "validation"
+                                             and done.get("best_epoch") == done.get("epoch"))
+    return f" (epoch {done['epoch']}{chosen})" if done else ""
 
 
 def _places(classes: list[str], known: list[str], source: str, path: str) -> np.ndarray:

@@ -14,7 +14,8 @@ from .options import LARGEST, OWN, add_data, add_device, add_loading, add_networ
 from .values import (BalancedOrPairs, Pairs, UsageError, class_weight, frozen, named_number, number,
                      option, weights)
 
-HELP = "Train a network; every epoch is scored on validation pictures."
+HELP = ("Train a network; validation pictures choose its best epoch, which test pictures score "
+        "once, at the end.")
 EXAMPLES = """  python -m models train --recipe demo
   python -m models train --data photos/ --image-size 131 --width 1/4 --epochs 20
   python -m models train --data cifar10/ --recipe cifar10 --out runs/cifar10
@@ -51,11 +52,16 @@ def _add_run(group: Any) -> None:
 
 
 def _add_pictures(group: Any) -> None:
-    add_data(group, "'builtin'; a folder with train/ and test/ (or val/); one folder of class "
-             "folders, a fifth of which is held out for validation; CIFAR-10's official files; "
-             "ILSVRC-2012 as handed out; or what `python -m data pack` made of any of these")
+    add_data(group, "'builtin'; a folder with train/ and val/, test/ or both; one folder of class "
+             "folders; CIFAR-10's official files; ILSVRC-2012 as handed out; or what `python -m "
+             "data pack` made of any of these")
+    add_setting(group, "validation", number(float, 0, 1, open_high=True), "the share of each "
+                "class's training pictures that is held out to choose the best epoch; with 0 the "
+                "last epoch is the result. What is not for training then only scores it, once, "
+                "at the end", "val/ chooses; without one 0.1, or 0.2 of a folder that "
+                "has no test/ either", metavar="SHARE")
     add_setting(group, "pictures", number(int, 20), "how many built-in pictures to train on; "
-                "a quarter as many are for validation")
+                "a quarter as many each are for validation and the test")
     add_setting(group, "resize", number(int, 1, LARGEST), "the shorter side of a picture before "
                 "it is cropped, in pixels (default: 256/227 of the crop; built-in pictures have "
                 "the crop's size, packed ones keep theirs)")

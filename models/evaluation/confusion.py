@@ -13,8 +13,8 @@ import numpy as np
 
 from ..files import write_file
 from .plots import new_figure, save_figure
-from .scores import (Scores, best_classes, crop_log_probabilities, has_top5,
-                     mean_over_crops)
+from .scores import (Scores, best_classes, crop_log_probabilities, has_top5, interval,
+                     mean_over_crops, with_interval)
 
 LISTED = 20             # classes in the printed table; all are in classes.csv
 CENTRE = {1: 0, 10: 4}  # where the centre crop is among so many crops
@@ -87,11 +87,15 @@ def tallied(network: Any, batches: Iterable[tuple[np.ndarray, np.ndarray]],
 # ---- text --------------------------------------------------------------------------------------
 
 def totals(tallies: dict[str, Tally]) -> str:
-    """One line for each way of looking at the images; a top-5 error where that says anything."""
+    """One line for each way of looking at the images; a top-5 error where that says anything.
+
+    In brackets the 95 % interval.
+    """
     rows = [["", "top-1 error", "top-5 error", "accuracy", "loss"]]
     for view, tally in tallies.items():
         s = tally.scores
-        rows.append([view, f"{1 - s.top1:.2%}", f"{1 - s.top5:.2%}", f"{s.top1:.2%}",
+        shares = (1 - s.top1, 1 - s.top5, s.top1)
+        rows.append([view, *(with_interval(share, s.images) for share in shares),
                      f"{s.loss:.4f}"])
     if not has_top5(len(next(iter(tallies.values())).classes)):
         rows = _without(2, rows)
@@ -101,15 +105,15 @@ def totals(tallies: dict[str, Tally]) -> str:
 def by_class(tally: Tally) -> str:
     """A line for each class that has images; of many, for those with the highest error.
 
-    Top-5 error as in totals.
+    Top-5 error and intervals as in totals.
     """
     rows = class_rows(tally)
     seen = [row for row in rows[1:] if row[1]]
     shown = seen if len(seen) <= LISTED else sorted(seen, key=lambda row: -row[2])[:LISTED]
     text = [["class", "pictures", "top-1 error", "top-5 error", "  most often taken for"]]
-    text += [[name, f"{images:,}", f"{top1:.2%}", f"{top5:.2%}",
+    text += [[name, f"{images:,}", with_interval(top1, images), with_interval(top5, images),
               f"{confused} ({count:,})" if count else ""]
-             for name, images, top1, top5, confused, count in shown]
+             for name, images, top1, top5, confused, count, *_ in shown]
     if not has_top5(len(tally.classes)):
         text = _without(3, text)
     table = _aligned(text, last_left=True)
@@ -122,10 +126,12 @@ def class_rows(tally: Tally) -> list[list[Any]]:
     """A header, and a row for each class."""
     top1, top5 = tally.errors()
     rows: list[list[Any]] = [["class", "pictures", "top-1 error", "top-5 error",
-                              "most often taken for", "how often"]]
+                              "most often taken for", "how often",
+                              "top-1 error, 95 % from", "to"]]
     for label, name in enumerate(tally.classes):
-        rows.append([name, int(tally.images[label]), float(top1[label]), float(top5[label]),
-                     *tally.most_taken_for(label)])
+        error, images = float(top1[label]), int(tally.images[label])
+        rows.append([name, images, error, float(top5[label]), *tally.most_taken_for(label),
+                     *interval(error, images)])
     return rows
 
 

@@ -41,19 +41,24 @@ def draw_run(path: Path, epochs: list[dict[str, Any]], top5: bool) -> None:
     number = [e["epoch"] for e in epochs]
     figure = new_figure(10, 4)
     loss, error = figure.subplots(1, 2)
-    learning, validation = "training, while learning", "validation"
-    for name, key in ((learning, "train_loss"), (validation, "test_loss")):
+    losses = {"training, while learning": "train_loss", "validation": "validation_loss"}
+    errors = {"training, while learning": "train_top1", "validation": "validation_top1"}
+    errors |= {"validation, top-5": "validation_top5"} if top5 else {}
+    for name, key in _known(losses, epochs):
         loss.plot(number, [e[key] for e in epochs], marker=".", label=name)
     loss.set_ylabel("loss")
-    shown = {learning: "train_top1", validation: "test_top1"}
-    shown |= {f"{validation}, top-5": "test_top5"} if top5 else {}
-    for name, key in shown.items():
+    for name, key in _known(errors, epochs):
         error.plot(number, [100 * (1 - e[key]) for e in epochs], marker=".", label=name)
     error.set(ylabel="error in %", ylim=(0, None))
     for axes in (loss, error):
         _over_epochs(axes)
         axes.legend()
     save_figure(figure, path)
+
+
+def _known(keys: dict[str, str], epochs: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """A run has no figures of validation images where none are held out."""
+    return [(name, key) for name, key in keys.items() if key in epochs[0]]
 
 
 class Curve(NamedTuple):

@@ -1,6 +1,7 @@
 """How good a network is on labelled images."""
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from minitensor import Tensor, log_softmax, no_grad, uploaded
 from minitensor.backend import to_numpy
 
 TOP = 5
+Z = 1.959964            # standard deviations on either side that hold 95 % of a normal distribution
 
 
 class Scores(NamedTuple):
@@ -44,6 +46,22 @@ class Scores(NamedTuple):
         top1 = f"top-1 {self.top1:.2%} (error {1 - self.top1:.2%})"
         top5 = f", top-{TOP} {self.top5:.2%} (error {1 - self.top5:.2%})"
         return f"{top1}{top5 if has_top5(classes) else ''}, loss {self.loss:.4f}"
+
+
+def interval(share: float, images: int) -> tuple[float, float]:
+    """Between what a share may be that so many images show, with 95 % confidence (Wilson 1927)."""
+    if not images:
+        return math.nan, math.nan
+    shrunk = Z**2 / images
+    centre = (share + shrunk / 2) / (1 + shrunk)
+    half = Z * math.sqrt((share * (1 - share) + shrunk / 4) / images) / (1 + shrunk)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def with_interval(share: float, images: int) -> str:
+    """Such as "98.60% (97.14% to 99.32%)"."""
+    low, high = interval(share, images)
+    return f"{share:.2%} ({low:.2%} to {high:.2%})"
 
 
 def has_top5(classes: int) -> bool:

@@ -1,9 +1,12 @@
-"""From the name of a source to images in batches: to train on, and to validate on."""
+"""From the name of a source to images in batches: to train on, to validate on, to test on."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
 
 import data
 from data import BuiltinPictures, Compose, DataLoader, UnreadableImage
@@ -12,54 +15,98 @@ from ..errors import UserError, as_user_error
 from ..settings import Settings
 
 ON_ERROR = {"stop": "raise", "skip": "skip"}    # the command line's words for the loader's
-VALIDATION_SHARE = 0.2                  # of a folder that has no validation images of its own
-TRAIN_SEED, VALIDATION_SEED = 0, 1      # of built-in images: the same whatever a run's seed
+VALIDATION_SHARE = 0.1          # of training images that have test images beside them
+ONLY_SHARE = 0.2                # of a folder that has nothing beside it
+# Of built-in images: the same whatever a run's seed. val and test have a quarter as many as train.
+SEEDS = {"train": 0, "test": 1, "val": 2}
 
 
 # ---- sources -----------------------------------------------------------------------------------
 
-def open_data(settings: Settings) -> tuple[Any, Any]:
-    """(training images, validation images) of settings.data.
+class Parts(NamedTuple):
+    """What a run learns from, what chooses its best epoch, and what scores that once, at the end.
+
+    Where nothing is to choose with there is no validation, where nothing is left to score with no
+    test.
+    """
+
+    training: Any
+    validation: Any | None
+    test: Any | None
+
+
+def open_data(settings: Settings) -> Parts:
+    """The parts of settings.data, as settings.validation says.
+
+    "auto"      val validates; where there is only train and test, a tenth of train, held out, if
+                it has enough images; where there is one folder for all, a fifth of it. What is val
+                or held out of one folder chooses, and no test is left
+    a share     of train, held out; 0 for none. test, or val where there is no test, is the test
+    "test"      test, or val where there is no test, validates: what earlier versions did, and what
+                draws test errors epoch by epoch
 
     Raises UserError for what is missing, empty or does not fit together.
     """
     with as_user_error(ValueError, OSError):
-        training, validation = _open(settings)
-    if list(training.classes) != list(validation.classes):
-        odd = sorted(set(training.classes) ^ set(validation.classes))
-        raise UserError(f"{settings.data}: training and test pictures have different classes "
-                        f"({', '.join(odd[:3])}, ...)")
-    if len(training.classes) < 2:
-        raise UserError(f"{settings.data} holds one class, {training.classes[0]!r}; "
+        parts = _open(settings)
+    classes = list(parts.training.classes)
+    for other in parts[1:]:
+        if other is not None and list(other.classes) != classes:
+            odd = sorted(set(classes) ^ set(other.classes))
+            raise UserError(f"{settings.data}: its parts have different classes "
+                            f"({', '.join(odd[:3])}, ...): {parts.training!r}, {other!r}")
+    if len(classes) < 2:
+        raise UserError(f"{settings.data} holds one class, {classes[0]!r}; "
                         "at least two are needed")
-    return training, validation
+    return parts
 
 
-def open_test_data(source: str, training: Settings) -> Any:
-    """The images to evaluate on: the validation images of a training if source is its data.
+def open_test_data(source: str, training: Settings) -> tuple[Any, str]:
+    """(the images to evaluate on, "test", "validation", "training", or "" for another source's).
 
-    Else a source's test images, or all of its folder.
+    Those that the training tests on if source is its data, else those that it validates on; of
+    another source its test images, or what there is.
     """
     if source == training.data or source == "builtin":
-        return open_data(replace(training, data=source))[1]
+        parts = open_data(replace(training, data=source))
+        return next((images, part) for images, part in (
+            (parts.test, "test"), (parts.validation, "validation"), (parts.training, "training"))
+            if images is not None)
     with as_user_error(ValueError, OSError):
         splits = data.find_splits(source)
-        return splits[next(name for name in ("val", "all", "train") if name in splits)]()
+        return splits[next(name for name in ("test", "val", "all", "train")
+                           if name in splits)](), ""
 
 
-def _open(settings: Settings) -> tuple[Any, Any]:
-    source, count = settings.data, settings.pictures
-    if source == "builtin":
-        return (BuiltinPictures(count, settings.image_size, TRAIN_SEED),
-                BuiltinPictures(count // 4, settings.image_size, VALIDATION_SEED))
-    splits = data.find_splits(source)
+def _open(settings: Settings) -> Parts:
+    source, choice = settings.data, settings.validation
+    splits = _builtin(settings) if source == "builtin" else data.find_splits(source)
     if "all" in splits:
-        return data.split(splits["all"](), VALIDATION_SHARE)
+        share = choice if isinstance(choice, float) else ONLY_SHARE
+        return Parts(*_held_out(splits["all"](), share), None)
     if "train" not in splits:
         raise UserError(f"{source} has pictures to test on, but no train/")
-    if "val" not in splits:
+    if len(splits) == 1:
         raise UserError(f"{source} has train/ but neither test/ nor val/")
-    return splits["train"](), splits["val"]()
+    training, last = splits["train"](), splits["test" if "test" in splits else "val"]
+    if choice == "test":
+        return Parts(training, last(), None)
+    if choice == "auto" and "val" in splits:
+        return Parts(training, splits["val"](), last() if "test" in splits else None)
+    if choice == "auto":
+        choice = VALIDATION_SHARE
+        if not round(choice * int(np.bincount(training.labels).max(initial=0))):
+            choice = 0.0
+    return Parts(*_held_out(training, float(choice)), last())
+
+
+def _builtin(settings: Settings) -> data.sources.Splits:
+    return {part: partial(BuiltinPictures, settings.pictures // (1 if part == "train" else 4),
+                          settings.image_size, seed) for part, seed in SEEDS.items()}
+
+
+def _held_out(images: Any, share: float) -> tuple[Any, Any | None]:
+    return data.split(images, share) if share else (images, None)
 
 
 # ---- batches -----------------------------------------------------------------------------------

@@ -65,9 +65,13 @@ class Experiment:
         for seed in range(seeds):
             for variant, own in self.variants.items():
                 folder = f"{variant.replace(', ', '-').replace(' ', '-')}-seed{seed}"
-                settings = {**self.settings, **own, **mode, "data": source, "seed": seed}
+                settings = {**self.settings, **own, **mode, **CURVES, "data": source,
+                            "seed": seed}
                 yield Run(variant, seed, folder, settings)
 
 
 BUILTIN = "builtin"
+# All training images train, and test errors are drawn epoch by epoch; findings are of the last
+# epoch, so that the test images choose nothing.
+CURVES = {"validation": "test"}
 QUICK_SEEDS = 2

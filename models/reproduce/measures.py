@@ -16,17 +16,18 @@ from ..training.run_folder import RunFolder
 from .experiment import Finding, Runs
 from .statistics import counted, crossing, summarise
 
+TESTED = "validation_top1"              # in the log: an experiment's validation is the test images
 Errors = dict[str, list[float]]         # in %, one a seed, by variant
 
 
 def curve(folder: Path, accuracy: str) -> list[float]:
-    """The error in % of a run, epoch by epoch; accuracy is a key of the log, "test_top1" say."""
+    """The error in % of a run, epoch by epoch; accuracy is a key of the log, "train_top1" say."""
     return RunFolder(folder).read().error_curve(accuracy)
 
 
 # ---- errors at the end of training -------------------------------------------------------------
 
-def final_errors(runs: Runs, accuracy: str = "test_top1") -> Errors:
+def final_errors(runs: Runs, accuracy: str = TESTED) -> Errors:
     """Of the last epoch, not of the best: nothing is chosen by looking at the test images."""
     return {variant: [curve(folder, accuracy)[-1] for folder in folders]
             for variant, folders in runs.items()}
@@ -40,7 +41,7 @@ class ErrorCurves:
 
 
 def _curves(runs: Runs, of: str, style: str) -> Iterable[Curve]:
-    accuracy = "test_top1" if of == "test" else "train_top1"
+    accuracy = TESTED if of == "test" else "train_top1"
     return (Curve(f"{variant}, {of}", curve(folder, accuracy), colour, style)
             for colour, (variant, folders) in enumerate(runs.items()) for folder in folders)
 

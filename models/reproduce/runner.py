@@ -10,7 +10,7 @@ from typing import Any
 
 from ..files import write_file, write_text
 from ..progress import Progress
-from ..settings import Settings
+from ..settings import CHANGEABLE, Settings
 from ..training import start
 from ..training.run_folder import RunFolder
 from .experiment import QUICK_SEEDS, Experiment, Run, Runs
@@ -60,7 +60,7 @@ def _train(path: Path, given: dict[str, Any], progress: Progress) -> int:
         folder.log.unlink(missing_ok=True)      # of a process killed before its first checkpoint
         return start.start(Settings(**given), progress, str(path))
     stopped = start.stopped(str(path))
-    settings = start.changed(stopped.settings, given)
+    settings = start.changed(stopped.settings, given, set(CHANGEABLE) - {"lr"})
     if stopped.epochs >= settings.epochs or folder.read().reached(settings.target_error):
         progress.say(f"already trained: {path}")
         return 0

@@ -47,12 +47,14 @@ class FeatureCache:
         self.folder, self.training, self.progress = folder, training, progress
         self.frozen, self.learner = split(training.network)
 
-    def loader(self, name: str, loader: DataLoader) -> FeatureLoader:
-        """In place of loader: the same batches, of features.
+    def loader(self, name: str, loader: DataLoader | None) -> FeatureLoader | None:
+        """In place of loader, if there is one: the same batches, of features.
 
         They are computed now, with a progress bar, unless the file of this name and source has
         them.
         """
+        if loader is None:
+            return None
         source = zlib.crc32(os.fsencode(self.training.settings.data))   # a resumed run's may differ
         path = self.folder / f"{name}-{source:08x}.npy"
         if not _fits(path, len(loader.dataset)):

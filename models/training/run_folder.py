@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import deque
+import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,17 +12,17 @@ from typing import Any
 from ..errors import UserError, writing
 from ..files import write_file, write_text
 
-LOSSES = 200            # of the latest steps, in memory; the log holds all
-
 
 class RunFolder:
     """path/config.json, log.jsonl (one line per step and per epoch), latest.safetensors,
     best.safetensors, curves.png, filters.png; samples/ of built-in images, features/ while
     feature_cache.py needs it.
 
-    epochs      the log's lines about epochs, as dicts
-    losses      of the latest steps
-    warned      whether the log holds a warning
+    What is kept of the log in memory:
+    epochs      its lines about epochs, as dicts
+    tested      its latest line about the test images, if there is one
+    warned      whether it holds a warning
+    diverged    whether it ends because the loss was no finite number any more
     """
 
     def __init__(self, path: Path):
@@ -32,22 +32,24 @@ class RunFolder:
         self.log = path / "log.jsonl"
         self.features, self.samples = path / "features", path / "samples"
         self.epochs: list[dict[str, Any]] = []
-        self.losses: deque[float] = deque(maxlen=LOSSES)
-        self.warned = False
+        self.tested: dict[str, Any] | None = None
+        self.warned = self.diverged = False
 
     @classmethod
     def create(cls, path: str | None, config: dict[str, Any]) -> RunFolder:
         """A new folder with config.json, which also proves that it can be written to.
 
-        Raises UserError.
+        One whose run diverged before its first checkpoint counts as new. Raises UserError.
         """
         folder = cls(Path(path) if path else _dated())
-        if folder.log.exists() or folder.latest.exists():
+        if folder.latest.exists() or folder.log.exists() and not cls(folder.path).read().diverged:
             go_on = ("resume it" if folder.latest.exists()
                      else "it left no checkpoint, so delete it")
             raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another folder")
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
+            folder.log.unlink(missing_ok=True)
+            shutil.rmtree(folder.features, ignore_errors=True)
         write_text(folder.path / "config.json", json.dumps(config, indent=2) + "\n")
         return folder
 
@@ -89,12 +91,14 @@ class RunFolder:
             file.write(json.dumps(record) + "\n")
 
     def _remember(self, record: dict[str, Any]) -> None:
-        if record["event"] == "epoch":
-            self.epochs.append(record)
-        elif record["event"] == "step":
-            self.losses.append(record["loss"])
+        if record["event"] == "epoch":      # older logs say "test_loss" of what validates
+            self.epochs.append({name.replace("test_", "validation_"): value
+                                for name, value in record.items()})
+        elif record["event"] == "test":
+            self.tested = record
         elif record["event"] == "warning":
             self.warned = True
+        self.diverged = record["event"] == "diverged"
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         """The log's lines, but for the half one that a killed process leaves."""
@@ -115,7 +119,7 @@ class RunFolder:
     def error_curve(self, accuracy: str) -> list[float]:
         """The error in % that goes with an accuracy of the log, epoch by epoch.
 
-        accuracy: "train_top1" (while learning) or "test_top1" (of the validation images).
+        accuracy: "train_top1" (while learning) or "validation_top1".
         """
         return [100 * (1 - epoch[accuracy]) for epoch in self.epochs]
 

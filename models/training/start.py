@@ -1,8 +1,10 @@
 """From settings to a training that runs, begun anew or where a checkpoint left it."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,7 @@ from ..compute import computing
 from ..errors import SettingError, UserError, as_user_error
 from ..inputs.preprocessing import (colour_noise, evaluation_transform, preprocessing,
                                     train_transform)
-from ..inputs.sources import make_loader, open_data
+from ..inputs.sources import Parts, make_loader, open_data
 from ..networks.transfer import take_over
 from ..progress import Progress
 from ..settings import CHANGEABLE, Settings
@@ -41,9 +43,12 @@ def start(settings: Settings, progress: Progress, out: str | None = None,
     """
     with computing(**settings.compute):
         images = open_data(settings)
+        if settings.schedule == "plateau" and images.validation is None:
+            raise SettingError("schedule", " plateau watches the validation error, for which no "
+                               "pictures are held out: choose another, or validation above 0")
         p = begin_with.metadata["preprocessing"] if begin_with else None
-        training = Training(settings, images[0].classes,
-                            p or preprocessing(settings, images[0], progress))
+        training = Training(settings, images.training.classes,
+                            p or preprocessing(settings, images.training, progress))
         if begin_with:
             with as_user_error(ValueError, what=f"{settings.weights} cannot be begun with: "):
                 take_over(training.network, begin_with.arrays)
@@ -51,7 +56,7 @@ def start(settings: Settings, progress: Progress, out: str | None = None,
         # Last, when nothing else can be wrong.
         folder = RunFolder.create(out, without_arrays(training.metadata))
         if settings.data == "builtin":
-            write_samples(folder.samples, images[1])
+            write_samples(folder.samples, images.test or images.validation)
         return _run(training, loaders, folder, progress)
 
 
@@ -74,14 +79,15 @@ def stopped(path: str) -> Stopped:
     return Stopped(folder, arrays, metadata, settings, epochs)
 
 
-def changed(settings: Settings, given: Mapping[str, Any]) -> Settings:
+def changed(settings: Settings, given: Mapping[str, Any],
+            changeable: Collection[str] = CHANGEABLE) -> Settings:
     """A stopped run's settings with those that are given.
 
-    Raises SettingError for one that differs and is not CHANGEABLE.
+    Raises SettingError for one that differs and is not changeable.
     """
     for name in given:
         own = getattr(settings, name)
-        if name not in CHANGEABLE and given[name] != own:
+        if name not in changeable and given[name] != own:
             raise SettingError(name, f" cannot change in a resumed run, which has {own!r}")
     return replace(settings, **given)
 
@@ -98,38 +104,68 @@ def resume(run: Stopped, settings: Settings, progress: Progress) -> int:
             training = Training(settings, classes, p)
             training.load_state(run.arrays, run.metadata)
         images = open_data(settings)
-        if list(images[0].classes) != classes:
-            raise UserError(f"{settings.data} no longer has the {len(classes)} classes that "
-                            f"{folder.path} was trained on")
+        _check_same(classes, list(images.training.classes), settings.data, folder.path)
         loaders = _loaders(training, images, progress)
+        _tell_changes(run.metadata.get("images"), training, progress)
         folder.rewind(training.counters.step, training.counters.epoch)
         return _run(training, loaders, folder, progress)
 
 
-def _loaders(training: Training, images: tuple[Any, Any], progress: Progress) -> tuple[Any, Any]:
-    """Of the training images and of the validation images."""
+def _check_same(known: list[str], found: list[str], source: str, run: Path) -> None:
+    """Raises UserError for other classes than a run has learned."""
+    if found == known:
+        return
+    lost, new = (sorted(set(a) - set(b)) for a, b in ((known, found), (found, known)))
+    differ = [f"{verb} {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+              for verb, names in (("lacks", lost), ("adds", new)) if names]
+    raise UserError(f"{source} no longer has the {len(known)} classes that {run} was trained on: "
+                    f"it {' and '.join(differ) or 'has them in another order'}")
+
+
+def _tell_changes(before: Mapping[str, int] | None, training: Training,
+                  progress: Progress) -> None:
+    """before: how many images there were in each part, if the run remembers."""
+    settings, c = training.settings, training.counters
+    changes = [f"{count:,} {part} pictures, not {before[part]:,}"
+               for part, count in training.metadata["images"].items()
+               if before and count != before[part]]
+    if changes:
+        progress.warn(f"{settings.data} now has {'; '.join(changes)} as before: the run goes on, "
+                      "but not as it would have" + (
+                          f", and of epoch {c.epoch + 1} some pictures come twice or not at all"
+                          if c.batch else ""))
+
+
+def _loaders(training: Training, images: Parts, progress: Progress) -> Parts:
+    """Of the training, validation and test images; None where there are none."""
     settings, p = training.settings, training.metadata["preprocessing"]
+    training.metadata["images"] = {part: 0 if some is None else len(some)
+                                   for part, some in images._asdict().items()}
     if settings.pca_noise and not training.metadata["colours"]:     # a resumed run knows them
-        training.metadata["colours"] = colour_noise(settings, images[0], progress)
+        training.metadata["colours"] = colour_noise(settings, images.training, progress)
     if settings.class_weights and not training.metadata["class_weights"]:
         training.metadata["class_weights"] = class_weights(
-            settings.class_weights, training.metadata["classes"], images[0].labels)
+            settings.class_weights, training.metadata["classes"], images.training.labels)
     with as_user_error(ValueError, TypeError):
-        transform = train_transform(settings, p, training.metadata["colours"])
-        return (make_loader(images[0], transform, settings, shuffle=True),
-                make_loader(images[1], evaluation_transform(p), settings, shuffle=False))
+        learn, look = (train_transform(settings, p, training.metadata["colours"]),
+                       evaluation_transform(p))
+        return Parts(make_loader(images.training, learn, settings, shuffle=True),
+                     *(None if some is None else make_loader(some, look, settings, shuffle=False)
+                       for some in images[1:]))
 
 
-def _run(training: Training, loaders: tuple[Any, Any], folder: RunFolder,
-         progress: Progress) -> int:
+def _run(training: Training, loaders: Parts, folder: RunFolder, progress: Progress) -> int:
     cache = FeatureCache(folder.features, training, progress) if is_possible(training) else None
     shown = TrainingProgress(progress, training, folder)
-    with loaders[0], loaders[1]:
-        items: tuple[Any, Any] = loaders
+    with ExitStack() as opened:
+        for loader in loaders:
+            if loader is not None:
+                opened.enter_context(loader)
         if cache:
-            items = cache.loader("train", loaders[0]), cache.loader("test", loaders[1])
             training.learner = cache.learner
-        status = Trainer(training, items, folder, shown).run()
+            loaders = loaders._replace(training=cache.loader("train", loaders.training),
+                                       validation=cache.loader("validation", loaders.validation))
+        status = Trainer(training, loaders, folder, shown).run()
     if status == 0:
         if cache:
             cache.remove()

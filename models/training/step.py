@@ -123,9 +123,9 @@ class Training:
         self.counters.add(value, right, len(labels))
         return value, right / len(labels)
 
-    def end_epoch(self, error: float) -> None:
-        """error: of the validation images, which the plateau schedule watches."""
-        if isinstance(self.schedule, optim.ReduceLROnPlateau):
+    def end_epoch(self, error: float | None) -> None:
+        """error: of the validation images, which the plateau schedule watches; None without any."""
+        if isinstance(self.schedule, optim.ReduceLROnPlateau) and error is not None:
             self.schedule.step(error)
         else:
             self.schedule.step()

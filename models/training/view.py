@@ -4,7 +4,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import Any
 
-from ..evaluation.scores import Scores
+from ..evaluation.scores import Scores, with_interval
 from ..networks.initial import DEPARTURES
 from ..progress import Progress
 from ..settings import Settings
@@ -20,13 +20,16 @@ class TrainingProgress:
         self.training, self.counters, self.folder = training, training.counters, folder
         self.classes = len(training.metadata["classes"])
 
-    def begin(self, images: int, validation: int, is_over: bool) -> None:
-        """images: to train on, and to validate on. is_over: whether no epoch is left."""
-        self.images, network = images, self.training.network
+    def begin(self, is_over: bool) -> None:
+        """is_over: whether no epoch is left."""
+        images, network = self.training.metadata["images"], self.training.network
         learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
         total = network.num_parameters()
-        self._say(f"{self.classes} classes, {images:,} pictures to train on, "
-                  f"{validation:,} to validate on; {network.name} with {total:,} parameters"
+        others = "".join(f", {images[part]:,} to {verb} on"
+                         for part, verb in (("validation", "validate"), ("test", "test"))
+                         if images[part])
+        self._say(f"{self.classes} classes, {images['training']:,} pictures to train on{others}; "
+                  f"{network.name} with {total:,} parameters"
                   + (f", of which {learning:,} learn" if learning < total else "")
                   + f"; run folder: {self.folder.path}")
         if is_over:
@@ -44,9 +47,9 @@ class TrainingProgress:
 
     def __enter__(self) -> None:
         """The bar is over all epochs, so that the time left is that of the whole run."""
-        done = self.counters.epoch * self.images + self.counters.seen
-        self._opened = self._bar(self.images * self.training.settings.epochs, initial=done,
-                                 leave=True)
+        images = self.training.metadata["images"]["training"]
+        self._opened = self._bar(images * self.training.settings.epochs, leave=True,
+                                 initial=self.counters.epoch * images + self.counters.seen)
         self.bar = self._opened.__enter__()
 
     def __exit__(self, *exception: Any) -> None:
@@ -68,10 +71,15 @@ class TrainingProgress:
     def validating(self) -> None:
         self.bar.set_description(f"epoch {self.counters.epoch + 1}, validation")
 
-    def epoch(self, scores: Scores, seconds: float) -> None:
+    def testing(self) -> None:
+        self.bar.set_description("test")
+
+    def epoch(self, scores: Scores | None, seconds: float) -> None:
+        """scores: of the validation images, if there are any."""
         c = self.counters
-        self._say(f"epoch {c.epoch + 1}: training loss {c.loss:.4f}, top-1 {c.top1:.2%}; "
-                  f"validation: {scores.in_words(self.classes)} ({seconds:.0f} s)")
+        validation = f"; validation: {scores.in_words(self.classes)}" if scores else ""
+        self._say(f"epoch {c.epoch + 1}: training loss {c.loss:.4f}, top-1 {c.top1:.2%}"
+                  f"{validation} ({seconds:.0f} s)")
 
     # ---- afterwards ----------------------------------------------------------------------------
 
@@ -81,15 +89,23 @@ class TrainingProgress:
                   f"python -m models train --resume {self.folder.path}", error=True)
 
     def finished(self) -> None:
-        c = self.counters
-        self._say(f"best validation accuracy {c.best_top1:.2%} (epoch {c.best_epoch}), "
-                  f"after {_duration(c.seconds)}\nrun folder: {self.folder.path}")
+        c, tested = self.counters, self.folder.tested
+        lines = [f"trained for {_duration(c.seconds)}"]
+        if c.best_epoch:
+            best = with_interval(c.best_top1, self.training.metadata["images"]["validation"])
+            lines.append(f"best validation accuracy {best}, in epoch {c.best_epoch}, "
+                         "which was chosen on these pictures")
+        if tested:
+            top1 = with_interval(tested["top1_count"] / tested["images"], tested["images"])
+            lines.append(f"test accuracy {top1}, of epoch {tested['epoch']} on "
+                         f"{tested['images']:,} pictures that chose nothing")
+        self._say("\n".join([*lines, f"run folder: {self.folder.path}"]))
 
     def samples(self) -> None:
         """Where there are samples: how to classify them."""
         if self.folder.samples.exists():
-            self._say("see what it says of validation pictures: python -m models classify "
-                      f"{quote(str(self.folder.path))} {quote(str(self.folder.samples))}")
+            self._say("see what it says of pictures that it did not learn from: python -m models "
+                      f"classify {quote(str(self.folder.path))} {quote(str(self.folder.samples))}")
 
 
 def advice(settings: Settings) -> str:

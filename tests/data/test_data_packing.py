@@ -121,7 +121,7 @@ def test_neither_workers_nor_shards_change_a_picture(folder, packed, tmp_path):
 def test_train_and_test_folders_become_splits(tmp_path):
     make_pictures(tmp_path / "in" / "train"), make_pictures(tmp_path / "in" / "test", pictures=2)
     assert packing("pack", tmp_path / "in", tmp_path / "out", "--size", 16, "--workers", 1) == 0
-    assert [len(PackedPictures(tmp_path / "out", split)) for split in ("train", "val")] == [21, 6]
+    assert [len(PackedPictures(tmp_path / "out", split)) for split in ("train", "test")] == [21, 6]
 
 
 def test_a_shard_of_unreadable_pictures_alone(tmp_path):

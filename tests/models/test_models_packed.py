@@ -38,13 +38,15 @@ def test_a_run_is_scored_and_resumed_as_on_any_other_folder(folder, packed, norm
     assert models(*train, "--workers", 1, "--epochs", 2, "--out", run) == 0
     assert models(*train, "--epochs", 1, "--out", half) == 0
     assert models("train", "--resume", half, "--epochs", 2) == 0
-    assert log(half) == log(run)
+    once, end = (lambda r: r["event"] == "test"), log(run)[-1]      # half was tested twice
+    assert [r for r in log(half) if not once(r) or r["step"] == end["step"]] == log(run)
+    assert [r["step"] for r in log(half) if once(r)] == [end["step"] // 2, end["step"]]
     assert json.loads((run / "config.json").read_text())["preprocessing"]["resize"] == 76
-    loss = [r for r in log(run) if r["event"] == "epoch"][-1]["test_loss"]
+    loss = end["loss_sum"] / end["images"]
     for source in (packed, folder):    # the pictures it was packed from are scored alike
         for crops in ([], ["--ten-crop"]):
             capsys.readouterr()
-            assert models("evaluate", run / "latest.safetensors", "--data", source, *crops) == 0
+            assert models("evaluate", run, "--data", source, *crops) == 0
             printed = capsys.readouterr().out.strip()
             assert crops or f" {loss:.4f}\n" in printed
 
@@ -52,7 +54,7 @@ def test_a_run_is_scored_and_resumed_as_on_any_other_folder(folder, packed, norm
 def test_every_batch_is_made_at_once(packed):
     settings = Settings(data=str(packed), image_size=67, batch_size=8, workers=0, pca_noise=0.1,
                         normalize="mean-image")
-    train, test = open_data(settings)
+    train, _, test = open_data(settings)
     p = preprocessing(settings, train)
     transforms = [(train, train_transform(settings, p, colour_noise(settings, train))),
                   (test, evaluation_transform(p)), (test, evaluation_transform(p, ten_crop=True))]
@@ -77,8 +79,8 @@ def test_crops_are_taken_from_the_packed_size_where_they_fit(packed, image_size,
 def test_a_single_packed_folder_is_split(folder, tmp_path):
     assert data_command(["pack", str(folder / "train"), str(tmp_path / "out"), "--size", "76",
                          "--workers", "1"]) == 0
-    train, test = open_data(Settings(data=str(tmp_path / "out")))
-    assert (len(train), len(test)) == (32, 8) and train.side == 76
+    train, validation, test = open_data(Settings(data=str(tmp_path / "out")))
+    assert (len(train), len(validation), test) == (32, 8, None) and train.side == 76
 
 
 def test_a_damaged_pack_is_told(tmp_path, capsys):

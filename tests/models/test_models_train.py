@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 import signal
+import tracemalloc
 from datetime import datetime
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pytest
 from data import CIFAR10, BuiltinPictures, load_image
 from minitensor import checkpoint
 from models.commands.train import new_settings
+from models.networks.build import build
 from models.evaluation import plots
-from models.training import loop, start, view
-from models.inputs.sources import VALIDATION_SEED
+from models.training import loop, start, step, view
+from models.inputs.sources import SEEDS
 from models.training.parameter_groups import parameter_groups
 from models.inputs.preprocessing import evaluation_transform, preprocessing, train_transform
 from models.training.run_folder import RunFolder
@@ -69,7 +71,7 @@ def test_what_the_user_sees_changes_nothing(tmp_path, monkeypatch):
     """Nor whether a loss is stuck, nor when training ends."""
     monkeypatch.setattr(loop, "STUCK_STEPS", 7)
     train = (*BUILTIN, "--lr", 1e-6, "--dropout", 0, "--init", "paper", "--epochs", 4,
-             "--target-error", 0.99)
+             "--warmup", 0, "--target-error", 0.99)
     assert models(*train, "--out", tmp_path / "seen") == 0
     monkeypatch.setattr(start, "TrainingProgress", Blind)
     assert models(*train, "--out", tmp_path / "unseen") == 0
@@ -81,16 +83,19 @@ def test_what_the_user_sees_changes_nothing(tmp_path, monkeypatch):
     assert all((seen[name] == unseen[name]).all() for name in seen | unseen)
 
 
-def test_the_log_in_memory_is_short(tmp_path):
+def test_a_long_run_keeps_no_record_of_its_steps_in_memory(tmp_path):
     folder = RunFolder(tmp_path)
+    tracemalloc.start()
     for step in range(1, 501):
         folder.record("step", epoch=1 + step // 100, step=step, loss=1 / step)
         if step % 100 == 0:
             folder.record("epoch", epoch=step // 100, step=step, train_top1=step / 500)
     again = RunFolder(tmp_path)
     again.rewind(450, 3)
-    for read, steps, epochs in ((folder, 500, 5), (again, 450, 3)):
-        assert list(read.losses) == [1 / step for step in range(steps - 199, steps + 1)]
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 500 * 60                  # a step's record as a dict takes 477 bytes
+    for read, epochs in ((folder, 5), (again, 3)):
         assert [epoch["epoch"] for epoch in read.epochs] == list(range(1, epochs + 1))
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 450 + 3
     assert RunFolder(tmp_path).read().error_curve("train_top1") == pytest.approx([80, 60, 40])
@@ -107,7 +112,7 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, 
             for _ in range(3)] == [f"runs/2026-01-02-030405{number}" for number in ("", "-2", "-3")]
 
 
-def test_validation_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsys):
+def test_built_in_test_pictures_lie_ready_to_be_classified(tmp_path, capsys):
     run = tmp_path / "a run"
     assert models(*BUILTIN, "--epochs", 1, "--out", run) == 0
     last = capsys.readouterr().out.splitlines()[-1]
@@ -117,9 +122,8 @@ def test_validation_built_in_pictures_lie_ready_to_be_classified(tmp_path, capsy
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(guesses) == 20 and all(guess["correct"] == Path(guess["picture"]).parent.name
                                       for guess in guesses)
-    validation = BuiltinPictures(25, 67, VALIDATION_SEED)
-    assert np.array_equal(load_image(run / "samples" / validation.classes[3] / "2.png"),
-                          validation[13][0])
+    test = BuiltinPictures(25, 67, SEEDS["test"])
+    assert np.array_equal(load_image(run / "samples" / test.classes[3] / "2.png"), test[13][0])
 
 
 def test_the_epochs_training_figures_are_the_means_of_its_steps(whole_run):
@@ -159,9 +163,9 @@ def test_the_learning_rate_warms_up(whole_run):
     assert lrs == pytest.approx([lr * min(1, step / 8) for step, lr in enumerate(cosine, 1)])
 
 
-@pytest.mark.parametrize("checks", [2, 5, 8],
+@pytest.mark.parametrize("checks", [2, 5, 8, 22],
                          ids=["within the first epoch", "in the evaluation after it",
-                              "within the second epoch"])
+                              "within the second epoch", "in the test at the end"])
 def test_a_stopped_and_resumed_run_is_bit_identical(checks, whole_run, tmp_path, monkeypatch,
                                                     capsys):
     run = tmp_path / "run"
@@ -253,7 +257,7 @@ def test_a_folder_of_pictures_is_learned(tmp_path):
     assert models("train", "--data", folder, *TINY, "--width", "1/16", "--epochs", 8, "--lr",
                   "0.003", "--warmup", 0, "--dropout", 0,
                   "--pca-noise", "0.1", "--out", run) == 0
-    assert max(r["test_top1"] for r in log(run) if r["event"] == "epoch") >= 0.9
+    assert max(r["validation_top1"] for r in log(run) if r["event"] == "epoch") >= 0.9
 
 
 def test_cifar10s_official_files_are_recognised(tmp_path, monkeypatch):
@@ -288,16 +292,55 @@ def test_workers_change_nothing(whole_run, tmp_path):
     assert log(run) == log(whole_run)
 
 
-def test_a_loss_of_guessing_earns_one_warning(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(loop, "STUCK_STEPS", 7)
+# A hundred steps an epoch, each of a few milliseconds.
+SHORT = ("train", "--data", "builtin", "--network", "cifar10-18pct", "--width", "1/4", "--workers",
+         0, "--pictures", 100, "--batch-size", 1)
+
+
+def steps_of_warnings(run):
+    return [r["step"] for r in log(run) if r["event"] == "warning"]
+
+
+@pytest.mark.parametrize("warmup, step", [(0, 300), (25, 400)])
+def test_a_loss_of_guessing_that_stays_after_the_warm_up_earns_one_warning(warmup, step, tmp_path,
+                                                                          capsys):
     run = tmp_path / "run"
-    assert models(*BUILTIN, "--lr", 0, "--dropout", 0, "--init", "paper", "--epochs", 4, "--out",
-                  run) == 0
-    warnings = [r for r in log(run) if r["event"] == "warning"]
-    assert len(warnings) == 1 and warnings[0]["step"] == 7
+    assert models(*SHORT, "--lr", 0, "--init", "paper", "--warmup", warmup, "--epochs", 5,
+                  "--out", run) == 0
+    assert steps_of_warnings(run) == [step]
     said = capsys.readouterr().err
-    assert said.count(f"ln(10) = {math.log(10):.4f}") == 1
+    assert said.count(f"near {math.log(10):.4f}, that of guessing among 10 classes") == 1
     assert "try --departures biases-0.1 sigma-0.03" in said
+
+
+@pytest.mark.slow
+def test_a_dead_network_earns_the_warning(tmp_path, monkeypatch, capsys):
+    """Whose ReLUs are all off: only the last biases learn, how frequent the classes are."""
+    def dead(*arguments, **options):
+        network = build(*arguments, **options)
+        network.conv3.weight.data[...] = 0
+        network.conv3.bias.data[...] = -1
+        return network
+    monkeypatch.setattr(step, "build", dead)
+    make_folder(tmp_path / "data" / "train", ["cat"], 25)
+    make_folder(tmp_path / "data" / "train", ["dog"], 75)
+    make_folder(tmp_path / "data" / "val", pictures=1)
+    assert models("train", "--data", tmp_path / "data", *SHORT[3:], "--batch-size", 2, "--init",
+                  "he", "--lr", 0.001, "--warmup", 30, "--epochs", 12, "--schedule", "constant",
+                  "--out", tmp_path / "run") == 0
+    assert len(steps_of_warnings(tmp_path / "run")) == 1
+    entropy = -0.25 * math.log(0.25) - 0.75 * math.log(0.75)
+    assert f"near {entropy:.4f}, that of guessing among 2 classes" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_healthy_run_earns_no_warning_when_its_warm_up_ends(tmp_path):
+    run = tmp_path / "run"
+    assert models(*SHORT, "--pictures", 400, "--batch-size", 4, "--init", "he", "--width", "1/2",
+                  "--lr", 0.02, "--no-flip", "--warmup", 100, "--epochs", 6, "--out", run) == 0
+    losses = [r["train_loss"] for r in log(run) if r["event"] == "epoch"]
+    assert losses[1] > math.log(10) > 2.1 > losses[-1]      # near guessing for two epochs
+    assert not steps_of_warnings(run)
 
 
 @pytest.mark.parametrize("settings, words, not_words", [

@@ -25,7 +25,8 @@ def run(tmp_path_factory):
 
 
 def percent(line):
-    return [float(number) for number in re.findall(r"([\d.]+)%", line)]
+    """But for what stands in brackets."""
+    return [float(number) for number in re.findall(r"([\d.]+)%", re.sub(r"\(.*?\)", "", line))]
 
 
 # ---- evaluate ----------------------------------------------------------------------------------
@@ -33,13 +34,13 @@ def percent(line):
 @pytest.mark.parametrize("name, which", [("latest.safetensors", -1), ("", None)])
 def test_evaluate_reproduces_trainings_figures(name, which, run, capsys):
     epochs = [r for r in log(run) if r["event"] == "epoch"]
-    expected = epochs[-1] if which else max(epochs, key=lambda r: r["test_top1"])
+    expected = epochs[-1] if which else max(epochs, key=lambda r: r["validation_top1"])
     assert models("evaluate", run / name) == 0
     out = capsys.readouterr().out
     centre = next(line for line in out.splitlines() if line.startswith("centre crop"))
-    assert percent(centre) == [round(100 * (1 - expected["test_top1"]), 2),
-                               round(100 * expected["test_top1"], 2)]
-    assert centre.endswith(f" {expected['test_loss']:.4f}") and "14 pictures" in out
+    assert percent(centre) == [round(100 * (1 - expected["validation_top1"]), 2),
+                               round(100 * expected["validation_top1"], 2)]
+    assert centre.endswith(f" {expected['validation_loss']:.4f}") and "on 14 validation pictures" in out
 
 
 def test_evaluate_on_other_data_and_ten_crops(run, tmp_path, capsys):
@@ -190,5 +191,5 @@ def test_help_in_a_process_of_its_own():
 
 
 def test_builtin_pictures_are_evaluated_even_for_a_network_trained_on_a_folder():
-    pictures = open_test_data("builtin", Settings(data="/a/folder", pictures=40, image_size=67))
+    pictures, _ = open_test_data("builtin", Settings(data="/a/folder", pictures=40, image_size=67))
     assert isinstance(pictures, BuiltinPictures) and len(pictures) == 10

@@ -33,6 +33,7 @@ def run(tmp_path):
 def test_it_is_loaded_whole(run):
     old, arrays = stopped(str(run)), load_file(run / "latest.safetensors")
     config = json.loads((run / "config.json").read_text())
+    assert old.settings.validation == "test"            # what chose the best epoch then
     assert old.settings.seed == 3 and old.settings.optimizer == "sgd" and old.settings.cuts == 3
     assert {name: config["settings"][name] for name in ("lr", "warmup", "schedule")} == {
         "lr": old.settings.lr, "warmup": old.settings.warmup, "schedule": old.settings.schedule}
@@ -53,7 +54,7 @@ def test_it_is_loaded_whole(run):
 def test_it_goes_on_as_it_would_have(run):
     assert models("train", "--resume", run, "--epochs", 4, "--workers", 0) == 0
     epochs = [record for record in log(run) if record["event"] == "epoch"]
-    assert [(e["train_loss"], e["test_loss"]) for e in epochs[2:]] == [
+    assert [(e["train_loss"], e["validation_loss"]) for e in epochs[2:]] == [
         pytest.approx(losses, rel=1e-4) for losses in LOSSES]
     assert [e["step"] for e in epochs] == [4, 8, 12, 16]
     arrays, _ = checkpoint.load(run / "latest.safetensors")

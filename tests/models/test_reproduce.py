@@ -74,7 +74,7 @@ def test_smoothness_is_the_correlation_of_neighbours():
 def make_log(folder, train_errors, test_errors):
     folder.mkdir(parents=True)
     lines = [{"event": "epoch", "epoch": n, "step": n, "train_top1": 1 - train / 100,
-              "test_top1": 1 - test / 100}
+              "validation_top1": 1 - test / 100}
              for n, (train, test) in enumerate(zip(train_errors, test_errors), 1)]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
