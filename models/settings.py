@@ -75,7 +75,7 @@ class Settings:
         """Those of a checkpoint, which may be older or newer than this program."""
         older = {"lr_in_velocity": True, "validation": "test"}      # before there was a choice
         return cls(**{name: value for name, value in {**older, **settings}.items()
-                       if name in FIELDS})
+                      if name in FIELDS})
 
     @property
     def network_config(self) -> dict[str, Any]:
