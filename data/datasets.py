@@ -18,6 +18,8 @@ from .protocols import Dataset
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm",
             ".pgm", ".pbm")
+# Folders that programs leave behind, besides hidden ones.
+LITTER = {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
 
 
 class ImageFiles:
@@ -68,11 +70,15 @@ def class_folders(root: str) -> list[str]:
     if not os.path.isdir(root):
         raise FileNotFoundError(f"{root} is not a folder")
     names = sorted(entry.name for entry in os.scandir(root)
-                   if entry.is_dir() and not entry.name.startswith("."))
+                   if entry.is_dir() and not _is_litter(entry.name))
     if not names:
         raise ValueError(f"{root} has no class folders; pictures are expected in "
                          f"{os.path.join(root, 'CLASS', 'PICTURE.jpg')}")
     return names
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name in LITTER
 
 
 def _files_of_class(folder: str) -> list[str]:
@@ -86,19 +92,20 @@ def _files_of_class(folder: str) -> list[str]:
 def image_files(folder: str) -> list[str]:
     """Paths of the files in `folder`, and below it, that have an image's suffix; sorted.
 
-    Links are followed once.
+    Hidden ones and LITTER do not count. Links are followed once.
     """
     found: list[str] = []
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()                  # so that of two ways to a folder the same is taken always
+        # Sorted, so that of two ways to a folder the same is taken always.
+        folders[:] = sorted(name for name in folders if not _is_litter(name))
         place = os.path.realpath(parent)
         if place in seen:
             folders.clear()
             continue
         seen.add(place)
         found += [os.path.join(parent, name) for name in names
-                  if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+                  if name.lower().endswith(SUFFIXES) and not _is_litter(name)]
     return sorted(found)
 
 
