@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     packing.add_argument("--size", type=_side, default=256, metavar="N",
                          help="the shorter side becomes N pixels, of which the middle N x N are "
                          "kept (default %(default)s)")
+    packing.add_argument("--max-pixels", type=_count, metavar="N", help="leave out pictures of "
+                         "more pixels (default: 179 million, Pillow's own limit)")
     packing.add_argument("--workers", type=_count, default=os.cpu_count(), metavar="N",
                          help="processes (default %(default)s)")
     packing.add_argument("--shard-pictures", type=_count, metavar="N",
@@ -104,7 +106,8 @@ def _pack(options: argparse.Namespace) -> int:
     if os.path.commonpath([folder, out]) == folder:
         raise ValueError(f"{options.out} lies in {options.folder}, whose pictures would then "
                          "include it; choose another folder")
-    splits = {name: open_split() for name, open_split in find_splits(options.folder).items()}
+    found = find_splits(options.folder, options.max_pixels)
+    splits = {name: open_split() for name, open_split in found.items()}
     first, *others = splits.values()
     for other in others:
         if list(other.classes) != list(first.classes):

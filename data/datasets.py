@@ -23,21 +23,27 @@ LITTER = {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Inf
 
 
 class ImageFiles:
-    """Files below `root`, their labels and classes; reading one may raise UnreadableImage."""
+    """Files below `root`, their labels and classes; reading one may raise UnreadableImage.
 
-    def __init__(self, root: str, paths: list[str], labels: np.ndarray, classes: Sequence[str]):
+    max_pixels: as load_image's.
+    """
+
+    def __init__(self, root: str, paths: list[str], labels: np.ndarray, classes: Sequence[str],
+                 max_pixels: int | None = None):
         self.root, self.paths, self.labels, self.classes = root, paths, labels, classes
+        self.max_pixels = max_pixels
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         """-> (image uint8 (H, W, 3), label)"""
-        return load_image(self.paths[index]), int(self.labels[index])
+        image = load_image(self.paths[index], max_pixels=self.max_pixels)
+        return image, int(self.labels[index])
 
     def pillow_image(self, index: int) -> Image.Image:
         """The image as Pillow's, for whoever goes on with it there."""
-        return load_rgb(self.paths[index])
+        return load_rgb(self.paths[index], max_pixels=self.max_pixels)
 
     def name(self, index: int) -> str:
         return self.paths[index]
@@ -54,12 +60,13 @@ class ImageFolder(ImageFiles):
     class without images.
     """
 
-    def __init__(self, root: str | os.PathLike[str]):
+    def __init__(self, root: str | os.PathLike[str], max_pixels: int | None = None):
         root = os.fspath(root)
         classes = class_folders(root)
         files = [_files_of_class(os.path.join(root, name)) for name in classes]
         labels = np.repeat(np.arange(len(files)), [len(paths) for paths in files])
-        super().__init__(root, [path for paths in files for path in paths], labels, classes)
+        super().__init__(root, [path for paths in files for path in paths], labels, classes,
+                         max_pixels)
 
 
 def class_folders(root: str) -> list[str]:

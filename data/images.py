@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -16,12 +18,13 @@ from .modes import to_rgb
 # A longer image, scaled until its shorter side is that of others, would fill the memory.
 LONGEST = 200       # times its shorter side
 
-ORIENTATION = 0x0112            # EXIF's tag, and what undoes each of its values
+ORIENTATION, SHORT = 0x0112, 3          # EXIF's tag and its type; and what undoes each value
 TURNS: dict[Any, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
 _LIMIT = threading.RLock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())      # or it prints to standard error
 
 Source = str | os.PathLike | BinaryIO       # a path, or an open file
 
@@ -83,12 +86,28 @@ def _pillow_allowing(max_pixels: int | None) -> Iterator[None]:
 
 
 def _upright(image: Image.Image, rgb: Image.Image) -> Image.Image:
-    """rgb, turned as image's EXIF says; where that cannot be read, as it is stored."""
+    """rgb, turned as image's EXIF or XMP says; where that cannot be read, as it is stored."""
     try:
-        turn = TURNS.get(image.getexif().get(ORIENTATION))
+        orientation = _orientation(image.info.get("exif", b""))
+        turn = TURNS.get(orientation or image.getexif().get(ORIENTATION))
     except Exception:               # as in load_rgb
         return rgb
     return rgb if turn is None else rgb.transpose(turn)
+
+
+def _orientation(exif: bytes) -> int | None:
+    """What EXIF says, a TIFF directory, of which Pillow reads nothing behind a damaged entry."""
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
+        return None
+    start, = struct.unpack_from(f"{order}I", exif, 4)
+    entries, = struct.unpack_from(f"{order}H", exif, start)
+    for place in range(start + 2, min(start + 2 + 12 * entries, len(exif) - 11), 12):
+        tag, kind, count, value = struct.unpack_from(f"{order}HHIH", exif, place)
+        if (tag, kind, count) == (ORIENTATION, SHORT, 1):
+            return value
+    return None
 
 
 def _reason(error: Exception, max_pixels: int | None) -> str:

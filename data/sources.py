@@ -17,12 +17,12 @@ VALIDATION_FOLDERS = ("test", "val")
 Splits = dict[str, Callable[[], Dataset]]
 
 
-def find_splits(folder: str | os.PathLike[str]) -> Splits:
+def find_splits(folder: str | os.PathLike[str], max_pixels: int | None = None) -> Splits:
     """{"train": open, "val": open}, or one of them, or {"all": open}; `open()` gives the dataset.
 
     In this order: packed images (packed.py), CIFAR-10's official files, FOLDER/train/CLASS/IMAGE
     with FOLDER/test or FOLDER/val likewise or with ILSVRC's flat FOLDER/val (ilsvrc.py),
-    FOLDER/CLASS/IMAGE. Raises ValueError for an unfinished packing.
+    FOLDER/CLASS/IMAGE. max_pixels: as load_image's. Raises ValueError for an unfinished packing.
     """
     folder = os.fspath(folder)
     packed: Splits = {split: partial(PackedPictures, folder, split)
@@ -36,8 +36,8 @@ def find_splits(folder: str | os.PathLike[str]) -> Splits:
     validation = (os.path.join(root, name) for name in VALIDATION_FOLDERS)
     parts = {"train": os.path.join(root, "train"),
              "val": next(filter(os.path.isdir, validation), "")}
-    found: Splits = {split: partial(ImageFolder, path)
+    found: Splits = {split: partial(ImageFolder, path, max_pixels)
                      for split, path in parts.items() if os.path.isdir(path)}
     if is_flat_validation(os.path.join(root, "val")):
-        found["val"] = partial(ILSVRCValidation, root, (folder, root))
-    return found or {"all": partial(ImageFolder, folder)}
+        found["val"] = partial(ILSVRCValidation, root, (folder, root), max_pixels)
+    return found or {"all": partial(ImageFolder, folder, max_pixels)}

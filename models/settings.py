@@ -56,6 +56,7 @@ class Settings:
 
     workers: int = 1
     on_error: str = "stop"
+    max_pixels: int | None = None   # of an image; None: Pillow's own limit
     device: str = "cpu"
     kernels: str | None = None      # None: the fastest for the device
     precision: str = "fp32"         # of products on the GPU, one of kernels.PRECISIONS
@@ -82,8 +83,10 @@ FIELDS = {field.name for field in dataclasses.fields(Settings)}
 COMPUTE = ("device", "kernels", "precision")
 # What a resumed run may be told anew. workers and save_minutes change no result; the others may,
 # and are the user's to change: data may have moved, epochs stretches a schedule, device, kernels
-# and precision round differently, on_error decides about an image that has become unreadable.
-CHANGEABLE = ("data", "epochs", "workers", "on_error", *COMPUTE, "cache_features", "save_minutes")
+# and precision round differently, on_error and max_pixels
+# decide about an image that has become unreadable.
+CHANGEABLE = ("data", "epochs", "workers", "on_error", "max_pixels", *COMPUTE, "cache_features",
+              "save_minutes")
 NORMALIZATIONS = ("imagenet", "mean-pixel", "mean-image")
 
 

@@ -65,7 +65,8 @@ def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str,
     if not settings.data:
         raise UsageError("--data is required: "
                          "these weights say nothing of the pictures they learned from")
-    images = open_test_data(settings.data, training)
+    images = open_test_data(settings.data,
+                            dataclasses.replace(training, max_pixels=settings.max_pixels))
     places = _places(images.classes, metadata["classes"], settings.data, path)
     folder = _report_folder(out, path, metadata)
     if ten_crop:                        # as many images at a time as in training
@@ -78,7 +79,8 @@ def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str,
                         settings.device)
     view, tally = list(views.items())[-1]
     epoch = f" (epoch {metadata['progress']['epoch']})" if "progress" in metadata else ""
-    print(f"{path}{epoch} on {tally.scores.images:,} pictures of {settings.data}\n{totals(views)}"
+    print(f"{path}{epoch} on {tally.scores.images:,} pictures of {settings.data}"
+          f"{f', {len(loader.skipped):,} skipped' * bool(loader.skipped)}\n{totals(views)}"
           f"\n\n{view}, class by class\n{by_class(tally)}")
     if folder:
         write_report(folder, tally, f"{view}, top-1 error {1 - tally.scores.top1:.2%}")

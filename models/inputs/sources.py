@@ -43,7 +43,7 @@ def open_test_data(source: str, training: Settings) -> Any:
     if source == training.data or source == "builtin":
         return open_data(replace(training, data=source))[1]
     with as_user_error(ValueError, OSError):
-        splits = data.find_splits(source)
+        splits = data.find_splits(source, training.max_pixels)
         return splits[next(name for name in ("val", "all", "train") if name in splits)]()
 
 
@@ -52,7 +52,7 @@ def _open(settings: Settings) -> tuple[Any, Any]:
     if source == "builtin":
         return (BuiltinPictures(count, settings.image_size, TRAIN_SEED),
                 BuiltinPictures(count // 4, settings.image_size, VALIDATION_SEED))
-    splits = data.find_splits(source)
+    splits = data.find_splits(source, settings.max_pixels)
     if "all" in splits:
         return data.split(splits["all"](), VALIDATION_SHARE)
     if "train" not in splits:
@@ -70,16 +70,21 @@ def make_loader(images: Any, transform: Compose, settings: Settings, shuffle: bo
                       num_workers=settings.workers, on_error=ON_ERROR[settings.on_error])
 
 
-def batches(loader: DataLoader, report: Callable[[str], None], epoch: int = 0,
-            start: int = 0) -> Iterator[tuple]:
-    """loader's (images, labels) of epoch from batch start on.
+def batches(loader: DataLoader, report: Callable[[str], None]) -> Iterator[tuple]:
+    """loader's (images, labels), as numbered_batches."""
+    return ((images, labels) for _, images, labels in numbered_batches(loader, report))
+
+
+def numbered_batches(loader: DataLoader, report: Callable[[str], None], epoch: int = 0,
+                     start: int = 0) -> Iterator[tuple]:
+    """loader's (number, images, labels) of epoch from batch start on.
 
     report is told each image that is skipped. Raises UserError for an image that cannot be read or
     transformed, and for a worker that died.
     """
     known = len(loader.skipped)
     with as_user_error(UnreadableImage, data.DeadWorker, ValueError):
-        for batch in loader.epoch(epoch, start):
+        for batch in loader.numbered(epoch, start):
             for path, reason in loader.skipped[known:]:
                 report(f"skipped {path}: {reason}")
             known = len(loader.skipped)

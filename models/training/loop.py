@@ -14,7 +14,7 @@ from minitensor.backend import to_numpy
 from ..evaluation.plots import draw_filters, draw_run
 from ..evaluation.scores import Scores, has_top5, scores_of
 from ..files import write_file
-from ..inputs.sources import batches
+from ..inputs.sources import batches, numbered_batches
 from .checkpoints import OPTIMIZER
 from .interruption import Interruption
 from .run_folder import RunFolder
@@ -59,7 +59,7 @@ class Trainer:
             return 128 + (self.stop.signal or 0)
         except Diverged as error:
             raise Diverged(f"{error}; {self._what_is_saved()}") from error
-        self.progress.finished()
+        self.progress.finished(len(self.train_loader.skipped) + len(self.validation_loader.skipped))
         return 0
 
     def _is_over(self) -> bool:
@@ -72,8 +72,10 @@ class Trainer:
     def _epoch(self) -> None:
         began, c, device = time.monotonic(), self.counters, self.training.settings.device
         self.progress.learning()
-        for images, labels in uploaded(
-                batches(self.train_loader, self.progress.warn, c.epoch, c.batch), device):
+        numbered = numbered_batches(self.train_loader, self.progress.warn, c.epoch, c.batch)
+        for images, (number, labels) in uploaded(
+                ((images, (number, labels)) for number, images, labels in numbered), device):
+            c.batch = number            # those without a readable image are passed over
             self._step(images, labels)
             self._check_interruption()
         self.progress.validating()

@@ -80,8 +80,11 @@ class TrainingProgress:
         self._say(f"stopped after step {c.step}, in epoch {c.epoch + 1}; go on with: "
                   f"python -m models train --resume {self.folder.path}", error=True)
 
-    def finished(self) -> None:
+    def finished(self, skipped: int) -> None:
+        """skipped: how many images could not be read."""
         c = self.counters
+        if skipped:
+            self.warn(f"{skipped:,} picture{'s' * (skipped > 1)} skipped")
         self._say(f"best validation accuracy {c.best_top1:.2%} (epoch {c.best_epoch}), "
                   f"after {_duration(c.seconds)}\nrun folder: {self.folder.path}")
 
