@@ -75,9 +75,7 @@ class DataLoader:
 
     def epoch(self, epoch: int, start: int = 0) -> ImagesAndLabels:
         """Generate the batches of epoch number `epoch`, from batch number `start` on."""
-        with contextlib.closing(self.numbered(epoch, start)) as batches:
-            for _, images, labels in batches:
-                yield images, labels
+        return _without_numbers(self.numbered(epoch, start))
 
     def numbered(self, epoch: int, start: int = 0) -> NumberedBatches:
         """The same, each with its number among all: (number, images, labels)."""
@@ -115,3 +113,9 @@ class DataLoader:
     def __repr__(self) -> str:
         return (f"DataLoader({self.dataset!r}, batch_size={self.batch_size}, "
                 f"num_workers={self.num_workers}): {len(self)} batches")
+
+
+def _without_numbers(batches: NumberedBatches) -> ImagesAndLabels:
+    with contextlib.closing(batches):
+        for _, images, labels in batches:
+            yield images, labels

@@ -1,7 +1,6 @@
 """Files written whole or not at all."""
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,6 @@ from typing import Any
 from minitensor.files import written_whole
 
 from .errors import writing
-
-# Controls, separators of lines, directions of writing, and what stands for a byte.
-UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """text with escapes for line breaks, controls of terminals, and bytes that are no UTF-8.
-
-    Names of files, and so of classes, may hold anything, and neither terminals nor figures can.
-    """
-    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def write_file(path: Path, write: Callable[[Path], Any]) -> None:

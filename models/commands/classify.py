@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..evaluation.plots import new_figure, save_figure
+from ..evaluation.plots import new_figure, save_figure, shortened
 from ..evaluation.scores import best_classes, log_probabilities
-from ..files import printable, write_file
-from ..progress import Terminal
+from ..files import write_file
+from ..progress import Terminal, printable
 from .options import (CHECKPOINT, PICTURES, Failures, add_device, add_max_pixels, add_weights,
                       computing_as_asked)
 from .values import UsageError, new_file_ending
@@ -103,14 +103,15 @@ def _guess(path: str, p: np.ndarray, classes: list[str]) -> Guess:
 def _readable(name: str | None) -> str | None:
     """A class's name for people."""
     from ..weights.imagenet import readable
-    return name and printable(readable(name))
+    return name and readable(name)
 
 
 def as_text(guess: Guess) -> str:
     """A title and a line with a bar per class; the correct one is marked."""
-    names = [str(_readable(name)) for name, _ in guess.best]
+    names = [printable(str(_readable(name))) for name, _ in guess.best]
     width = max(map(len, names))
-    lines = [printable(guess.path) + (f" ({_readable(guess.correct)})" if guess.correct else "")]
+    correct = f" ({_readable(guess.correct)})" if guess.correct else ""
+    lines = [printable(guess.path + correct)]
     for name, (own, p) in zip(names, guess.best):
         mark = "*" if own == guess.correct else " "
         lines.append(f" {mark} {name:{width}} {p:6.1%} {'█' * round(BAR * p)}".rstrip())
@@ -145,8 +146,8 @@ def draw(file: Path, shown: list[tuple[Guess, np.ndarray]]) -> None:
 
 def _draw_picture(ax: Any, guess: Guess, picture: np.ndarray) -> None:
     ax.imshow(picture)
-    title = _readable(guess.correct) or printable(os.path.basename(guess.path))
-    ax.set_title(title, fontsize=10, parse_math=False)
+    title = _readable(guess.correct) or os.path.basename(guess.path)
+    ax.set_title(shortened(title), fontsize=10, parse_math=False)
 
 
 def _draw_bars(ax: Any, guess: Guess) -> None:
@@ -154,5 +155,6 @@ def _draw_bars(ax: Any, guess: Guess) -> None:
     colours = ["tab:red" if name == guess.correct else "tab:blue" for name, _ in guess.best]
     ax.barh(places, [p for _, p in guess.best], color=colours, alpha=0.5)
     for place, (name, _) in zip(places, guess.best):
-        ax.text(0.02, place, _readable(name), va="center", fontsize=9, parse_math=False)
+        ax.text(0.02, place, shortened(str(_readable(name))), va="center", fontsize=9,
+                parse_math=False)
     ax.set_xlim(0, 1)

@@ -51,10 +51,14 @@ def run(options: dict[str, Any]) -> int:
     else:
         write_file(Path(out), lambda file: np.save(file, values))
         names_file = Path(out).with_suffix(".txt")
-        write_text(names_file, "".join(name + "\n" for name in names))
+        write_text(names_file, "".join(_one_line(name) + "\n" for name in names))
         written = f"{out}, with the names in {names_file}"
     print(f"{written}: {extractor.layer} of {len(names)} pictures, float32 {values.shape}")
     return 1 if failures else 0
+
+
+def _one_line(name: str) -> str:
+    return name.replace("\n", r"\n").replace("\r", r"\r")
 
 
 class PictureFeatures:

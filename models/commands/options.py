@@ -9,9 +9,8 @@ from minitensor.backend import DEVICES
 from minitensor.kernels import PRECISIONS
 
 from ..compute import computing
-from ..files import printable
 from ..networks.build import ABLATIONS
-from ..progress import Terminal
+from ..progress import Terminal, printable
 from ..settings import COMPUTE, Settings
 from .values import data_source, kernels, number, option, width
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.features import Neighbours, nearest
-from ..evaluation.plots import new_figure, save_figure
-from ..files import printable, write_file
+from ..evaluation.plots import new_figure, save_figure, shortened
+from ..files import write_file
+from ..progress import printable
 from .features import PictureFeatures
 from .options import (CHECKPOINT, PICTURES, Failures, add_device, add_layer, add_max_pixels,
                       computing_as_asked)
@@ -73,14 +74,14 @@ def draw(file: Path, names: list[str], found: list[Neighbours],
     for ax in axes.flat:
         ax.axis("off")
     for row, name, neighbours in zip(axes, names, found):
-        _show(row[0], load(name, max_pixels), _folder(name) or name, weight="bold")
+        _show(row[0], load(name, max_pixels), shortened(_folder(name) or name), weight="bold")
         for ax, (distance, path) in zip(row[1:], neighbours):
-            _show(ax, load(path, max_pixels), f"{_folder(path)}\n{distance:.2f}")
+            _show(ax, load(path, max_pixels), f"{shortened(_folder(path))}\n{distance:.2f}")
     save_figure(figure, file)
 
 
 def _folder(path: str) -> str:
-    return printable(os.path.basename(os.path.dirname(os.path.abspath(path))))
+    return os.path.basename(os.path.dirname(os.path.abspath(path)))
 
 
 def _show(ax: Any, picture: np.ndarray, title: str, **style: Any) -> None:

@@ -83,9 +83,15 @@ def numbered_batches(loader: DataLoader, report: Callable[[str], None], epoch: i
     transformed, and for a worker that died.
     """
     known = len(loader.skipped)
+
+    def tell() -> None:
+        nonlocal known
+        for path, reason in loader.skipped[known:]:
+            report(f"skipped {path}: {reason}")
+        known = len(loader.skipped)
+
     with as_user_error(UnreadableImage, data.DeadWorker, ValueError):
         for batch in loader.numbered(epoch, start):
-            for path, reason in loader.skipped[known:]:
-                report(f"skipped {path}: {reason}")
-            known = len(loader.skipped)
+            tell()
             yield batch
+    tell()
