@@ -12,6 +12,7 @@ class Settings:
     """Everything that a training is told. Saved in every checkpoint."""
 
     data: str = ""                  # "builtin", or the absolute path of a folder
+    labels: str = "fine"            # of CIFAR-100; or "coarse"
     pictures: int = 4000            # built-in images to train on; a quarter as many to validate on
     # The shorter side before a crop; None: 256/227 of image_size, image_size for built-in images.
     resize: int | None = None

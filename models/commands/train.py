@@ -51,10 +51,13 @@ def _add_run(group: Any) -> None:
 
 def _add_pictures(group: Any) -> None:
     add_data(group, "'builtin'; a folder with train/ and test/ (or val/); one folder of class "
-             "folders, a fifth of which is held out for validation; CIFAR-10's official files; "
+             "folders, a fifth of which is held out for validation; CIFAR-10's or CIFAR-100's "
+             "official files, or .tar.gz; "
              "ILSVRC-2012 as handed out; or what `python -m data pack` made of any of these")
     add_setting(group, "pictures", number(int, 20), "how many built-in pictures to train on; "
                 "a quarter as many are for validation")
+    add_setting(group, "labels", None, "of CIFAR-100: of 100 classes, or of 20",
+                choices=("fine", "coarse"))
     add_setting(group, "resize", number(int, 1, LARGEST), "the shorter side of a picture before "
                 "it is cropped, in pixels (default: 256/227 of the crop; built-in pictures have "
                 "the crop's size, packed ones keep theirs)")

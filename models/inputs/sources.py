@@ -43,7 +43,7 @@ def open_test_data(source: str, training: Settings) -> Any:
     if source == training.data or source == "builtin":
         return open_data(replace(training, data=source))[1]
     with as_user_error(ValueError, OSError):
-        splits = data.find_splits(source, training.max_pixels)
+        splits = data.find_splits(source, training.max_pixels, training.labels)
         return splits[next(name for name in ("val", "all", "train") if name in splits)]()
 
 
@@ -52,7 +52,7 @@ def _open(settings: Settings) -> tuple[Any, Any]:
     if source == "builtin":
         return (BuiltinPictures(count, settings.image_size, TRAIN_SEED),
                 BuiltinPictures(count // 4, settings.image_size, VALIDATION_SEED))
-    splits = data.find_splits(source, settings.max_pixels)
+    splits = data.find_splits(source, settings.max_pixels, settings.labels)
     if "all" in splits:
         return data.split(splits["all"](), VALIDATION_SHARE)
     if "train" not in splits:
