@@ -8,7 +8,7 @@ if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) == signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from .augmentations import ColorJitter, RandomErasing, RandomResizedCrop
-from .cifar10 import CIFAR10
+from .cifar import CIFAR10, CIFAR100
 from .colours import Normalize, PCANoise, SubtractMean
 from .datasets import ImageFolder, Subset, image_files, split
 from .drawn import BuiltinPictures
@@ -22,8 +22,8 @@ from .transforms import (CenterCrop, Compose, RandomCrop, RandomHorizontalFlip, 
                          TenCrop)
 from .workers import DeadWorker
 
-__all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "ColorJitter", "Compose", "DataLoader",
-           "DeadWorker", "ILSVRCValidation", "ImageFolder", "Normalize", "PCANoise",
+__all__ = ["BuiltinPictures", "CIFAR10", "CIFAR100", "CenterCrop", "ColorJitter", "Compose",
+           "DataLoader", "DeadWorker", "ILSVRCValidation", "ImageFolder", "Normalize", "PCANoise",
            "PackedPictures", "RandomCrop", "RandomErasing", "RandomHorizontalFlip",
            "RandomResizedCrop", "Resize", "Squash", "Subset", "SubtractMean", "TenCrop",
            "UnreadableImage", "find_splits", "image_files", "load_image", "sha256", "split"]

@@ -63,15 +63,19 @@ def _parser() -> argparse.ArgumentParser:
     packing.set_defaults(run=_pack)
     packing.add_argument(
         "folder", metavar="FOLDER",
-        help="train/CLASS/PICTURE and val/, test/ or both likewise; CLASS/PICTURE; CIFAR-10's "
-        "official files; or ILSVRC-2012, where the flat val/ needs the devkit's "
-        "ILSVRC2012_validation_ground_truth.txt with meta.mat beside it, or Kaggle's "
+        help="train/CLASS/PICTURE and val/, test/ or both likewise; CLASS/PICTURE; CIFAR-10's or "
+        "CIFAR-100's official files, or .tar.gz; or ILSVRC-2012, where the flat val/ needs the "
+        "devkit's ILSVRC2012_validation_ground_truth.txt with meta.mat beside it, or Kaggle's "
         "LOC_val_solution.csv, in FOLDER")
     packing.add_argument("out", metavar="OUT",
                          help="a new folder, or one whose packing was interrupted")
     packing.add_argument("--size", type=_side, default=256, metavar="N",
                          help="the shorter side becomes N pixels, of which the middle N x N are "
                          "kept (default %(default)s)")
+    packing.add_argument("--labels", choices=("fine", "coarse"), default="fine",
+                         help="of CIFAR-100: of 100 classes, or of 20 (default %(default)s)")
+    packing.add_argument("--max-pixels", type=_count, metavar="N", help="leave out pictures of "
+                         "more pixels (default: 179 million, Pillow's own limit)")
     packing.add_argument("--workers", type=_count, default=os.cpu_count(), metavar="N",
                          help="processes (default %(default)s)")
     packing.add_argument("--shard-pictures", type=_count, metavar="N",
@@ -104,7 +108,8 @@ def _pack(options: argparse.Namespace) -> int:
     if os.path.commonpath([folder, out]) == folder:
         raise ValueError(f"{options.out} lies in {options.folder}, whose pictures would then "
                          "include it; choose another folder")
-    splits = {name: open_split() for name, open_split in find_splits(options.folder).items()}
+    found = find_splits(options.folder, options.max_pixels, options.labels)
+    splits = {name: open_split() for name, open_split in found.items()}
     for name in SPLITS:                 # what an earlier version called val/ may be today's test/
         if name not in splits and is_packed(options.out, name):
             raise ValueError(f"{options.out} already holds {name}/, for which {options.folder} "

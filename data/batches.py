@@ -48,7 +48,7 @@ class BatchMaker:
         """-> images (n, H, W, 3) or (n, 10, H, W, 3), labels int64 (n,), skipped [(path, reason)]
 
         The images lie in memory from `allocate(shape, dtype)`. `announce(index)` is called before
-        each. Raises UnreadableImage, if told to or if no image of the batch can be read.
+        each. Raises UnreadableImage if told to; else a batch may be empty, of shape (0, 0, 0, 3).
         """
         indices = self.indices(epoch, number)
         images: np.ndarray | None = None
@@ -60,7 +60,7 @@ class BatchMaker:
                 image, label = self.dataset[index]
             except UnreadableImage as error:
                 skipped.append((error.path, error.reason))
-                if self.on_error == "raise" or len(skipped) == len(indices):
+                if self.on_error == "raise":
                     raise
                 continue
             pixels = self._pixels(image, index, epoch)
@@ -73,7 +73,8 @@ class BatchMaker:
                     "the transform needs a crop")
             images[len(labels)] = pixels
             labels.append(label)
-        assert images is not None       # where every image was skipped, the last of them was raised
+        if images is None:
+            images = np.empty((0, 0, 0, 3), np.float32)
         return images[:len(labels)], np.array(labels, np.int64), skipped
 
     def _pixels(self, image: np.ndarray, index: int, epoch: int) -> np.ndarray:

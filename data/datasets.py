@@ -18,24 +18,32 @@ from .protocols import Dataset
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm",
             ".pgm", ".pbm")
+# Folders that programs leave behind, besides hidden ones.
+LITTER = {"__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", "System Volume Information"}
 
 
 class ImageFiles:
-    """Files below `root`, their labels and classes; reading one may raise UnreadableImage."""
+    """Files below `root`, their labels and classes; reading one may raise UnreadableImage.
 
-    def __init__(self, root: str, paths: list[str], labels: np.ndarray, classes: Sequence[str]):
+    max_pixels: as load_image's.
+    """
+
+    def __init__(self, root: str, paths: list[str], labels: np.ndarray, classes: Sequence[str],
+                 max_pixels: int | None = None):
         self.root, self.paths, self.labels, self.classes = root, paths, labels, classes
+        self.max_pixels = max_pixels
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         """-> (image uint8 (H, W, 3), label)"""
-        return load_image(self.paths[index]), int(self.labels[index])
+        image = load_image(self.paths[index], max_pixels=self.max_pixels)
+        return image, int(self.labels[index])
 
     def pillow_image(self, index: int) -> Image.Image:
         """The image as Pillow's, for whoever goes on with it there."""
-        return load_rgb(self.paths[index])
+        return load_rgb(self.paths[index], max_pixels=self.max_pixels)
 
     def name(self, index: int) -> str:
         return self.paths[index]
@@ -52,12 +60,13 @@ class ImageFolder(ImageFiles):
     class without images.
     """
 
-    def __init__(self, root: str | os.PathLike[str]):
+    def __init__(self, root: str | os.PathLike[str], max_pixels: int | None = None):
         root = os.fspath(root)
         classes = class_folders(root)
         files = [_files_of_class(os.path.join(root, name)) for name in classes]
         labels = np.repeat(np.arange(len(files)), [len(paths) for paths in files])
-        super().__init__(root, [path for paths in files for path in paths], labels, classes)
+        super().__init__(root, [path for paths in files for path in paths], labels, classes,
+                         max_pixels)
 
 
 def class_folders(root: str) -> list[str]:
@@ -68,11 +77,15 @@ def class_folders(root: str) -> list[str]:
     if not os.path.isdir(root):
         raise FileNotFoundError(f"{root} is not a folder")
     names = sorted(entry.name for entry in os.scandir(root)
-                   if entry.is_dir() and not entry.name.startswith("."))
+                   if entry.is_dir() and not _is_litter(entry.name))
     if not names:
         raise ValueError(f"{root} has no class folders; pictures are expected in "
                          f"{os.path.join(root, 'CLASS', 'PICTURE.jpg')}")
     return names
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name in LITTER
 
 
 def _files_of_class(folder: str) -> list[str]:
@@ -86,19 +99,20 @@ def _files_of_class(folder: str) -> list[str]:
 def image_files(folder: str) -> list[str]:
     """Paths of the files in `folder`, and below it, that have an image's suffix; sorted.
 
-    Links are followed once.
+    Hidden ones and LITTER do not count. Links are followed once.
     """
     found: list[str] = []
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()                  # so that of two ways to a folder the same is taken always
+        # Sorted, so that of two ways to a folder the same is taken always.
+        folders[:] = sorted(name for name in folders if not _is_litter(name))
         place = os.path.realpath(parent)
         if place in seen:
             folders.clear()
             continue
         seen.add(place)
         found += [os.path.join(parent, name) for name in names
-                  if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+                  if name.lower().endswith(SUFFIXES) and not _is_litter(name)]
     return sorted(found)
 
 

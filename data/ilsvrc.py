@@ -45,7 +45,8 @@ class ILSVRCValidation(ImageFiles):
     missing, ValueError, with the path, where it does not fit.
     """
 
-    def __init__(self, root: str | os.PathLike[str], folders: Sequence[str | os.PathLike[str]]):
+    def __init__(self, root: str | os.PathLike[str], folders: Sequence[str | os.PathLike[str]],
+                 max_pixels: int | None = None):
         root = os.fspath(root)
         truth = find_truth(folders)
         wnids = _read_csv(truth) if truth.endswith(".csv") else _read_lines(truth)
@@ -62,7 +63,7 @@ class ILSVRCValidation(ImageFiles):
                                  f"which is no folder of {train}")
         labels = np.array([place[wnids[number]] for number in numbers.values()], np.int64)
         paths = [os.path.join(root, "val", name) for name in numbers]
-        super().__init__(root, paths, labels, classes)
+        super().__init__(root, paths, labels, classes, max_pixels)
 
 
 def find_truth(folders: Sequence[str | os.PathLike[str]]) -> str:

@@ -9,10 +9,12 @@ import numpy as np
 from .batch_at_once import SquareBatchMaker, steps_at_once
 from .batches import BatchMaker
 from .checks import whole
+from .images import UnreadableImage
 from .pools import Processes, Threads
 from .protocols import Batches, Dataset, Transform
 
 ImagesAndLabels = Generator[tuple[np.ndarray, np.ndarray], None, None]
+NumberedBatches = Generator[tuple[int, np.ndarray, np.ndarray], None, None]
 
 
 class DataLoader:
@@ -30,7 +32,8 @@ class DataLoader:
                     needed and stay for the next epochs until `close()` or the end of a `with`
     drop_last       leaves out an epoch's last batch if it is smaller than the others
     on_error        for unreadable images: "raise" UnreadableImage, or "skip" them and list them in
-                    `skipped` [(path, reason)]
+                    `skipped` [(path, reason)]. A batch of them alone is passed over; an epoch of
+                    them alone raises
 
     A worker process that dies raises DeadWorker.
     """
@@ -51,6 +54,7 @@ class DataLoader:
         self._pool = (Threads if steps else Processes)(self._maker, num_workers)
         self.num_workers = num_workers
         self.skipped: list[tuple[str, str]] = []
+        self._known: set[tuple[str, str]] = set()       # the same, to be looked up
         self._epochs_begun = 0
         if len(self) == 0:
             raise ValueError(f"DataLoader: {dataset!r} has {len(dataset)} pictures, "
@@ -72,14 +76,30 @@ class DataLoader:
 
     def epoch(self, epoch: int, start: int = 0) -> ImagesAndLabels:
         """Generate the batches of epoch number `epoch`, from batch number `start` on."""
-        numbers = range(whole("DataLoader: start", start, 0), len(self))
-        return self._tidied(self._pool.batches(whole("DataLoader: epoch", epoch, 0), numbers))
+        return _without_numbers(self.numbered(epoch, start))
 
-    def _tidied(self, batches: Batches) -> ImagesAndLabels:
+    def numbered(self, epoch: int, start: int = 0) -> NumberedBatches:
+        """The same, each with its number among all: (number, images, labels)."""
+        numbers = range(whole("DataLoader: start", start, 0), len(self))
+        return self._tidied(self._pool.batches(whole("DataLoader: epoch", epoch, 0), numbers),
+                            numbers)
+
+    def _tidied(self, batches: Batches, numbers: range) -> NumberedBatches:
+        readable = numbers.start > 0
         with contextlib.closing(batches):
-            for images, labels, skipped in batches:
-                self.skipped += [entry for entry in skipped if entry not in self.skipped]
-                yield np.moveaxis(images, -1, -3), labels
+            for (images, labels, skipped), number in zip(batches, numbers):     # in this order, so
+                self._note(skipped)                     # that batches comes to its end
+                if len(labels):
+                    readable = True
+                    yield number, np.moveaxis(images, -1, -3), labels
+        if not readable:
+            path, reason = skipped[-1]
+            raise UnreadableImage(path, f"{reason}; nor can any other of {len(self.dataset):,}")
+
+    def _note(self, skipped: list[tuple[str, str]]) -> None:
+        new = [entry for entry in skipped if entry not in self._known]
+        self._known.update(new)
+        self.skipped += new
 
     def close(self) -> None:
         """Stop the workers; the next epoch starts new ones."""
@@ -94,3 +114,9 @@ class DataLoader:
     def __repr__(self) -> str:
         return (f"DataLoader({self.dataset!r}, batch_size={self.batch_size}, "
                 f"num_workers={self.num_workers}): {len(self)} batches")
+
+
+def _without_numbers(batches: NumberedBatches) -> ImagesAndLabels:
+    with contextlib.closing(batches):
+        for _, images, labels in batches:
+            yield images, labels

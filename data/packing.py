@@ -91,6 +91,7 @@ def _plan(dataset: Dataset, names: list[str], side: int, shard_images: int) -> P
                      "channels": "RGB", "pillow": PIL.__version__}
     return {"format": FORMAT, "version": VERSION, "side": side, "preprocessing": preprocessing,
             "shard_pictures": shard_images, "source_pictures": len(names),
+            "max_pixels": getattr(dataset, "max_pixels", None),
             "source_sha256": hashlib.sha256(listed).hexdigest(), "classes": list(dataset.classes)}
 
 

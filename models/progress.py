@@ -1,9 +1,21 @@
 """What a command tells its user while it works: lines, warnings, progress bars."""
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import nullcontext
 from typing import Any
+
+# Controls, separators of lines, directions of writing, and what stands for a byte.
+UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """text with escapes for line breaks, controls of terminals, and bytes that are no UTF-8.
+
+    Names of files, and so of classes, may hold anything, and neither terminals nor figures can.
+    """
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class Progress:
@@ -13,7 +25,7 @@ class Progress:
         """error: for standard error."""
 
     def warn(self, line: str) -> None:
-        self.say(f"warning: {line}", error=True)
+        self.say(f"warning: {printable(line)}", error=True)
 
     def bar(self, total: int | None, what: str = "", **options: Any) -> Any:
         """A context manager that gives a bar with the methods of tqdm's."""

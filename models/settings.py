@@ -12,6 +12,7 @@ class Settings:
     """Everything that a training is told. Saved in every checkpoint."""
 
     data: str = ""                  # "builtin", or the absolute path of a folder
+    labels: str = "fine"            # of CIFAR-100; or "coarse"
     pictures: int = 4000            # built-in images to train on; a quarter as many in val and test
     # Which images choose the best epoch, as inputs/sources.py explains: "auto", the share of the
     # training images that is held out for it, or "test".
@@ -65,6 +66,7 @@ class Settings:
 
     workers: int = 1
     on_error: str = "stop"
+    max_pixels: int | None = None   # of an image; None: Pillow's own limit
     device: str = "cpu"
     kernels: str | None = None      # None: the fastest for the device
     precision: str = "fp32"         # of products on the GPU, one of kernels.PRECISIONS
@@ -93,10 +95,10 @@ FIELDS = {field.name for field in dataclasses.fields(Settings)}
 COMPUTE = ("device", "kernels", "precision")
 # What a resumed run may be told anew. workers and save_minutes change no result; the others may,
 # and are the user's to change: data may have moved, epochs stretches a schedule, a lower lr saves a
-# run that diverged, device, kernels and precision round differently, on_error decides about an
-# image that has become unreadable.
-CHANGEABLE = ("data", "epochs", "lr", "workers", "on_error", *COMPUTE, "cache_features",
-              "save_minutes")
+# run that diverged, device, kernels and precision round differently, on_error and max_pixels decide
+# about an image that has become unreadable.
+CHANGEABLE = ("data", "epochs", "lr", "workers", "on_error", "max_pixels", *COMPUTE,
+              "cache_features", "save_minutes")
 NORMALIZATIONS = ("imagenet", "mean-pixel", "mean-image")
 
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from minitensor.checkpoint import CheckpointError
 
 from ..errors import SettingError, UserError, require
+from ..progress import printable
 from . import classify, convert, evaluate, features, reproduce, similar, summary, train
 from .values import option
 
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         return COMMANDS[name].run(options)
     except (UserError, CheckpointError) as error:
         said = option(error.setting) + error.words if isinstance(error, SettingError) else error
-        print(f"{PROG} {name}: {said}", file=sys.stderr)
+        print(f"{PROG} {name}: {printable(str(said))}", file=sys.stderr)
         return getattr(error, "status", 1)
     except MemoryError as error:
         print(f"{PROG} {name}: not enough memory ({error}); "

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..evaluation.plots import new_figure, save_figure
+from ..evaluation.plots import new_figure, save_figure, shortened
 from ..evaluation.scores import best_classes, log_probabilities
 from ..files import write_file
-from ..progress import Terminal
-from .options import CHECKPOINT, PICTURES, add_device, add_weights, computing_as_asked
+from ..progress import Terminal, printable
+from .options import (CHECKPOINT, PICTURES, Failures, add_device, add_max_pixels, add_weights,
+                      computing_as_asked)
 from .values import UsageError, new_file_ending
 
 HELP = "Print the five best classes of pictures."
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "as in the paper's Figure 4")
     parser.add_argument("--json", action="store_true",
                         help="print an object a line, for other programs")
+    add_max_pixels(parser)
     add_device(parser)
 
 
@@ -49,8 +51,7 @@ def run(options: dict[str, Any]) -> int:
     if not pictures:
         raise UsageError("which PICTURE?")
     with computing_as_asked(options):
-        return _classify(checkpoint, pictures, options["figure"], options["json"],
-                         options["device"])
+        return _classify(checkpoint, pictures, options)
 
 
 class Guess(NamedTuple):
@@ -65,23 +66,21 @@ class Guess(NamedTuple):
     best: list[tuple[str, float]]
 
 
-def _classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bool,
-              device: str) -> int:
+def _classify(checkpoint: str, paths: list[str], options: dict[str, Any]) -> int:
     """Print the best classes of every picture; returns 1 if some could not be read."""
     from ..inputs import picture_files
     from ..inputs.preprocessing import evaluation_transform
     from ..training.checkpoints import load_network
-    expanded = picture_files.expanded(paths)
+    figure, as_json, device = (options[name] for name in ("figure", "json", "device"))
+    failures = Failures()
+    files = picture_files.expanded(paths, failures)
+    if not files:
+        return 1
     network, metadata = load_network(checkpoint, device, Terminal())
-    failed: list[str] = []
     shown: list[tuple[Guess, np.ndarray]] = []
-
-    def report(path: str, error: Exception) -> None:
-        failed.append(path)
-        print(error, file=sys.stderr)
-
     transform = evaluation_transform(metadata["preprocessing"])
-    for names, pictures, images in picture_files.picture_batches(expanded, transform, report):
+    for names, pictures, images in picture_files.picture_batches(files, transform, failures,
+                                                                 options.get("max_pixels")):
         p = np.exp(log_probabilities(network, images, device))                      # (N, K)
         for path, picture, row in zip(names, pictures, p):
             guess = _guess(path, row, metadata["classes"])
@@ -92,7 +91,7 @@ def _classify(checkpoint: str, paths: list[str], figure: str | None, as_json: bo
         write_file(Path(str(figure)), lambda file: draw(file, shown))
         print(f"{figure}: {len(shown)} picture{'s' * (len(shown) > 1)}",
               file=sys.stderr if as_json else sys.stdout)
-    return 1 if failed else 0
+    return 1 if failures else 0
 
 
 def _guess(path: str, p: np.ndarray, classes: list[str]) -> Guess:
@@ -109,9 +108,10 @@ def _readable(name: str | None) -> str | None:
 
 def as_text(guess: Guess) -> str:
     """A title and a line with a bar per class; the correct one is marked."""
-    names = [str(_readable(name)) for name, _ in guess.best]
+    names = [printable(str(_readable(name))) for name, _ in guess.best]
     width = max(map(len, names))
-    lines = [guess.path + (f" ({_readable(guess.correct)})" if guess.correct else "")]
+    correct = f" ({_readable(guess.correct)})" if guess.correct else ""
+    lines = [printable(guess.path + correct)]
     for name, (own, p) in zip(names, guess.best):
         mark = "*" if own == guess.correct else " "
         lines.append(f" {mark} {name:{width}} {p:6.1%} {'█' * round(BAR * p)}".rstrip())
@@ -147,7 +147,7 @@ def draw(file: Path, shown: list[tuple[Guess, np.ndarray]]) -> None:
 def _draw_picture(ax: Any, guess: Guess, picture: np.ndarray) -> None:
     ax.imshow(picture)
     title = _readable(guess.correct) or os.path.basename(guess.path)
-    ax.set_title(title, fontsize=10, parse_math=False)
+    ax.set_title(shortened(title), fontsize=10, parse_math=False)
 
 
 def _draw_bars(ax: Any, guess: Guess) -> None:
@@ -155,5 +155,6 @@ def _draw_bars(ax: Any, guess: Guess) -> None:
     colours = ["tab:red" if name == guess.correct else "tab:blue" for name, _ in guess.best]
     ax.barh(places, [p for _, p in guess.best], color=colours, alpha=0.5)
     for place, (name, _) in zip(places, guess.best):
-        ax.text(0.02, place, _readable(name), va="center", fontsize=9, parse_math=False)
+        ax.text(0.02, place, shortened(str(_readable(name))), va="center", fontsize=9,
+                parse_math=False)
     ax.set_xlim(0, 1)

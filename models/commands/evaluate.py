@@ -67,7 +67,8 @@ def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str,
     if not settings.data:
         raise UsageError("--data is required: "
                          "these weights say nothing of the pictures they learned from")
-    images, part = open_test_data(settings.data, training)
+    images, part = open_test_data(
+        settings.data, dataclasses.replace(training, max_pixels=settings.max_pixels))
     places = _places(images.classes, metadata["classes"], settings.data, path)
     folder = _report_folder(out, path, metadata)
     if ten_crop:                        # as many images at a time as in training
@@ -80,7 +81,8 @@ def _evaluate(checkpoint: str, ten_crop: bool, out: str | None, given: dict[str,
                         settings.device)
     view, tally = list(views.items())[-1]
     scores, pictures = tally.scores, f"{part} pictures".lstrip()
-    print(f"{path}{_epoch(metadata, part)} on {scores.images:,} {pictures} of {settings.data}; "
+    print(f"{path}{_epoch(metadata, part)} on {scores.images:,} {pictures} of {settings.data}"
+          f"{f', {len(loader.skipped):,} skipped' * bool(loader.skipped)}; "
           f"in brackets 95 % intervals\n{totals(views)}"
           f"\n\n{view}, class by class\n{by_class(tally)}")
     if folder:

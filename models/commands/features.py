@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from ..errors import UserError
 from ..evaluation.features import Extractor
 from ..files import write_file, write_text
 from ..progress import Terminal
-from .options import CHECKPOINT, PICTURES, add_device, add_layer, computing_as_asked
+from .options import (CHECKPOINT, PICTURES, Failures, add_device, add_layer, add_max_pixels,
+                      computing_as_asked)
 from .values import new_file_ending
 
 HELP = "Write what a layer of a network makes of pictures, and their names."
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         required=True, help="FILE.npz with the arrays features and names, or "
                         "FILE.npy with the features and FILE.txt with the names")
     add_layer(parser)
+    add_max_pixels(parser)
     add_device(parser)
 
 
@@ -37,8 +38,11 @@ def run(options: dict[str, Any]) -> int:
     from ..inputs.picture_files import expanded
     out = options["out"]
     with computing_as_asked(options):
-        files = expanded(options["pictures"])
-        extractor = PictureFeatures(options["checkpoint"], options["layer"], options["device"])
+        failures = Failures()
+        files = expanded(options["pictures"], failures)
+        if not files:
+            return 1
+        extractor = PictureFeatures(options, failures)
         names, values = extractor.all(files)
     if out.endswith(".npz"):
         arrays = {"features": values, "names": np.array(names)}
@@ -47,33 +51,40 @@ def run(options: dict[str, Any]) -> int:
     else:
         write_file(Path(out), lambda file: np.save(file, values))
         names_file = Path(out).with_suffix(".txt")
-        write_text(names_file, "".join(name + "\n" for name in names))
+        write_text(names_file, "".join(_one_line(name) + "\n" for name in names))
         written = f"{out}, with the names in {names_file}"
     print(f"{written}: {extractor.layer} of {len(names)} pictures, float32 {values.shape}")
-    return 1 if extractor.failed else 0
+    return 1 if failures else 0
+
+
+def _one_line(name: str) -> str:
+    return name.replace("\n", r"\n").replace("\r", r"\r")
 
 
 class PictureFeatures:
     """A layer's features of picture files, which `similar` compares.
 
+    options     of the command: checkpoint, layer, device, max_pixels
+    failures    is told of those that cannot be read
     layer       its name
-    failed      the paths of those that could not be read
     """
 
-    def __init__(self, checkpoint: str, layer: str | None, device: str):
+    def __init__(self, options: dict[str, Any], failures: Failures):
         from ..inputs.preprocessing import evaluation_transform
         from ..training.checkpoints import load_network
-        network, metadata = load_network(checkpoint, device, Terminal())
-        self.extractor = Extractor(network, layer, device)
+        device = options["device"]
+        network, metadata = load_network(options["checkpoint"], device, Terminal())
+        self.extractor = Extractor(network, options["layer"], device)
         self.layer = self.extractor.layer
         self.transform = evaluation_transform(metadata["preprocessing"])
-        self.failed: list[str] = []
+        self.failures, self.max_pixels = failures, options.get("max_pixels")
 
     def __call__(self, paths: list[str]) -> Iterator[tuple[list[str], np.ndarray]]:
         """(names, features float32 (N, ...)), a few at a time, with a progress bar."""
         from ..inputs.picture_files import picture_batches
         with Terminal().bar(len(paths), self.layer) as bar:
-            for names, _, images in picture_batches(paths, self.transform, self._report):
+            for names, _, images in picture_batches(paths, self.transform, self.failures,
+                                                    self.max_pixels):
                 yield names, self.extractor(images)
                 bar.update(len(names))
 
@@ -84,7 +95,3 @@ class PictureFeatures:
             raise UserError("none of the pictures can be read")
         names = [name for names, _ in parts for name in names]
         return names, np.concatenate([features for _, features in parts])
-
-    def _report(self, path: str, error: Exception) -> None:
-        self.failed.append(path)
-        print(error, file=sys.stderr)

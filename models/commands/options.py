@@ -10,6 +10,7 @@ from minitensor.kernels import PRECISIONS
 
 from ..compute import computing
 from ..networks.build import ABLATIONS
+from ..progress import Terminal, printable
 from ..settings import COMPUTE, Settings
 from .values import data_source, kernels, number, option, width
 
@@ -58,6 +59,19 @@ def add_weights(parser: Any, text: str) -> None:
                         "a checkpoint or a run folder does as well")
 
 
+def add_max_pixels(parser: Any) -> None:
+    add_setting(parser, "max_pixels", number(int, 1), "refuse pictures of more pixels, which may "
+                "fill the memory", "179 million, Pillow's own limit")
+
+
+class Failures(list[str]):
+    """What cannot be read: called with a sentence, it keeps it and tells it."""
+
+    def __call__(self, sentence: str) -> None:
+        self.append(sentence)
+        Terminal().say(printable(sentence), error=True)
+
+
 def add_layer(parser: Any) -> None:
     parser.add_argument("--layer", metavar="NAME", help="whose output, activation included "
                         "(default: the last before the classes that has parameters, fc7 in "
@@ -70,6 +84,7 @@ def add_loading(parser: Any, default: str = "") -> None:
                 "processes that prepare pictures; 0 prepares them between the steps", default)
     add_setting(parser, "on_error", None, "what to do about an unreadable picture", default,
                 choices=("stop", "skip"))
+    add_max_pixels(parser)
 
 
 def add_device(parser: Any) -> None:

@@ -53,8 +53,8 @@ def _add_run(group: Any) -> None:
 
 def _add_pictures(group: Any) -> None:
     add_data(group, "'builtin'; a folder with train/ and val/, test/ or both; one folder of class "
-             "folders; CIFAR-10's official files; ILSVRC-2012 as handed out; or what `python -m "
-             "data pack` made of any of these")
+             "folders; CIFAR-10's or CIFAR-100's official files, or .tar.gz; ILSVRC-2012 as handed "
+             "out; or what `python -m data pack` made of any of these")
     add_setting(group, "validation", number(float, 0, 1, open_high=True), "the share of each "
                 "class's training pictures that is held out to choose the best epoch; with 0 the "
                 "last epoch is the result. What is not for training then only scores it, once, "
@@ -62,6 +62,8 @@ def _add_pictures(group: Any) -> None:
                 "has no test/ either", metavar="SHARE")
     add_setting(group, "pictures", number(int, 20), "how many built-in pictures to train on; "
                 "a quarter as many each are for validation and the test")
+    add_setting(group, "labels", None, "of CIFAR-100: of 100 classes, or of 20",
+                choices=("fine", "coarse"))
     add_setting(group, "resize", number(int, 1, LARGEST), "the shorter side of a picture before "
                 "it is cropped, in pixels (default: 256/227 of the crop; built-in pictures have "
                 "the crop's size, packed ones keep theirs)")

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..files import write_file
-from .plots import new_figure, save_figure
+from ..progress import printable
+from .plots import new_figure, save_figure, shortened
 from .scores import (Scores, best_classes, crop_log_probabilities, has_top5, interval,
                      mean_over_crops, with_interval)
 
@@ -30,7 +31,7 @@ class Tally:
     """
 
     def __init__(self, classes: Sequence[str]):
-        self.classes = list(classes)
+        self.classes = [printable(name) for name in classes]
         self.scores = Scores()
         self.confusion = np.zeros((len(classes), len(classes)), np.int64)
         self.top5_counts = np.zeros(len(classes), np.int64)
@@ -191,8 +192,9 @@ def draw_confusion(path: Path, tally: Tally, title: str) -> None:
     axes.set(xlabel="taken for", ylabel="correct class")
     axes.set_title(title, fontsize=10, parse_math=False)
     if count <= NUMBERED:
-        axes.set_xticks(range(count), tally.classes, rotation=90, parse_math=False)
-        axes.set_yticks(range(count), tally.classes, parse_math=False)
+        names = [shortened(name) for name in tally.classes]
+        axes.set_xticks(range(count), names, rotation=90, parse_math=False)
+        axes.set_yticks(range(count), names, parse_math=False)
         for row, column in np.argwhere(tally.confusion):
             axes.text(column, row, f"{tally.confusion[row, column]:,}", ha="center", va="center",
                       fontsize=8, color="white" if share[row, column] > 0.3 else "black")

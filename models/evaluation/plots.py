@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..progress import printable
+
 MAGNIFY = 6             # pixels per weight
 COLUMNS = 16            # of filters, as in the paper's Figure 3
+LABEL = 32              # letters of a name
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -22,6 +25,12 @@ def new_figure(width: float, height: float) -> Any:
     figure = Figure((width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def shortened(name: str) -> str:
+    """A class's or a file's name as a figure has room for it."""
+    name = printable(name)
+    return name if len(name) <= LABEL else f"{name[:LABEL - 1]}…"
 
 
 def save_figure(figure: Any, path: Path) -> None:

@@ -14,66 +14,66 @@ import numpy as np
 
 from data import UnreadableImage, image_files, load_image
 
-from ..errors import UserError
-
 STANDARD_INPUT = "-"
 BATCH = 16
 Batch = tuple[list[str], list[np.ndarray], np.ndarray]
+Report = Callable[[str], None]              # of a sentence
 
 
-def expanded(paths: Iterable[str]) -> list[str]:
+def expanded(paths: Iterable[str], report: Report) -> list[str]:
     """Patterns replaced by what they match, folders by the picture files below them.
 
-    Raises UserError for one without any.
+    report is told of those without any.
     """
-    return [file for path in paths for found in _matches(path) for file in _files(found)]
+    return [file for path in paths for found in _matches(path, report)
+            for file in _files(found, report)]
 
 
-def _matches(path: str) -> list[str]:
+def _matches(path: str, report: Report) -> list[str]:
     if os.path.exists(path) or not glob.has_magic(path):
         return [path]
     found = sorted(glob.glob(path, recursive=True))
     if not found:
-        raise UserError(f"nothing matches {path}")
+        report(f"nothing matches {path}")
     return found
 
 
-def _files(path: str) -> list[str]:
+def _files(path: str, report: Report) -> list[str]:
     if not os.path.isdir(path):
         return [path]
     found = image_files(path)
     if not found:
-        raise UserError(f"the folder {path} holds no pictures")
+        report(f"the folder {path} holds no pictures")
     return found
 
 
-def picture_batches(paths: Iterable[str], transform: Callable,
-                    report: Callable[[str, UnreadableImage], None]) -> Iterator[Batch]:
+def picture_batches(paths: Iterable[str], transform: Callable, report: Report,
+                    max_pixels: int | None = None) -> Iterator[Batch]:
     """(paths, pictures uint8 (H, W, 3), images float32 (N, 3, size, size)), a few at a time.
 
-    report is told the path of each that cannot be read, and why.
+    report is told why one cannot be read. max_pixels: as load_image's.
     """
-    pictures = _readable(paths, report)
+    pictures = _readable(paths, report, max_pixels)
     while batch := list(islice(pictures, BATCH)):
         names, originals = zip(*batch)
         images = np.stack([transform(picture, None) for picture in originals])
         yield list(names), list(originals), images
 
 
-def _readable(paths: Iterable[str], report: Callable[[str, UnreadableImage], None]
-              ) -> Iterator[tuple[str, np.ndarray]]:
+def _readable(paths: Iterable[str], report: Report,
+              max_pixels: int | None) -> Iterator[tuple[str, np.ndarray]]:
     for path in paths:
         try:
-            yield path, load(path)
+            yield path, load(path, max_pixels)
         except UnreadableImage as error:
-            report(path, error)
+            report(str(error))
 
 
-def load(path: str) -> np.ndarray:
+def load(path: str, max_pixels: int | None = None) -> np.ndarray:
     """uint8 (H, W, 3) of the file at path, or of standard input. Raises UnreadableImage."""
     if path != STANDARD_INPUT:
-        return load_image(path)
-    return load_image(io.BytesIO(_content(sys.stdin.buffer)), "standard input")
+        return load_image(path, max_pixels=max_pixels)
+    return load_image(io.BytesIO(_content(sys.stdin.buffer)), "standard input", max_pixels)
 
 
 @cache

@@ -73,14 +73,15 @@ def open_test_data(source: str, training: Settings) -> tuple[Any, str]:
             (parts.test, "test"), (parts.validation, "validation"), (parts.training, "training"))
             if images is not None)
     with as_user_error(ValueError, OSError):
-        splits = data.find_splits(source)
+        splits = data.find_splits(source, training.max_pixels, training.labels)
         return splits[next(name for name in ("test", "val", "all", "train")
                            if name in splits)](), ""
 
 
 def _open(settings: Settings) -> Parts:
     source, choice = settings.data, settings.validation
-    splits = _builtin(settings) if source == "builtin" else data.find_splits(source)
+    splits = (_builtin(settings) if source == "builtin"
+              else data.find_splits(source, settings.max_pixels, settings.labels))
     if "all" in splits:
         share = choice if isinstance(choice, float) else ONLY_SHARE
         return Parts(*_held_out(splits["all"](), share), None)
@@ -117,17 +118,28 @@ def make_loader(images: Any, transform: Compose, settings: Settings, shuffle: bo
                       num_workers=settings.workers, on_error=ON_ERROR[settings.on_error])
 
 
-def batches(loader: DataLoader, report: Callable[[str], None], epoch: int = 0,
-            start: int = 0) -> Iterator[tuple]:
-    """loader's (images, labels) of epoch from batch start on.
+def batches(loader: DataLoader, report: Callable[[str], None]) -> Iterator[tuple]:
+    """loader's (images, labels), as numbered_batches."""
+    return ((images, labels) for _, images, labels in numbered_batches(loader, report))
+
+
+def numbered_batches(loader: DataLoader, report: Callable[[str], None], epoch: int = 0,
+                     start: int = 0) -> Iterator[tuple]:
+    """loader's (number, images, labels) of epoch from batch start on.
 
     report is told each image that is skipped. Raises UserError for an image that cannot be read or
     transformed, and for a worker that died.
     """
     known = len(loader.skipped)
+
+    def tell() -> None:
+        nonlocal known
+        for path, reason in loader.skipped[known:]:
+            report(f"skipped {path}: {reason}")
+        known = len(loader.skipped)
+
     with as_user_error(UnreadableImage, data.DeadWorker, ValueError):
-        for batch in loader.epoch(epoch, start):
-            for path, reason in loader.skipped[known:]:
-                report(f"skipped {path}: {reason}")
-            known = len(loader.skipped)
+        for batch in loader.numbered(epoch, start):
+            tell()
             yield batch
+    tell()

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from data import DataLoader, UnreadableImage
+from data import DataLoader
 from minitensor import Tensor, no_grad
 from minitensor.backend import to_numpy
 from minitensor.files import written_whole
 
 from ..errors import UserError, writing
 from ..inputs.preprocessing import evaluation_transform
-from ..inputs.sources import batches, make_loader
+from ..inputs.sources import make_loader, numbered_batches
 from ..networks.transfer import split
 from ..progress import Progress
 from .step import Training
@@ -87,15 +87,19 @@ class FeatureCache:
         """
         transform = evaluation_transform(self.training.metadata["preprocessing"])
         loader = make_loader(images, transform, self.training.settings, shuffle=False)
+        done = 0
         with loader, self.progress.bar(len(images), "features") as bar:
-            for number, (batch, _) in enumerate(batches(loader, self.progress.warn)):
+            for number, batch, _ in numbered_batches(loader, self.progress.warn):
                 features = self._features(batch)
                 unreadable = {path for path, _ in loader.skipped}
-                indices = loader.indices(0, number)
-                rows = np.full((len(indices), *features.shape[1:]), np.nan, np.float32)
+                indices = range(done, loader.indices(0, number)[-1] + 1)    # skipped batches, too
+                rows = _missing(len(indices), features)
                 rows[[images.name(i) not in unreadable for i in indices]] = features
                 yield rows
+                done += len(indices)
                 bar.update(len(indices))
+        if done < len(images):
+            yield _missing(len(images) - done, features)
 
     def _features(self, images: np.ndarray) -> np.ndarray:
         """images (N, 3, H, W) -> (N, ..., channels)"""
@@ -107,25 +111,30 @@ class FeatureCache:
         return features
 
 
+def _missing(count: int, features: np.ndarray) -> np.ndarray:
+    """Rows of nan like those of features."""
+    return np.full((count, *features.shape[1:]), np.nan, np.float32)
+
+
 class FeatureLoader:
     """The batches of a DataLoader, with features (N, channels, ...) in place of images.
 
-    Those that are nan are left out.
+    Those that are nan are left out, as unreadable images are.
     """
 
     def __init__(self, loader: DataLoader, features: np.ndarray):
         self.loader, self.dataset, self.features = loader, loader.dataset, features
         self.readable = ~np.isnan(features.reshape(len(features), -1)[:, 0])
-        self.skipped: list[tuple[str, str]] = []    # reported when the features were computed
+        self.skipped = [(loader.dataset.name(int(i)), "reported when features were computed")
+                        for i in np.flatnonzero(~self.readable)]
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def numbered(self, epoch: int, start: int = 0) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         for number in range(start, len(self.loader)):
             indices = self.loader.indices(epoch, number)
             kept = indices[self.readable[indices]]
-            if not len(kept):
-                raise UnreadableImage(self.dataset.name(indices[0]),
-                                      "nor can any other of its batch")
-            yield np.moveaxis(self.features[kept], -1, 1), self.dataset.labels[kept]
+            if len(kept):
+                features = np.moveaxis(self.features[kept], -1, 1)
+                yield number, features, self.dataset.labels[kept]
 
 
 def _fits(path: Path, images: int) -> bool:

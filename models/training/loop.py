@@ -14,7 +14,7 @@ from minitensor.backend import to_numpy
 from ..evaluation.plots import draw_filters, draw_run
 from ..evaluation.scores import Scores, has_top5, scores_of
 from ..files import write_file
-from ..inputs.sources import Parts, batches
+from ..inputs.sources import Parts, batches, numbered_batches
 from .checkpoints import OPTIMIZER, checkpoint_path, load_network
 from .interruption import Interruption
 from .run_folder import RunFolder
@@ -63,7 +63,8 @@ class Trainer:
             c = self.counters
             self.folder.record("diverged", epoch=c.epoch + 1, step=c.step + 1, message=str(error))
             raise Diverged(f"{error}; {self._what_is_saved()}") from error
-        self.progress.finished()
+        self.progress.finished(sum(len(loader.skipped) for loader in self.loaders
+                                   if loader is not None))
         return 0
 
     def _is_over(self) -> bool:
@@ -76,8 +77,10 @@ class Trainer:
     def _epoch(self) -> None:
         began, c, device = time.monotonic(), self.counters, self.training.settings.device
         self.progress.learning()
-        for images, labels in uploaded(
-                batches(self.loaders.training, self.progress.warn, c.epoch, c.batch), device):
+        numbered = numbered_batches(self.loaders.training, self.progress.warn, c.epoch, c.batch)
+        for images, (number, labels) in uploaded(
+                ((images, (number, labels)) for number, images, labels in numbered), device):
+            c.batch = number            # those without a readable image are passed over
             self._step(images, labels)
             self._check_interruption()
         scores = None

@@ -88,8 +88,11 @@ class TrainingProgress:
         self._say(f"stopped after step {c.step}, in epoch {c.epoch + 1}; go on with: "
                   f"python -m models train --resume {self.folder.path}", error=True)
 
-    def finished(self) -> None:
+    def finished(self, skipped: int) -> None:
+        """skipped: how many images could not be read."""
         c, tested = self.counters, self.folder.tested
+        if skipped:
+            self.warn(f"{skipped:,} picture{'s' * (skipped > 1)} skipped")
         lines = [f"trained for {_duration(c.seconds)}"]
         if c.best_epoch:
             best = with_interval(c.best_top1, self.training.metadata["images"]["validation"])

@@ -1,5 +1,7 @@
 """Every kind of image file becomes uint8 (H, W, 3), every broken one a sentence with its path."""
 import pickle
+import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -157,11 +159,94 @@ def test_a_picture_too_long_to_be_scaled(tmp_path, size):
     assert load_image(path).shape == (1, 200, 3)
 
 
-def test_decompression_bomb(tmp_path, monkeypatch):
+def test_a_picture_of_many_pixels_is_read_up_to_pillows_error_limit(tmp_path, monkeypatch):
     path = saved(Image.new("RGB", (100, 100)), tmp_path / "a.png")
-    for limit in (9_000, 4_000):        # Pillow warns above the limit and raises above twice it
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        assert "decompression bomb" in check_refused(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)   # Pillow warns above, raises above twice
+    assert load_image(path).shape == (100, 100, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4_999)
+    assert check_refused(path).endswith(
+        "more than 9,998 pixels, which --max-pixels (max_pixels) can allow")
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "gif", "tif", "webp", "bmp"])
+def test_max_pixels_allows_and_refuses_in_every_format(tmp_path, monkeypatch, form):
+    path = saved(Image.new("RGB", (100, 99)), tmp_path / f"a.{form}")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
+    assert load_image(path, max_pixels=9_900).shape == (99, 100, 3)
+    with pytest.raises(UnreadableImage, match="more than 9,899 pixels, which --max-pixels"):
+        load_image(path, max_pixels=9_899)
+    assert Image.MAX_IMAGE_PIXELS == 1_000
+
+
+def test_max_pixels_in_threads_leaves_pillows_limit_as_it_was(tmp_path):
+    path, before = saved(Image.new("RGB", (60, 50)), tmp_path / "a.png"), Image.MAX_IMAGE_PIXELS
+    with ThreadPoolExecutor(8) as pool:
+        allowed = list(pool.map(lambda _: load_image(path, max_pixels=3_000).shape, range(50)))
+    assert allowed == [(50, 60, 3)] * 50 and Image.MAX_IMAGE_PIXELS == before
+
+
+@pytest.mark.slow
+def test_a_photograph_of_108_megapixels_is_read(tmp_path):
+    path = saved(Image.new("L", (12_000, 9_000)), tmp_path / "a.png")
+    assert load_image(path).shape == (9_000, 12_000, 3)
+
+
+# ---- damaged EXIF ------------------------------------------------------------------------------
+
+def exif(*entries, order="<", entry_count=None):
+    """A TIFF directory by hand; entries: (tag, type, count, value as a number of 4 bytes)."""
+    fields = b"".join(struct.pack(f"{order}HHII", *entry) for entry in entries)
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, 8)
+    return head + struct.pack(f"{order}H", entry_count or len(entries)) + fields + bytes(4)
+
+
+SIX = (0x0112, 3, 1, 6)
+DAMAGED = {
+    "text that lies outside": [(0x010E, 2, 40, 100_000), SIX],
+    "text longer than a memory": [(0x010E, 2, 2**32 - 1, 8), SIX],
+    "a type that does not exist": [(0x010F, 99, 1, 0), SIX],
+    "a fraction without its bytes": [(0x011A, 5, 1, 5_000), SIX],
+    "a subdirectory that is its own": [SIX, (0x8769, 4, 1, 8)],
+    "a subdirectory outside": [SIX, (0x8769, 4, 1, 2**32 - 1)],
+    "a place outside": [SIX, (0x8825, 4, 1, 70_000)],
+    "a place of another type": [SIX, (0x8825, 2, 3, 0x41414141)],
+    "a note without its bytes": [SIX, (0x927C, 7, 60_000, 60_000)],
+    "numbers of no bytes": [(0x9286, 7, 0, 0), (0x013E, 5, 0, 0), SIX],
+    "a directory twice": [(0x0100, 3, 1, 9), (0x0100, 3, 1, 9), SIX, SIX],
+}
+
+
+@pytest.mark.parametrize("form", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_exif_whose_orientation_is_readable_gives_upright_pictures(tmp_path, damage, form):
+    image = Image.fromarray(np.uint8([[[0] * 3] * 40] * 8 + [[[255] * 3] * 40] * 16))
+    path = saved(image, tmp_path / f"a.{form}", exif=b"Exif\0\0" + exif(*DAMAGED[damage]))
+    loaded = load_image(path)           # 6: the first row is to be the right-hand side
+    assert loaded.shape == (40, 24, 3)
+    assert loaded[:, :14].min() > 200 and loaded[:, 18:].max() < 50
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_exif_of_either_byte_order_that_is_cut_off(tmp_path, order):
+    value = SIX[3] << (16 if order == ">" else 0)       # a SHORT lies in the first two bytes
+    content = exif((*SIX[:3], value), order=order, entry_count=5_000)
+    path = saved(Image.new("RGB", (7, 5)), tmp_path / "a.jpg", exif=b"Exif\0\0" + content[:24])
+    assert load_image(path).shape == (7, 5, 3)
+
+
+@pytest.mark.parametrize("content", [
+    exif((0x0112, 3, 1, 0)), exif((0x0112, 3, 1, 9)), exif((0x0112, 3, 1, 65535)),
+    exif((0x0112, 2, 1, 0x36)), exif((0x0112, 3, 0, 6)), exif((0x0112, 5, 1, 9_999)),
+    exif(SIX)[:12], b"II*\0\xff\xff\xff\xff", b"II*\0", b"", b"no EXIF at all" * 5])
+def test_exif_without_a_valid_orientation_leaves_pictures_as_they_are(tmp_path, content):
+    path = saved(Image.new("RGB", (7, 5)), tmp_path / "a.jpg", exif=b"Exif\0\0" + content)
+    assert load_image(path).shape == (5, 7, 3)
+
+
+def test_orientation_in_xmp_alone(tmp_path):
+    path = saved(Image.new("RGB", (7, 5)), tmp_path / "a.webp",
+                 xmp=b'<rdf:Description tiff:Orientation="6"/>')
+    assert load_image(path).shape == (7, 5, 3)
 
 
 def test_the_error_survives_pickling():

@@ -13,7 +13,7 @@ from loader_cases import (Deadly, Failing, Numbered, WithUnreadable, channels_fi
                           sized_by_its_number)
 
 from data import (BuiltinPictures, Compose, DataLoader, DeadWorker, Normalize, PCANoise,
-                  RandomCrop, RandomHorizontalFlip, TenCrop, UnreadableImage)
+                  RandomCrop, RandomHorizontalFlip, Subset, TenCrop, UnreadableImage)
 
 ROOT = Path(__file__).parents[2]
 NORMALIZE = Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -117,9 +117,31 @@ def test_unreadable_pictures_are_skipped(workers):
     assert loader.skipped == [(f"picture-{i}.jpg", "it is text") for i in (3, 4, 9)]
 
 
-def test_a_batch_of_unreadable_pictures_alone_raises():
-    with pytest.raises(UnreadableImage, match="picture-4.jpg"):
-        list(DataLoader(WithUnreadable(5), 1, channels_first, on_error="skip").epoch(0, start=4))
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batch_size, whole", [(1, {3, 4, 9}), (2, set()), (9, {1})])
+def test_a_batch_of_unreadable_pictures_alone_is_passed_over(batch_size, whole, workers):
+    with DataLoader(WithUnreadable(10), batch_size, channels_first, on_error="skip",
+                    num_workers=workers) as loader:
+        for epoch in (0, 1):            # the second with the same workers
+            numbered = list(loader.numbered(epoch))
+            assert [number for number, _, _ in numbered] == [
+                number for number in range(len(loader)) if number not in whole]
+            seen = [int(image[0, 0, 0]) for _, images, _ in numbered for image in images]
+            assert seen == [0, 1, 2, 5, 6, 7, 8]
+            assert [len(labels) for _, labels in loader.epoch(epoch)] == [
+                len(labels) for _, _, labels in numbered]
+        assert [path for path, _ in loader.skipped] == [f"picture-{i}.jpg" for i in (3, 4, 9)]
+        assert list(loader.numbered(0, start=9 // batch_size + 1)) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_of_unreadable_pictures_alone_raises_one_sentence(workers):
+    alone = Subset(WithUnreadable(10), [3, 4, 9])
+    with DataLoader(alone, 2, channels_first, on_error="skip", num_workers=workers) as loader:
+        with pytest.raises(UnreadableImage) as caught:
+            list(loader)
+        assert str(caught.value) == ("picture-9.jpg cannot be read as a picture: it is text; "
+                                     "nor can any other of 3")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -28,6 +28,13 @@ def folder(run):
     return run.parent / "pictures"
 
 
+def files_of(*paths):
+    told = []
+    found = expanded(map(str, paths), told.append)
+    assert not told
+    return found
+
+
 def layer_by_layer(run, paths, layer):
     """One picture at a time, one layer after the other."""
     network, info = load_network(str(run / "best.safetensors"))
@@ -47,7 +54,7 @@ def test_features_are_the_layers_output(run, folder, tmp_path, capsys):
     assert models("features", run, folder, "--out", tmp_path / "f.npz") == 0
     with np.load(tmp_path / "f.npz") as file:
         names, values = file["names"].tolist(), file["features"]
-    assert names == expanded([str(folder)])
+    assert names == files_of(folder)
     assert values.shape == (18, 128)
     assert values.dtype == np.float32
     assert values.min() == 0                                        # after the ReLU
@@ -133,9 +140,29 @@ def test_a_query_from_the_folder_is_not_its_own_neighbour(run, folder, capsys):
 
 # ---- pictures on the command line --------------------------------------------------------------
 
+def test_one_unmatched_pattern_among_good_pictures(run, folder, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    good, gone = folder / "cat" / "0.png", tmp_path / "gone.png"
+    missing = [tmp_path / "*.jpg", gone, tmp_path / "empty"]
+    told = [f"nothing matches {missing[0]}", f"the folder {missing[2]} holds no pictures",
+            f"{gone} cannot be read as a picture: no such file or directory"]
+    assert models("classify", run, missing[0], good, *missing[1:], "--json") == 1
+    captured = capsys.readouterr()
+    assert [json.loads(line)["picture"] for line in captured.out.splitlines()] == [str(good)]
+    assert captured.err.splitlines() == told
+    out = tmp_path / "f.npz"
+    assert models("features", run, *missing, good, "--out", out) == 1
+    assert np.load(out)["names"].tolist() == [str(good)]
+    assert capsys.readouterr().err.splitlines() == told
+    assert models("similar", run, *missing, good, folder) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{good}\n") and captured.err.splitlines() == told
+    assert models("similar", run, good, missing[2]) == 1
+
+
 def test_patterns_name_pictures_and_folders(folder):
     assert [name[-9:]
-            for name in expanded([str(folder / "c*" / "[12].png"), str(folder / "d*")])] == [
+            for name in files_of(folder / "c*" / "[12].png", folder / "d*")] == [
         "cat/1.png", "cat/2.png", *(f"dog/{i}.png" for i in range(9))]
 
 
@@ -189,6 +216,6 @@ def test_options_stand_anywhere(order, run, folder, capsys):
 def test_json_is_an_object_a_line(run, folder, tmp_path, capsys):
     assert models("classify", run, folder, "--json", "--figure", tmp_path / "f.png") == 0
     guesses = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [guess["picture"] for guess in guesses] == expanded([str(folder)])
+    assert [guess["picture"] for guess in guesses] == files_of(folder)
     assert all(guess["correct"] is None and 0 <= guess["best"][0]["probability"] <= 1
                for guess in guesses)

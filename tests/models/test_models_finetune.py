@@ -42,7 +42,8 @@ def parameters(run):
 
 def losses(run):
     """Of every step, and of the validation images after every epoch."""
-    return [record["loss" if record["event"] == "step" else "validation_loss"] for record in log(run)]
+    return [record["loss" if record["event"] == "step" else "validation_loss"]
+            for record in log(run)]
 
 
 def network(freeze):

@@ -67,7 +67,7 @@ def test_other_classes_are_refused_by_name(classes, words, run, tmp_path, capsys
 @pytest.mark.parametrize("count, found", [(30, "48 training pictures, not 32; 12 validation"),
                                           (5, "8 training pictures, not 32; 2 validation")])
 def test_another_number_of_pictures_is_told_and_an_epoch_goes_on_with_them(count, found, run,
-                                                                          tmp_path, capsys):
+                                                                           tmp_path, capsys):
     other = make_folder(tmp_path / "other", pictures=count)
     assert go_on(run, other) == 0
     said = complaint(capsys)
@@ -112,7 +112,7 @@ def diverging(run, monkeypatch):
 
 
 def test_a_run_that_diverged_goes_on_from_its_checkpoint_at_a_lower_rate(tmp_path, monkeypatch,
-                                                                        capsys):
+                                                                         capsys):
     run = tmp_path / "run"
     diverging(run, monkeypatch)
     assert (f"latest.safetensors still holds step 5, from which --resume {run} goes on, with --lr "

@@ -86,10 +86,10 @@ def test_what_the_user_sees_changes_nothing(tmp_path, monkeypatch):
 def test_a_long_run_keeps_no_record_of_its_steps_in_memory(tmp_path):
     folder = RunFolder(tmp_path)
     tracemalloc.start()
-    for step in range(1, 501):
-        folder.record("step", epoch=1 + step // 100, step=step, loss=1 / step)
-        if step % 100 == 0:
-            folder.record("epoch", epoch=step // 100, step=step, train_top1=step / 500)
+    for number in range(1, 501):
+        folder.record("step", epoch=1 + number // 100, step=number, loss=1 / number)
+        if number % 100 == 0:
+            folder.record("epoch", epoch=number // 100, step=number, train_top1=number / 500)
     again = RunFolder(tmp_path)
     again.rewind(450, 3)
     kept = tracemalloc.get_traced_memory()[0]
@@ -303,7 +303,7 @@ def steps_of_warnings(run):
 
 @pytest.mark.parametrize("warmup, step", [(0, 300), (25, 400)])
 def test_a_loss_of_guessing_that_stays_after_the_warm_up_earns_one_warning(warmup, step, tmp_path,
-                                                                          capsys):
+                                                                           capsys):
     run = tmp_path / "run"
     assert models(*SHORT, "--lr", 0, "--init", "paper", "--warmup", warmup, "--epochs", 5,
                   "--out", run) == 0

@@ -40,7 +40,8 @@ def test_evaluate_reproduces_trainings_figures(name, which, run, capsys):
     centre = next(line for line in out.splitlines() if line.startswith("centre crop"))
     assert percent(centre) == [round(100 * (1 - expected["validation_top1"]), 2),
                                round(100 * expected["validation_top1"], 2)]
-    assert centre.endswith(f" {expected['validation_loss']:.4f}") and "on 14 validation pictures" in out
+    assert centre.endswith(f" {expected['validation_loss']:.4f}")
+    assert "on 14 validation pictures" in out
 
 
 def test_evaluate_on_other_data_and_ten_crops(run, tmp_path, capsys):
