@@ -111,7 +111,7 @@ def laid_out(tmp_path, files, inside):
 def test_cifar100_in_both_label_sets(tmp_path, make, inside, labels, expected):
     root = laid_out(tmp_path, make(), inside)
     splits = find_splits(root, labels=labels)
-    for split in ("train", "val"):
+    for split in ("train", "test"):
         dataset = splits[split]()
         np.testing.assert_array_equal(dataset.images, IMAGES)
         np.testing.assert_array_equal(dataset.labels, expected)
@@ -148,7 +148,7 @@ def test_cifar10_in_its_archive(tmp_path, small_files):
     root = laid_out(tmp_path, ten_python(), "cifar-10-python.tar.gz")
     splits = find_splits(root)
     assert len(splits["train"]()) == 5 * COUNT
-    np.testing.assert_array_equal(splits["val"]().images, IMAGES)
+    np.testing.assert_array_equal(splits["test"]().images, IMAGES)
     assert os.listdir(tmp_path) == ["cifar-10-python.tar.gz"]           # nothing is unpacked
 
 
