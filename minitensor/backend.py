@@ -3,6 +3,7 @@
 An array library is called `xp`, as in CuPy's own guide: after `xp = xp_of(x)`, `xp.exp(x)` runs on
 the device that holds x.
 """
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,26 +21,41 @@ _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 
 
 def xp_of(array: Array) -> ModuleType:
-    """The library, numpy or cupy, that array belongs to."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else cupy()
+    """The library, numpy or cupy, that array belongs to. Raises TypeError for what is no array."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np
+    if not is_array(array):
+        raise TypeError(f"expected an array of NumPy or CuPy, not {type_name(array)}")
+    return cupy()
 
 
 def is_array(value: Any) -> bool:
     """Whether value is a NumPy or a CuPy array."""
-    return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+    loaded = sys.modules.get("cupy")                # without it there is no array of CuPy
+    return isinstance(value, np.ndarray) or loaded is not None and isinstance(value, loaded.ndarray)
+
+
+def type_name(value: Any) -> str:
+    """What a message calls the type of value: int, torch.Tensor, pandas.DataFrame."""
+    cls = type(value)
+    package = cls.__module__.partition(".")[0]
+    return cls.__qualname__ if package in ("builtins", "numpy") else f"{package}.{cls.__qualname__}"
 
 
 def as_array(data: Any) -> Array:
     """data as a plain array in the machine's own byte order: the same memory where it is one.
 
-    Raises TypeError for a masked array, whose mask would be lost.
+    Raises TypeError for a masked array, whose mask would be lost, and for what NumPy cannot read.
     """
     if not isinstance(data, np.ndarray) and is_array(data):
         return data
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("a masked array cannot be used: choose what stands for its gaps, with "
                         ".filled(value)")
-    array = np.asarray(data)                    # np.matrix becomes a plain array
+    if hasattr(data, "__cuda_array_interface__"):   # of another library, on a GPU
+        check_device("cuda")
+        return cupy().asarray(data)
+    array = np.asarray(data)                        # np.matrix becomes a plain array
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -57,7 +73,7 @@ def form_of(value: Any) -> Form | str:
     """The Form of an array, the name of the type of anything else."""
     if isinstance(value, (np.ndarray, np.generic)):
         return Form(value.shape, value.dtype, "cpu")
-    return Form(value.shape, value.dtype, "cuda") if is_array(value) else type(value).__name__
+    return Form(value.shape, value.dtype, "cuda") if is_array(value) else type_name(value)
 
 
 def cupy() -> ModuleType:

@@ -189,5 +189,5 @@ def test_every_public_name_is_exported_on_purpose():
               if not name.startswith("_") and callable(value)}
     assert public == set(ops.__all__) | {
         "Generator", "Graph", "Op", "Tensor", "capture", "free_buffers", "get_num_threads",
-        "gpu_available", "gradcheck", "no_grad", "set_num_threads", "synchronize", "uploaded",
-        "use_kernels", "use_precision"}
+        "gpu_available", "gradcheck", "is_grad_enabled", "manual_seed", "no_grad",
+        "set_num_threads", "synchronize", "uploaded", "use_kernels", "use_precision"}
