@@ -22,8 +22,8 @@ class Guard:
     """Guards arrays and the arrays whose memory they view, until `release` or its own deletion."""
 
     def __init__(self, holder: str, values: Iterable[Any]):
-        """holder: the op that needs them. values: arrays, tuples of arrays, and anything else, which
-        is passed over."""
+        """holder: the op that needs them. values: arrays, tuples of arrays, and anything else,
+        which is passed over."""
         self.holder = holder
         self.owners = [_lock(array, holder) for array in _arrays(values)]
 
@@ -45,8 +45,8 @@ def check_writable(name: str, array: Any) -> None:
     lock = _locks.get(id(_owner(array)))
     if lock is not None:
         raise RuntimeError(f"{name} is still needed by a backward pass that has not run: "
-                           f"{min(lock.holders)} keeps it; call backward first, drop its result, or "
-                           "compute it under no_grad")
+                           f"{min(lock.holders)} keeps it; call backward first, drop its result, "
+                           "or compute it under no_grad")
     if isinstance(array, np.ndarray) and not array.flags.writeable:
         raise RuntimeError(f"{name} is read-only, as a view of another tensor is; use .clone()")
 

@@ -12,7 +12,8 @@ import numpy as np
 from .backend import Array, to_numpy
 
 Self = TypeVar("Self", bound="Methods")
-Number, Flag = float, bool        # in the class these names are methods
+Number = float                      # in the class these names are those of methods
+Flag = bool
 
 
 class Methods:

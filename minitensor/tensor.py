@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import (Array, Form, as_array, device_of, form_of, is_array, to_numpy, type_name,
-                      xp_of)
+from .backend import Array, Form, as_array, device_of, form_of, is_array, type_name, xp_of
 from .guard import Guard
 from .methods import Methods
 
@@ -125,7 +124,7 @@ class Tensor(Methods):
         return Tensor(self.data)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Set requires_grad of a leaf; returns self. Raises RuntimeError for the result of an op."""
+        """Set requires_grad of a leaf; returns it. Raises RuntimeError for the result of an op."""
         if self.creator:
             raise RuntimeError("requires_grad_: the tensor is the result of an op; use .detach()")
         self.requires_grad = Tensor(self.data, requires_grad=requires_grad).requires_grad

@@ -16,7 +16,8 @@ CONSTANTS = {"bias": 0, "scale": 1}
 
 def normal_(array: Array, std: float, generator: Generator | None = None) -> Array:
     """Fill array from N(0, std²), drawn in logical order whatever the order in memory."""
-    values = (generator or default_generator).numpy().standard_normal(array.shape, dtype=array.dtype.type)
+    source = (generator or default_generator).numpy()
+    values = source.standard_normal(array.shape, dtype=array.dtype.type)
     array[...] = xp_of(array).asarray(values * array.dtype.type(std))
     return array
 

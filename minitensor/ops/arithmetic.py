@@ -1,6 +1,4 @@
 """Arithmetic, with NumPy's broadcasting: what `+ - * / // % ** @` of Tensors compute."""
-from numbers import Integral
-
 from ..backend import Array, capturing, xp_of
 from ..kernels import kernels_for
 from ..tensor import Op
@@ -91,11 +89,10 @@ def _no_division_by_zero(b: Array) -> None:
 
 
 class Pow(Op):
-    """x ** exponent, for a number exponent and a float x."""
+    """x ** exponent, for an int or float exponent and a float x."""
 
     def __init__(self, exponent: float):
-        whole = isinstance(exponent, Integral)
-        self.exponent: float = int(exponent) if whole else float(exponent)
+        self.exponent = exponent
 
     def forward(self, x):
         self.x = x
@@ -110,8 +107,8 @@ class Power(Op):
 
     def forward(self, a, b):
         if b.dtype.kind == "i" and not capturing() and (b < 0).any():
-            raise ValueError("pow: whole numbers cannot be raised to a negative power; convert them "
-                             "with .float()")
+            raise ValueError("pow: whole numbers cannot be raised to a negative power; "
+                             "convert them with .float()")
         self.a, self.b, self.y = a, b, a**b
         return self.y
 

@@ -67,7 +67,7 @@ def axes_of(op: str, x: Tensor, dim: Any) -> tuple[int, ...]:
     """
     if dim is None or isinstance(dim, tuple) and not dim:
         return tuple(range(x.ndim))
-    dims = (dim,) if isinstance(dim, Integral) else dim
+    dims: Any = (dim,) if isinstance(dim, Integral) else dim
     if isinstance(dim, (bool, Tensor, str)) or not (
             isinstance(dims, Sequence) and all(isinstance(d, Integral) for d in dims)):
         raise TypeError(f"{op}: dim must be an int, several or None, not {dim!r:.60}")

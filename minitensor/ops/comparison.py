@@ -47,10 +47,8 @@ def contains(x: Tensor, value: Any) -> bool:
 
 COMPARISONS = {name: comparison(getattr(operator, name))
                for name in ("eq", "ne", "lt", "le", "gt", "ge")}
-LOGIC = {name: logic(getattr(operator, f"{name}_")) for name in ("and", "or")}
-LOGIC["xor"] = logic(operator.xor)
+LOGIC = {"and": logic(operator.and_), "or": logic(operator.or_), "xor": logic(operator.xor)}
 
 bind(__hash__=object.__hash__, __contains__=contains, __invert__=invert,
-     **{f"__{name}__": method for name, method in COMPARISONS.items()})
-for name, method in LOGIC.items():
-    bind(**{f"__{name}__": method, f"__r{name}__": lambda b, a, f=method: f(a, b)})
+     **{f"__{name}__": method for name, method in (*COMPARISONS.items(), *LOGIC.items())},
+     **{f"__r{name}__": method for name, method in LOGIC.items()})     # a & b is b & a

@@ -26,7 +26,8 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *,
     """x, each element zeroed with probability p, else divided by 1 - p; x itself unless training.
 
     x: any shape, float32 or float64; so is the result. The mask depends only on the generator's
-    seed and step and on the element's position; None is the default one (`manual_seed`). Raises ValueError unless 0 <= p < 1.
+    seed and step and on the element's position; generator None is the default one (`manual_seed`).
+    Raises ValueError unless 0 <= p < 1.
     """
     floating("dropout", x=x)
     probability("dropout", p)

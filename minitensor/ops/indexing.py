@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import as_array, device_of, is_array, to_device, xp_of
+from ..backend import as_array, is_array, to_device, xp_of
 from ..guard import check_writable
 from ..tensor import Op, Tensor, bind, is_grad_enabled
 from .promotion import promoted

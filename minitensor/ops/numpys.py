@@ -65,8 +65,8 @@ def array_ufunc(x: Tensor, ufunc: np.ufunc, method: str, *args: Any, **kwargs: A
     """`numpy.exp(tensor)`, `array * tensor` and the like; `array += tensor` changes the array."""
     if ufunc in MIRRORED and not isinstance(args[0], Tensor):
         ufunc, args = MIRRORED[ufunc], args[::-1]
-    return _result(UFUNCS.get(ufunc) if method == "__call__" else None, getattr(ufunc, method), args,
-                   kwargs)
+    ours = UFUNCS.get(ufunc) if method == "__call__" else None
+    return _result(ours, getattr(ufunc, method), args, kwargs)
 
 
 def _result(ours: Callable | None, numpys: Callable, args: tuple, kwargs: dict) -> Any:

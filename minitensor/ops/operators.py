@@ -1,6 +1,7 @@
 """Tensor's operators: their operands' dtypes as in PyTorch, and what changes a tensor in place."""
 from collections.abc import Callable
-from numbers import Real
+from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def power(x: Any, exponent: Any) -> Tensor:
     and for what is no number.
     """
     if isinstance(exponent, Real) and isinstance(x, Tensor) and x.dtype.kind == "f":
-        return Pow(exponent)(x)
+        return Pow(int(exponent) if isinstance(exponent, Integral) else float(exponent))(x)
     return binary(Power, x, exponent)
 
 
@@ -70,15 +71,21 @@ def in_place(name: str, operate: Callable[[Tensor, Any], Tensor], x: Tensor, oth
     return x
 
 
-OPERATORS: dict[str, tuple[str, Callable[[Any, Any], Tensor]]] = {
-    **{name: (op.__name__, lambda a, b, op=op: binary(op, a, b))     # type: ignore[misc]
-       for name, op in (("add", Add), ("sub", Sub), ("mul", Mul), ("truediv", Div),
-                        ("floordiv", FloorDivide), ("mod", Remainder))},
-    "pow": ("Pow", power),
-    "matmul": ("MatMul", matmul),
-}
-for name, (op_name, operate) in OPERATORS.items():
-    bind(**{f"__{name}__": lambda a, b, f=operate: f(a, b),          # type: ignore[misc]
-            f"__r{name}__": lambda b, a, f=operate: f(a, b),         # type: ignore[misc]
-            f"__i{name}__": lambda a, b, f=operate, name=op_name: in_place(name, f, a, b)})
+def _bind_operator(name: str, op: type[Op], operate: Callable[[Any, Any], Tensor]) -> None:
+    def direct(a: Tensor, b: Any) -> Tensor:
+        return operate(a, b)
+
+    def reflected(b: Tensor, a: Any) -> Tensor:
+        return operate(a, b)
+
+    def changed(a: Tensor, b: Any) -> Tensor:
+        return in_place(op.__name__, operate, a, b)
+    bind(**{f"__{name}__": direct, f"__r{name}__": reflected, f"__i{name}__": changed})
+
+
+for name, op in (("add", Add), ("sub", Sub), ("mul", Mul), ("truediv", Div),
+                 ("floordiv", FloorDivide), ("mod", Remainder)):
+    _bind_operator(name, op, partial(binary, op))
+_bind_operator("pow", Power, power)
+_bind_operator("matmul", MatMul, matmul)
 bind(__neg__=negative, pow=power)
