@@ -4,6 +4,14 @@ from . import nn as nn
 from . import optim as optim
 from .backend import gpu_available as gpu_available
 from .backend import synchronize as synchronize
+from .creation import arange as arange
+from .creation import full as full
+from .creation import ones as ones
+from .creation import ones_like as ones_like
+from .creation import rand as rand
+from .creation import randn as randn
+from .creation import zeros as zeros
+from .creation import zeros_like as zeros_like
 from .gradcheck import gradcheck as gradcheck
 from .graph import Graph as Graph
 from .graph import capture as capture
@@ -13,7 +21,6 @@ from .kernels.cpu.memory import free_buffers as free_buffers
 from .kernels.cpu.threads import get_num_threads as get_num_threads
 from .kernels.cpu.threads import set_num_threads as set_num_threads
 from .ops import adaptive_avg_pool2d as adaptive_avg_pool2d
-from .ops import arange as arange
 from .ops import avg_pool2d as avg_pool2d
 from .ops import cat as cat
 from .ops import clamp as clamp
@@ -23,7 +30,6 @@ from .ops import cross_entropy as cross_entropy
 from .ops import dropout as dropout
 from .ops import exp as exp
 from .ops import flatten as flatten
-from .ops import full as full
 from .ops import im2col as im2col
 from .ops import linear as linear
 from .ops import local_response_norm as local_response_norm
@@ -34,10 +40,6 @@ from .ops import maximum as maximum
 from .ops import minimum as minimum
 from .ops import mse_loss as mse_loss
 from .ops import nll_loss as nll_loss
-from .ops import ones as ones
-from .ops import ones_like as ones_like
-from .ops import rand as rand
-from .ops import randn as randn
 from .ops import relu as relu
 from .ops import sigmoid as sigmoid
 from .ops import softmax as softmax
@@ -45,8 +47,6 @@ from .ops import sqrt as sqrt
 from .ops import stack as stack
 from .ops import tanh as tanh
 from .ops import where as where
-from .ops import zeros as zeros
-from .ops import zeros_like as zeros_like
 from .random import Generator as Generator
 from .random import manual_seed as manual_seed
 from .tensor import Op as Op

@@ -3,9 +3,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import to_device, xp_of
-from ..random import Generator, default_generator
-from ..tensor import FLOATS, Tensor
+from .backend import to_device, xp_of
+from .random import Generator, default_generator
+from .tensor import FLOATS, Tensor
 
 
 def zeros(*size: Any, dtype: Any = np.float32, device: str = "cpu",
