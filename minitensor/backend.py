@@ -55,7 +55,10 @@ def as_array(data: Any) -> Array:
     if hasattr(data, "__cuda_array_interface__"):   # of another library, on a GPU
         check_device("cuda")
         return cupy().asarray(data)
-    array = np.asarray(data)                        # np.matrix becomes a plain array
+    try:
+        array = np.asarray(data)                    # np.matrix becomes a plain array
+    except (TypeError, RuntimeError) as error:      # PyTorch's bfloat16, or one with a gradient
+        raise TypeError(f"NumPy cannot read a {type_name(data)}: {error}") from error
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 

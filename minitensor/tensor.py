@@ -234,7 +234,10 @@ class Op:
         arrays = [None if t is None else t.data for t in tensors]
         recording = is_grad_enabled()
         self.needs = tuple(recording and t is not None and t.requires_grad for t in tensors)
-        result = Tensor(self.forward(*arrays))
+        y = self.forward(*arrays)
+        if not (is_array(y) or isinstance(y, np.generic)):
+            raise TypeError(f"{name}: forward must return an array, not {type_name(y)}")
+        result = Tensor(y)
         self.called = True
         if any(self.needs):
             self.guard = Guard(name, vars(self).values())

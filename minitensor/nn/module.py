@@ -292,11 +292,15 @@ def _holds_state(value: Any, around: frozenset[int] = frozenset()) -> bool:
 
 
 def _array_of(name: str, value: Any) -> Array:
+    value = value.detach() if hasattr(value, "detach") else value       # PyTorch's, too
     array = value.data if isinstance(value, Tensor) else value
     if not (is_array(array) or hasattr(array, "__array__")):
         raise TypeError(f"load_state_dict: {name} must be an array or a Tensor, "
                         f"not {type_name(array)}")
-    return as_array(array)
+    try:
+        return as_array(array)
+    except TypeError as error:
+        raise TypeError(f"load_state_dict: {name}: {error}") from error
 
 
 def _misfits(name: str, tensor: Tensor, array: Array) -> Iterator[str]:

@@ -95,6 +95,8 @@ def _along(name: str, op: type[Op], x: Tensor, dim: int) -> Tensor:
     if not isinstance(dim, Integral):
         raise TypeError(f"{name}: dim must be an int, not {dim!r}")
     axis, = axes_of(name, x, dim) or (0,)
+    if not x.numel():
+        return x.clone()
     return op(axis)(x) if x.ndim else op(axis)(x.reshape(1)).reshape(())
 
 

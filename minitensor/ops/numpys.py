@@ -14,6 +14,11 @@ from ..backend import to_numpy
 from ..tensor import Tensor, bind
 from . import activation, arithmetic, comparison, elementwise, operators, reduction, shape
 
+
+def _without_gradient(test: Callable, x: Tensor) -> Tensor:
+    return Tensor(test(x.data))
+
+
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: partial(operators.binary, arithmetic.Add),
     np.subtract: partial(operators.binary, arithmetic.Sub),
@@ -27,6 +32,7 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.minimum: elementwise.minimum, np.invert: comparison.invert,
     np.bitwise_and: comparison.LOGIC["and"], np.bitwise_or: comparison.LOGIC["or"],
     np.bitwise_xor: comparison.LOGIC["xor"],
+    **{test: partial(_without_gradient, test) for test in (np.isnan, np.isfinite, np.isinf)},
     np.equal: comparison.COMPARISONS["eq"], np.not_equal: comparison.COMPARISONS["ne"],
     np.less: comparison.COMPARISONS["lt"], np.less_equal: comparison.COMPARISONS["le"],
     np.greater: comparison.COMPARISONS["gt"], np.greater_equal: comparison.COMPARISONS["ge"],

@@ -74,8 +74,8 @@ def sum_(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
 def mean(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     """The mean over dim (see `sum`); integers give float32, no element NaN."""
     total = sum_(x, dim, keepdim)
-    with np.errstate(invalid="ignore"):
-        return total / (x.numel() // max(total.numel(), 1))
+    count = x.numel() // max(total.numel(), 1)
+    return total / count if count or not total.numel() else total * math.nan
 
 
 def max_(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
