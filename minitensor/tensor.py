@@ -7,9 +7,10 @@ from. `Tensor.backward` walks those ops from the last to the first. First order 
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import wraps
+from inspect import isgeneratorfunction
 from typing import Any
 
 import numpy as np
@@ -20,26 +21,44 @@ from .methods import Methods
 
 FLOATS = ("float32", "float64")
 
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
+_pauses: ContextVar[int] = ContextVar("pauses", default=0)     # the blocks of no_grad around here
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+class no_grad:
     """Inside the with-block (or the function it decorates) nothing is recorded for a backward pass.
 
-    Leave the block before a `yield`: a generator that yields inside it stops the recording in
-    whoever consumes it.
+    A decorated generator records nothing while it runs; its consumer goes on recording. From inside
+    a with-block a `yield` would stop the recording in the consumer, too: leave the block before.
     """
-    token = _recording.set(False)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+
+    def __enter__(self) -> None:
+        _pauses.set(_pauses.get() + 1)
+
+    def __exit__(self, *error: Any) -> None:
+        _pauses.set(max(_pauses.get() - 1, 0))      # 0: a generator may be closed by another thread
+
+    def __call__(self, function: Callable) -> Callable:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        @wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Iterator:
+            values = function(*args, **kwargs)
+            while True:
+                with self:
+                    try:
+                        value = next(values)
+                    except StopIteration as end:
+                        return end.value
+                yield value
+        return generate if isgeneratorfunction(function) else call
 
 
 def is_grad_enabled() -> bool:
     """Whether what is computed here is recorded; False under `no_grad`."""
-    return _recording.get()
+    return not _pauses.get()
 
 
 class Tensor(Methods):

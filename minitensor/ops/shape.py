@@ -221,8 +221,11 @@ def clone(x: Tensor) -> Tensor:
 def to(x: Tensor, device: str | None = None, dtype: Any = None) -> Tensor:
     """x on a device, "cpu" or "cuda", and of a dtype; its array is copied only where one changes.
 
-    The gradient travels back. Raises TypeError for a dtype that has no gradient where x needs one.
+    `x.to(numpy.float64)` names the dtype alone. The gradient travels back. Raises TypeError for a
+    dtype that has no gradient where x needs one.
     """
+    if device is not None and not isinstance(device, str):
+        device, dtype = None, device
     return To(device, dtype)(x)
 
 

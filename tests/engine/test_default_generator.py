@@ -14,10 +14,11 @@ def draws():
     module.reset()
     array = np.zeros((3, 2))
     network = AlexNet(num_classes=3, image_size=67, width=1 / 32)
-    return [linear.weight.data, nn.Conv2d(3, 4, 3).weight.data, mt.dropout(mt.ones(50)).data,
-            nn.Dropout()(mt.ones(50)).data, mt.randn(5).data, mt.rand(5).data, module.fc.weight.data,
-            nn.init.normal_(array.copy(), 1.0), nn.init.he_normal_(array.copy()),
-            *(p.data for p in network.parameters())]
+    return [
+        linear.weight.data, nn.Conv2d(3, 4, 3).weight.data, mt.dropout(mt.ones(50)).data,
+        nn.Dropout()(mt.ones(50)).data, mt.randn(5).data, mt.rand(5).data, module.fc.weight.data,
+        nn.init.normal_(array.copy(), 1.0), nn.init.he_normal_(array.copy()),
+        *(p.data for p in network.parameters())]
 
 
 def test_what_is_given_no_generator_repeats_from_manual_seed():

@@ -214,6 +214,7 @@ def test_to_a_device_and_back(device):
     x = leaf([1, 2])
     y = (x.to(device) * 3).to("cpu")
     y.sum().backward()
+    assert x.to(np.float32).dtype == np.float32
     assert x.to(device).device == device and y.device == "cpu" and x.grad.tolist() == [3, 3]
 
 
@@ -334,6 +335,31 @@ def test_no_grad_records_nothing():
     assert not y.requires_grad and y.creator is None and (x * 2).requires_grad
     decorated = no_grad()(lambda: x * 2)
     assert not decorated().requires_grad and not decorated().requires_grad
+
+
+def test_a_generator_under_no_grad_records_nothing_and_its_consumer_does():
+    x = leaf([1, 2])
+
+    @no_grad()
+    def doubled():
+        for _ in range(2):
+            yield x * 2
+        return "end"
+    for y in doubled():
+        assert not y.requires_grad and (x * 2).requires_grad
+
+
+def test_blocks_of_no_grad_may_end_in_any_order():
+    def paused():
+        with no_grad():
+            yield
+    first, second = paused(), paused()
+    next(first), next(second)
+    assert not mt.is_grad_enabled()
+    first.close()
+    assert not mt.is_grad_enabled()
+    second.close()
+    assert mt.is_grad_enabled()
 
 
 def test_recording_resumes_after_an_error():
