@@ -3,6 +3,7 @@
 An array library is called `xp`, as in CuPy's own guide: after `xp = xp_of(x)`, `xp.exp(x)` runs on
 the device that holds x.
 """
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,26 +21,44 @@ _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 
 
 def xp_of(array: Array) -> ModuleType:
-    """The library, numpy or cupy, that array belongs to."""
-    return np if isinstance(array, (np.ndarray, np.generic)) else cupy()
+    """The library, numpy or cupy, that array belongs to. Raises TypeError for what is no array."""
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np
+    if not is_array(array):
+        raise TypeError(f"expected an array of NumPy or CuPy, not {type_name(array)}")
+    return cupy()
 
 
 def is_array(value: Any) -> bool:
     """Whether value is a NumPy or a CuPy array."""
-    return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+    loaded = sys.modules.get("cupy")                # without it there is no array of CuPy
+    return isinstance(value, np.ndarray) or loaded is not None and isinstance(value, loaded.ndarray)
+
+
+def type_name(value: Any) -> str:
+    """What a message calls the type of value: int, torch.Tensor, pandas.DataFrame."""
+    cls = type(value)
+    package = cls.__module__.partition(".")[0]
+    return cls.__qualname__ if package in ("builtins", "numpy") else f"{package}.{cls.__qualname__}"
 
 
 def as_array(data: Any) -> Array:
     """data as a plain array in the machine's own byte order: the same memory where it is one.
 
-    Raises TypeError for a masked array, whose mask would be lost.
+    Raises TypeError for a masked array, whose mask would be lost, and for what NumPy cannot read.
     """
     if not isinstance(data, np.ndarray) and is_array(data):
         return data
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("a masked array cannot be used: choose what stands for its gaps, with "
                         ".filled(value)")
-    array = np.asarray(data)                    # np.matrix becomes a plain array
+    if hasattr(data, "__cuda_array_interface__"):   # of another library, on a GPU
+        check_device("cuda")
+        return cupy().asarray(data)
+    try:
+        array = np.asarray(data)                    # np.matrix becomes a plain array
+    except (TypeError, RuntimeError) as error:      # PyTorch's bfloat16, or one with a gradient
+        raise TypeError(f"NumPy cannot read a {type_name(data)}: {error}") from error
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -57,16 +76,18 @@ def form_of(value: Any) -> Form | str:
     """The Form of an array, the name of the type of anything else."""
     if isinstance(value, (np.ndarray, np.generic)):
         return Form(value.shape, value.dtype, "cpu")
-    return Form(value.shape, value.dtype, "cuda") if is_array(value) else type(value).__name__
+    return Form(value.shape, value.dtype, "cuda") if is_array(value) else type_name(value)
 
 
 def sum_of(array: Array, axis: int | tuple[int, ...] | None = None,
            keepdims: bool = False) -> Array:
-    """array.sum(axis), float32 summed with the digits of float64 and rounded once.
+    """array.sum(axis): float32 with the digits of float64, rounded once; integers as int64.
 
     NumPy adds row to row, CuPy in strides: 2e7 ones along the first axis were 1.7e7 of 2e7.
     """
-    if array.dtype.kind != "f" or array.dtype.itemsize >= 8:
+    if array.dtype.kind != "f":
+        return array.sum(axis=axis, keepdims=keepdims, dtype=np.int64)
+    if array.dtype.itemsize >= 8:
         return array.sum(axis=axis, keepdims=keepdims)
     return array.sum(axis=axis, keepdims=keepdims, dtype=np.float64).astype(array.dtype)
 

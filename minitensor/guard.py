@@ -3,29 +3,34 @@
 An array is guarded until that pass has run or its graph is dropped. A guarded NumPy array is
 read-only: writing to it raises NumPy's `ValueError: assignment destination is read-only` at the
 very line that would have made a gradient wrong. (The idea is MyGrad's.) CuPy arrays have no such
-flag, so whatever the engine itself writes in place (Optimizer.step, load_state_dict) asks `guarded`
-first, on either device. Three writes escape: one through a NumPy view made before, one in memory
-that is not NumPy's own and has no buffer (DLPack, PyTorch's, a pickle's), and one that a user's own
-code makes in a CuPy array.
+flag, so whatever the engine itself writes in place (x += 1, x[0] = 1, Optimizer.step,
+load_state_dict) calls `check_writable` first, on either device; it names the op. Three writes
+escape: one through a NumPy view made before, one in memory that is not NumPy's own and has no
+buffer (DLPack, PyTorch's, a pickle's), and one that a user's own code makes in a CuPy array.
 """
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from .backend import is_array
+
 
 class Guard:
     """Guards arrays and the arrays whose memory they view, until `release` or its own deletion."""
 
-    def __init__(self, values: Iterable[Any]):
-        """values: arrays, tuples of arrays, and anything else, which is passed over."""
-        self.owners = [_lock(array) for array in _arrays(values)]
+    def __init__(self, holder: str, values: Iterable[Any]):
+        """holder: the op that needs them. values: arrays, tuples of arrays, and anything else,
+        which is passed over."""
+        self.holder = holder
+        self.owners = [_lock(array, holder) for array in _arrays(values)]
 
     def release(self) -> None:
         """Make the arrays writeable again, unless another Guard holds them; harmless twice."""
         while self.owners:
-            _unlock(self.owners.pop())
+            _unlock(self.owners.pop(), self.holder)
 
     __del__ = release
 
@@ -34,22 +39,29 @@ class Guard:
                            "backward; use .detach()")
 
 
-def guarded(array: Any) -> bool:
-    """Whether a backward pass that has not run needs array, or another array in the same memory."""
-    return id(_owner(array)) in _locks
+def check_writable(name: str, array: Any) -> None:
+    """Raises RuntimeError, which begins with name, where a backward pass that has not run needs
+    array, or another array in the same memory, and where array is read-only for another reason."""
+    lock = _locks.get(id(_owner(array)))
+    if lock is not None:
+        raise RuntimeError(f"{name} is still needed by a backward pass that has not run: "
+                           f"{min(lock.holders)} keeps it; call backward first, drop its result, "
+                           "or compute it under no_grad")
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise RuntimeError(f"{name} is read-only, as a view of another tensor is; use .clone()")
 
 
 def _arrays(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
         if isinstance(value, tuple):
             yield from _arrays(value)
-        elif isinstance(value, np.ndarray) or hasattr(type(value), "__cuda_array_interface__"):
+        elif is_array(value):
             yield value
 
 
 class _Lock:
     def __init__(self) -> None:
-        self.holders = 0
+        self.holders: Counter[str] = Counter()  # by name, how many ops of it
         self.to_restore: list[np.ndarray] = []  # owners before their views, as NumPy demands
 
 
@@ -66,12 +78,12 @@ def _owner(array: Any) -> Any:
     return array
 
 
-def _lock(array: Any) -> Any:
+def _lock(array: Any, holder: str) -> Any:
     """Guard array; returns the owner of its memory."""
     owner = _owner(array)
     with _one_at_a_time:
         lock = _locks.setdefault(id(owner), _Lock())
-        lock.holders += 1
+        lock.holders[holder] += 1
         if isinstance(array, np.ndarray):
             for a in (owner, array):
                 if a.flags.writeable and _can_be_unlocked(a):
@@ -91,11 +103,13 @@ def _can_be_unlocked(a: np.ndarray) -> bool:
         return False
 
 
-def _unlock(owner: Any) -> None:
+def _unlock(owner: Any, holder: str) -> None:
     with _one_at_a_time:
         lock = _locks[id(owner)]
-        lock.holders -= 1
-        if lock.holders == 0:
+        lock.holders[holder] -= 1
+        if not lock.holders[holder]:
+            del lock.holders[holder]
+        if not lock.holders:
             del _locks[id(owner)]
             for a in lock.to_restore:
                 a.flags.writeable = True

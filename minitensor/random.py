@@ -65,3 +65,17 @@ class Generator:
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, step={self.step})"
+
+
+default_generator = Generator(0)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Begin the default generator again from seed, and return it.
+
+    Layers, dropout and random tensors draw from it where they are given no generator: in the order
+    of the program, so what must be repeated exactly has a Generator of its own.
+    """
+    default_generator.seed = Generator(seed).seed
+    default_generator.step = 0
+    return default_generator

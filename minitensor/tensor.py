@@ -7,45 +7,66 @@ from. `Tensor.backward` walks those ops from the last to the first. First order 
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from inspect import isgeneratorfunction
+from typing import Any
 
 import numpy as np
 
-from .backend import Array, Form, as_array, device_of, form_of, is_array, to_numpy, xp_of
+from .backend import Array, Form, as_array, device_of, form_of, is_array, type_name, xp_of
 from .guard import Guard
+from .methods import Methods
 
 FLOATS = ("float32", "float64")
 
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
+_pauses: ContextVar[int] = ContextVar("pauses", default=0)     # the blocks of no_grad around here
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+class no_grad:
     """Inside the with-block (or the function it decorates) nothing is recorded for a backward pass.
 
-    Leave the block before a `yield`: a generator that yields inside it stops the recording in
-    whoever consumes it.
+    A decorated generator records nothing while it runs; its consumer goes on recording. From inside
+    a with-block a `yield` would stop the recording in the consumer, too: leave the block before.
     """
-    token = _recording.set(False)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+
+    def __enter__(self) -> None:
+        _pauses.set(_pauses.get() + 1)
+
+    def __exit__(self, *error: Any) -> None:
+        _pauses.set(max(_pauses.get() - 1, 0))      # 0: a generator may be closed by another thread
+
+    def __call__(self, function: Callable) -> Callable:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        @wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Iterator:
+            values = function(*args, **kwargs)
+            while True:
+                with self:
+                    try:
+                        value = next(values)
+                    except StopIteration as end:
+                        return end.value
+                yield value
+        return generate if isgeneratorfunction(function) else call
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are recorded for a backward pass: not inside `no_grad`."""
-    return _recording.get()
+    """Whether what is computed here is recorded; False under `no_grad`."""
+    return not _pauses.get()
 
 
-class Tensor:
+class Tensor(Methods):
     """An array that remembers how it was computed.
 
     data            numpy or cupy array; lists and Python numbers become float32 (integers stay
-                    integers). An array is not copied.
+                    integers). An array is not copied. While a backward pass needs it, it is
+                    read-only: NumPy says "assignment destination is read-only" to who writes to it
     grad            array of data's shape after `backward`, or None; gradients of several backward
                     passes add up
     requires_grad   whether `backward` should reach this tensor; float32 and float64 only
@@ -55,7 +76,6 @@ class Tensor:
     """
 
     __slots__ = ("data", "grad", "requires_grad", "creator", "__weakref__")
-    __array_ufunc__ = None  # makes `array * tensor` call Tensor.__rmul__
 
     def __init__(self, data: Any, *, dtype: Any = None, requires_grad: bool = False):
         if isinstance(data, Tensor):
@@ -101,6 +121,14 @@ class Tensor:
         """The number of elements."""
         return self.data.size
 
+    def dim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """shape, or the size of axis dim."""
+        return self.shape if dim is None else self.shape[dim]
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -110,24 +138,16 @@ class Tensor:
     def __bool__(self) -> bool:
         return bool(self.data)
 
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """What `numpy.asarray(tensor)` gives."""
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def item(self) -> float:
-        """The one element, as a Python number; waits for a GPU. Raises ValueError for several."""
-        return self.data.item()
-
-    def numpy(self) -> np.ndarray:
-        """The data as a NumPy array; shares memory with it on the CPU."""
-        return to_numpy(self.data)
-
     def detach(self) -> Tensor:
         """A leaf on the same array, outside the graph."""
         return Tensor(self.data)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set requires_grad of a leaf; returns it. Raises RuntimeError for the result of an op."""
+        if self.creator:
+            raise RuntimeError("requires_grad_: the tensor is the result of an op; use .detach()")
+        self.requires_grad = Tensor(self.data, requires_grad=requires_grad).requires_grad
+        return self
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", prefix="Tensor(", threshold=50,
@@ -189,31 +209,6 @@ class Tensor:
                          for other in elsewhere)
             self.grad = dx.copy(order="K") if shared else as_array(dx)
 
-    # ---- operators and methods that are ops: bound, with their docstrings, by the files of ops/ --
-
-    if TYPE_CHECKING:
-        # ops/arithmetic.py
-        def __add__(self, other: Any) -> Tensor: ...
-        __sub__ = __mul__ = __truediv__ = __matmul__ = __add__
-        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __add__
-        def __neg__(self) -> Tensor: ...
-        def __pow__(self, exponent: float) -> Tensor: ...
-        def exp(self) -> Tensor: ...
-        def log(self) -> Tensor: ...
-
-        # ops/reduction.py
-        def sum(self, dim: Any = None, keepdim: bool = False) -> Tensor: ...
-        def max(self, dim: Any = None, keepdim: bool = False) -> Tensor: ...
-        def mean(self, dim: Any = None, keepdim: bool = False) -> Tensor: ...
-
-        # ops/shape.py
-        T: Tensor
-        def reshape(self, *shape: Any) -> Tensor: ...
-        def permute(self, *dims: Any) -> Tensor: ...
-        def transpose(self, dim0: int, dim1: int) -> Tensor: ...
-        def to(self, device: str | None = None, dtype: Any = None) -> Tensor: ...
-        def __getitem__(self, index: Any) -> Tensor: ...
-
 
 def bind(**methods: Any) -> None:
     """Make functions methods of Tensor, under the names they are given here."""
@@ -258,10 +253,13 @@ class Op:
         arrays = [None if t is None else t.data for t in tensors]
         recording = is_grad_enabled()
         self.needs = tuple(recording and t is not None and t.requires_grad for t in tensors)
-        result = Tensor(self.forward(*arrays))
+        y = self.forward(*arrays)
+        if not (is_array(y) or isinstance(y, np.generic)):
+            raise TypeError(f"{name}: forward must return an array, not {type_name(y)}")
+        result = Tensor(y)
         self.called = True
         if any(self.needs):
-            self.guard = Guard(vars(self).values())
+            self.guard = Guard(name, vars(self).values())
             self.parents = tuple((t.creator or t) if t is not None and t.requires_grad else None
                                  for t in tensors)
             self.forms = tuple(map(form_of, arrays))
@@ -296,7 +294,8 @@ def _as_tensors(op: str, inputs: tuple, takes_none: bool) -> list[Tensor | None]
     """Numbers and arrays take the dtype and device of the tensors beside them, which must agree."""
     tensors = [t for t in inputs if isinstance(t, Tensor)]
     if not tensors:
-        raise TypeError(f"{op}: expected a Tensor, got {type(inputs[0]).__name__}")
+        given = ", ".join(map(type_name, inputs)) or "nothing"
+        raise TypeError(f"{op}: expected a Tensor of minitensor, got {given}")
     like = tensors[0].data
     for t in tensors[1:]:
         if t.dtype != like.dtype:
@@ -310,13 +309,19 @@ def _as_tensors(op: str, inputs: tuple, takes_none: bool) -> list[Tensor | None]
 
 
 def _constant(op: str, value: Any, like: Array) -> Array:
-    array = as_array(value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{op}: cannot use a {type(value).__name__} as an operand")
+    array = operand(op, value)
     if array.dtype.kind == "f" != like.dtype.kind:
         raise TypeError(f"{op}: a tensor of {like.dtype} cannot take the fraction {value}; "
                         "convert it with .to(dtype=...)")
     return xp_of(like).asarray(array, dtype=like.dtype)
+
+
+def operand(op: str, value: Any) -> Array:
+    """value, which stands beside a Tensor, as an array. Raises TypeError for what is no number."""
+    array = as_array(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{op}: cannot use a {type_name(value)} as an operand")
+    return array
 
 
 def _backward_order(last: Op) -> list[Op]:

@@ -23,7 +23,7 @@ class Case(NamedTuple):
 def op_cases() -> Iterator[Case]:
     """All cases, op by op; the same arrays on every call."""
     rng = np.random.default_rng(0)
-    for cases in (_arithmetic, _shapes, _activations, _losses,
+    for cases in (_arithmetic, _elementwise, _reductions, _shapes, _activations, _losses,
                   _products, _pools, _norms, _convolutions, _batch_norms):
         yield from cases(rng)
 
@@ -39,6 +39,11 @@ def _distinct(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.permutation(np.linspace(-1, 1, size)).reshape(shape)
 
 
+def _away_from_wholes(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Eighths: no finite difference crosses a whole number of quarters."""
+    return rng.integers(-9, 9, shape) / 4 + 0.125
+
+
 def _arithmetic(rng) -> Iterator[Case]:
     normal = rng.standard_normal
     for name, a, b in (("same shape", (3, 4), (3, 4)), ("broadcast", (2, 1, 4), (3, 1)),
@@ -50,13 +55,37 @@ def _arithmetic(rng) -> Iterator[Case]:
     yield Case("mul", "x · x", lambda x: x * x, (normal((3, 4)),))
     yield Case("pow", "x ** 3", lambda x: x**3, (_away_from_zero(rng, 3, 4),))
     yield Case("pow", "x ** -0.5", lambda x: x**-0.5, (rng.uniform(0.5, 2, (3, 4)),))
+    yield Case("power", "2 ** x", lambda x: 2**x, (normal((3, 4)),))
+    yield Case("power", "broadcast", lambda a, b: a**b, (rng.uniform(0.5, 2, (2, 1)), normal(3)))
+    yield Case("neg", "", lambda x: -x, (normal((3, 4)),))
+    yield Case("floordivide", "times a", lambda a: a * (a // 0.25), (_away_from_wholes(rng, 3, 4),))
+    yield Case("remainder", "", lambda a, b: 8 * a % (2 + b / 9),
+               (_away_from_wholes(rng, 3, 1), rng.uniform(0, 0.1, 4)))
+
+
+def _elementwise(rng) -> Iterator[Case]:
+    normal, x, positive = rng.standard_normal, _away_from_zero(rng, 3, 4), rng.uniform(0.5, 2, 6)
     yield Case("exp", "", lambda x: x.exp(), (normal((3, 4)),))
-    yield Case("log", "", lambda x: x.log(), (rng.uniform(0.5, 2, (3, 4)),))
+    yield Case("log", "", lambda x: x.log(), (positive,))
+    yield Case("sqrt", "", lambda x: x.sqrt(), (positive,))
+    yield Case("abs", "", abs, (x,))
+    yield Case("clamp", "", lambda x: x.clamp(-0.05, 0.05) + x.clamp(min=0.05), (x,))
+    yield Case("where", "broadcast", lambda a, b: ops.where(x > 0, a, b),
+               (normal(4), normal((3, 1))))
+    yield Case("maximum", "broadcast", ops.maximum, (x, 0.01 * normal(4)))
+    yield Case("minimum", "broadcast", ops.minimum, (x, 0.01 * normal(4)))
+
+
+def _reductions(rng) -> Iterator[Case]:
+    normal = rng.standard_normal
     for dim in (None, 1, (0, -1)):
         name = f"dim {dim}"
         yield Case("sum", name, lambda x, dim=dim: x.sum(dim), (normal((2, 3, 4)),))
         yield Case("mean", name, lambda x, dim=dim: x.mean(dim, keepdim=True), (normal((2, 3, 4)),))
         yield Case("max", name, lambda x, dim=dim: x.max(dim), (_distinct(rng, 2, 3, 4),))
+        yield Case("min", name, lambda x, dim=dim: x.min(dim), (_distinct(rng, 2, 3, 4),))
+        yield Case("var", name, lambda x, dim=dim: x.var(dim), (normal((2, 3, 4)),))
+        yield Case("root", name, lambda x, dim=dim: x.std(dim, False), (normal((2, 3, 4)),))
 
 
 def _shapes(rng) -> Iterator[Case]:
@@ -68,6 +97,9 @@ def _shapes(rng) -> Iterator[Case]:
     yield Case("flatten", "", lambda x: ops.flatten(x, 1), (x,))
     yield Case("getitem", "slices", lambda x: x[1, ::2, None], (x,))
     yield Case("getitem", "rows picked twice", lambda x: x[[0, 1, 1, 0]], (x,))
+    yield Case("expand", "", lambda x: x[:, :1].expand(5, -1, 3, 4), (x,))
+    yield Case("clone", "", lambda x: x.clone(), (x,))
+    yield Case("stack", "", lambda a, b: ops.stack([a, b], 1), (x, 2 * x))
     yield Case("cat", "three", lambda a, b, c: ops.cat([a, b, c], 1), (x, x[:, :1], x[:, 1:]))
 
 

@@ -13,12 +13,13 @@ class Conv2d(Module):
     """ops.conv2d with weight (out_channels, in_channels / groups, KH, KW), bias (out_channels,).
 
     activation: None, "relu", "tanh" or "sigmoid", computed while the output is still in the cache.
-    The weight is drawn from generator (He's normal), the bias is 0.
+    The weight is drawn from generator (He's normal; None is the default one, see `manual_seed`),
+    the bias is 0.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size, stride=1, padding=0,
                  dilation=1, groups: int = 1, bias: bool = True, *, activation: str | None = None,
-                 generator: Generator, dtype=np.float32):
+                 generator: Generator | None = None, dtype=np.float32):
         positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
         known_activation("Conv2d", activation)
         if in_channels % groups or out_channels % groups:
@@ -35,7 +36,7 @@ class Conv2d(Module):
         self.bias = Parameter(np.zeros(out_channels, dtype), "bias") if bias else None
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: Generator) -> None:
+    def reset_parameters(self, generator: Generator | None = None) -> None:
         init.he(self, generator)
 
     def forward(self, x: Tensor, residual: Tensor | None = None,

@@ -7,9 +7,12 @@ from .module import Module
 
 
 class Dropout(Module):
-    """ops.dropout while training, with a mask from generator at every call; else nothing."""
+    """ops.dropout while training, with a mask from generator at every call; else nothing.
 
-    def __init__(self, p: float = 0.5, *, generator: Generator):
+    generator None is the default one (`manual_seed`).
+    """
+
+    def __init__(self, p: float = 0.5, *, generator: Generator | None = None):
         probability("Dropout", p)
         self.p, self.generator = p, generator
 

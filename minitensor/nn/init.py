@@ -1,4 +1,5 @@
-"""Initial values, written in place into the parameters in their order, drawn from one generator.
+"""Initial values, written in place into the parameters in their order, drawn from one generator:
+the default one where it is None.
 
 Which parameter gets what goes by its kind: weights are drawn, biases are 0, scales are 1.
 """
@@ -7,20 +8,21 @@ import math
 import numpy as np
 
 from ..backend import Array, xp_of
-from ..random import Generator
+from ..random import Generator, default_generator
 from .module import Module
 
 CONSTANTS = {"bias": 0, "scale": 1}
 
 
-def normal_(array: Array, std: float, generator: Generator) -> Array:
+def normal_(array: Array, std: float, generator: Generator | None = None) -> Array:
     """Fill array from N(0, std²), drawn in logical order whatever the order in memory."""
-    values = generator.numpy().standard_normal(array.shape, dtype=array.dtype.type)
+    source = (generator or default_generator).numpy()
+    values = source.standard_normal(array.shape, dtype=array.dtype.type)
     array[...] = xp_of(array).asarray(values * array.dtype.type(std))
     return array
 
 
-def he_normal_(array: Array, generator: Generator) -> Array:
+def he_normal_(array: Array, generator: Generator | None = None) -> Array:
     """N(0, 2 / fan_in): keeps the size of signals through ReLU layers (He et al. 2015).
 
     array is a weight (F, ...), fan_in the product of the other sizes.
@@ -28,7 +30,7 @@ def he_normal_(array: Array, generator: Generator) -> Array:
     return normal_(array, math.sqrt(2 / math.prod(array.shape[1:])), generator)
 
 
-def he(module: Module, generator: Generator) -> None:
+def he(module: Module, generator: Generator | None = None) -> None:
     """Weights N(0, 2 / fan_in), biases 0, scales 1."""
     for parameter in module.parameters():
         if parameter.kind == "weight":
@@ -37,7 +39,7 @@ def he(module: Module, generator: Generator) -> None:
             parameter.data[...] = CONSTANTS[parameter.kind]
 
 
-def normal(module: Module, std: float, generator: Generator) -> None:
+def normal(module: Module, std: float, generator: Generator | None = None) -> None:
     """Weights N(0, std²), biases 0, scales 1."""
     for parameter in module.parameters():
         if parameter.kind == "weight":

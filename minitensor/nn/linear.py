@@ -14,12 +14,13 @@ from .module import Module, Parameter
 class Linear(Module):
     """ops.linear with weight (out_features, in_features) and bias (out_features,).
 
-    activation: None, "relu", "tanh" or "sigmoid". The weight is drawn from generator (He's normal),
-    the bias is 0.
+    activation: None, "relu", "tanh" or "sigmoid". The weight is drawn from generator (He's normal;
+    None is the default one, see `manual_seed`), the bias is 0.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *,
-                 activation: str | None = None, generator: Generator, dtype=np.float32):
+                 activation: str | None = None, generator: Generator | None = None,
+                 dtype=np.float32):
         positive("Linear", in_features=in_features, out_features=out_features)
         known_activation("Linear", activation)
         self.activation = activation
@@ -27,7 +28,7 @@ class Linear(Module):
         self.bias = Parameter(np.zeros(out_features, dtype), "bias") if bias else None
         self.reset_parameters(generator)
 
-    def reset_parameters(self, generator: Generator) -> None:
+    def reset_parameters(self, generator: Generator | None = None) -> None:
         init.he(self, generator)
 
     def forward(self, x: Tensor, residual: Tensor | None = None,

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..backend import Array, is_array, to_device
-from ..guard import guarded
+from ..backend import Array, as_array, is_array, to_device, type_name
+from ..guard import check_writable
 from ..random import Generator
 from ..tensor import FLOATS, Tensor
 
@@ -222,12 +222,12 @@ class Module:
             tensor.grad = None
         return self
 
-    def reset(self, generator: Generator) -> None:
+    def reset(self, generator: Generator | None = None) -> None:
         """Draw the initial values of this module and all inside it again, in their order."""
         for _, module in self.named_modules():
             module.reset_parameters(generator)
 
-    def reset_parameters(self, generator: Generator) -> None:
+    def reset_parameters(self, generator: Generator | None = None) -> None:
         """Write initial values into the parameters and buffers of this module itself, in place.
 
         A layer that has any overrides this, and calls it when it is made.
@@ -261,9 +261,7 @@ class Module:
             raise ValueError(f"load_state_dict: {'; '.join(problems[:4])}{more}")
         loaded = {name: tensor for name, tensor in own.items() if name in state}
         for name, tensor in loaded.items():
-            if guarded(tensor.data):
-                raise RuntimeError(f"load_state_dict: {name} is still needed by a backward pass "
-                                   "that has not run")
+            check_writable(f"load_state_dict: {name}", tensor.data)
         for name, tensor in loaded.items():     # in place: keeps the order in memory and the dtype
             tensor.data[...] = to_device(state[name], tensor.device)
 
@@ -315,11 +313,15 @@ def _holds_state(value: Any, around: frozenset[int] = frozenset()) -> bool:
 
 
 def _array_of(name: str, value: Any) -> Array:
+    value = value.detach() if hasattr(value, "detach") else value       # PyTorch's, too
     array = value.data if isinstance(value, Tensor) else value
-    if not (is_array(array) or isinstance(array, np.generic)):
+    if not (is_array(array) or hasattr(array, "__array__")):
         raise TypeError(f"load_state_dict: {name} must be an array or a Tensor, "
-                        f"not {type(array).__name__}")
-    return array
+                        f"not {type_name(array)}")
+    try:
+        return as_array(array)
+    except TypeError as error:
+        raise TypeError(f"load_state_dict: {name}: {error}") from error
 
 
 def _misfits(name: str, tensor: Tensor, array: Array) -> Iterator[str]:

@@ -55,7 +55,7 @@ class BatchNorm2d(Module):
         self.running_var = Buffer(ones.copy()) if track_running_stats else None
         self.num_batches_tracked = Buffer(np.zeros((), np.int64)) if track_running_stats else None
 
-    def reset_parameters(self, generator: Generator) -> None:
+    def reset_parameters(self, generator: Generator | None = None) -> None:
         """Weights 1, biases 0; and as if no batch had been seen."""
         for tensor, value in ((self.weight, 1), (self.bias, 0), (self.running_mean, 0),
                               (self.running_var, 1), (self.num_batches_tracked, 0)):

@@ -1,7 +1,9 @@
 """Activations: elementwise functions, and softmax along one axis."""
+from numbers import Integral
+
 from ..kernels import kernels_for
-from ..tensor import Op, Tensor
-from .checks import floating
+from ..tensor import Op, Tensor, bind
+from .checks import axes_of, floating
 
 
 class ReLU(Op):
@@ -62,30 +64,40 @@ def relu(x: Tensor) -> Tensor:
 
 
 def tanh(x: Tensor) -> Tensor:
-    """Hyperbolic tangent, any shape."""
-    floating("tanh", x=x)
-    return Tanh()(x)
+    """Hyperbolic tangent, any shape; integers give float32."""
+    return Tanh()(_floating("tanh", x))
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """1 / (1 + exp(-x)), any shape."""
-    floating("sigmoid", x=x)
-    return Sigmoid()(x)
+    """1 / (1 + exp(-x)), any shape; integers give float32."""
+    return Sigmoid()(_floating("sigmoid", x))
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """exp(x) / Σ exp(x) along dim, of x's shape; adds up to 1 along dim."""
-    _check_dim("softmax", x, dim)
-    return Softmax(dim)(x)
+    return _along("softmax", Softmax, x, dim)
 
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """log(softmax(x, dim)), without the overflow and the loss of digits of doing it that way."""
-    _check_dim("log_softmax", x, dim)
-    return LogSoftmax(dim)(x)
+    return _along("log_softmax", LogSoftmax, x, dim)
 
 
-def _check_dim(op: str, x: Tensor, dim: int) -> None:
+def _floating(op: str, x: Tensor) -> Tensor:
+    if isinstance(x, Tensor) and x.dtype.kind in "iub":
+        return x.float()
     floating(op, x=x)
-    if not -x.ndim <= dim < x.ndim:
-        raise ValueError(f"{op}: dim {dim} is not an axis of x {x.shape}")
+    return x
+
+
+def _along(name: str, op: type[Op], x: Tensor, dim: int) -> Tensor:
+    floating(name, x=x)
+    if not isinstance(dim, Integral):
+        raise TypeError(f"{name}: dim must be an int, not {dim!r}")
+    axis, = axes_of(name, x, dim) or (0,)
+    if not x.numel():
+        return x.clone()
+    return op(axis)(x) if x.ndim else op(axis)(x.reshape(1)).reshape(())
+
+
+bind(relu=relu, tanh=tanh, sigmoid=sigmoid, softmax=softmax, log_softmax=log_softmax)

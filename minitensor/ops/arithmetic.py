@@ -1,22 +1,10 @@
-"""Arithmetic, with NumPy's broadcasting: what `+ - * / ** @` of Tensors do, `exp` and `log`."""
-from numbers import Integral, Real
-from typing import Any
-
-import numpy as np
-
-from ..backend import Array, sum_of, xp_of
-from ..guard import guarded
+"""Arithmetic, with NumPy's broadcasting: what `+ - * / // % ** @` of Tensors compute."""
+from ..backend import Array, capturing, sum_of, xp_of
 from ..kernels import kernels_for
-from ..tensor import Op, Tensor, bind
-from .promotion import promoted
+from ..tensor import Op
 
 
-def _floats(x: Array) -> Array:
-    """x, integers as float32, as in PyTorch: the dtype of a result that is not an integer."""
-    return x if x.dtype.kind == "f" else x.astype(np.float32)
-
-
-def _unbroadcast(dx: Array, shape: tuple[int, ...]) -> Array:
+def unbroadcast(dx: Array, shape: tuple[int, ...]) -> Array:
     """The adjoint of broadcasting shape to dx.shape: the sum over every axis that was stretched."""
     new = dx.ndim - len(shape)
     stretched = tuple(i + new for i, n in enumerate(shape) if n == 1 and dx.shape[i + new] != 1)
@@ -30,7 +18,7 @@ class Add(Op):
         return a + b
 
     def backward(self, dy):
-        return tuple(_unbroadcast(dy, shape) for shape in self.shapes)
+        return tuple(unbroadcast(dy, shape) for shape in self.shapes)
 
 
 class Sub(Op):
@@ -39,7 +27,7 @@ class Sub(Op):
         return a - b
 
     def backward(self, dy):
-        return _unbroadcast(dy, self.shapes[0]), _unbroadcast(-dy, self.shapes[1])
+        return unbroadcast(dy, self.shapes[0]), unbroadcast(-dy, self.shapes[1])
 
 
 class Mul(Op):
@@ -48,7 +36,7 @@ class Mul(Op):
         return a * b
 
     def backward(self, dy):
-        return _unbroadcast(dy * self.b, self.a.shape), _unbroadcast(dy * self.a, self.b.shape)
+        return unbroadcast(dy * self.b, self.a.shape), unbroadcast(dy * self.a, self.b.shape)
 
 
 class Div(Op):
@@ -58,42 +46,82 @@ class Div(Op):
 
     def backward(self, dy):
         da, db = dy / self.b, -dy * self.a / self.b**2
-        return _unbroadcast(da, self.a.shape), _unbroadcast(db, self.b.shape)
+        return unbroadcast(da, self.a.shape), unbroadcast(db, self.b.shape)
+
+
+class Neg(Op):
+    def forward(self, x):
+        return -x
+
+    def backward(self, dy):
+        return -dy
+
+
+class FloorDivide(Op):
+    """The largest whole number that is at most a / b; its gradient is 0."""
+
+    def forward(self, a, b):
+        _no_division_by_zero(b)
+        self.shapes = a.shape, b.shape
+        return a // b
+
+    def backward(self, dy):
+        return tuple(xp_of(dy).zeros(shape, dy.dtype) for shape in self.shapes)
+
+
+class Remainder(Op):
+    """a - b (a // b): of b's sign."""
+
+    def forward(self, a, b):
+        _no_division_by_zero(b)
+        self.a, self.b = a, b
+        return a % b
+
+    def backward(self, dy):
+        db = -dy * (self.a // self.b)
+        return unbroadcast(dy, self.a.shape), unbroadcast(db, self.b.shape)
+
+
+def _no_division_by_zero(b: Array) -> None:
+    """Of whole numbers; fractions become infinite or NaN."""
+    if b.dtype.kind != "f" and not capturing() and not b.all():
+        raise ZeroDivisionError("a tensor of whole numbers cannot be divided by 0")
 
 
 class Pow(Op):
-    """x ** exponent, for a number exponent."""
+    """x ** exponent, for an int or float exponent and a float x."""
 
     def __init__(self, exponent: float):
-        if not isinstance(exponent, Real):
-            raise TypeError(f"Pow: exponent must be a number, not {type(exponent).__name__}")
-        whole = isinstance(exponent, Integral)
-        self.exponent: float = int(exponent) if whole else float(exponent)
+        self.exponent = exponent
 
     def forward(self, x):
-        self.x = x if isinstance(self.exponent, int) else _floats(x)
-        return self.x**self.exponent
+        self.x = x
+        return x**self.exponent
 
     def backward(self, dy):
         return dy * self.exponent * self.x**(self.exponent - 1) if self.exponent else dy * 0
 
 
-class Exp(Op):
-    def forward(self, x):
-        self.y = xp_of(x).exp(_floats(x))
+class Power(Op):
+    """a ** b, elementwise; where a is 0 the gradient of b >= 0 is 0, as in PyTorch."""
+
+    def forward(self, a, b):
+        if b.dtype.kind == "i" and not capturing() and (b < 0).any():
+            raise ValueError("pow: whole numbers cannot be raised to a negative power; "
+                             "convert them with .float()")
+        self.a, self.b, self.y = a, b, a**b
         return self.y
 
     def backward(self, dy):
-        return dy * self.y
-
-
-class Log(Op):
-    def forward(self, x):
-        self.x = _floats(x)
-        return xp_of(x).log(self.x)
-
-    def backward(self, dy):
-        return dy / self.x
+        xp, a, b, da, db = xp_of(dy), self.a, self.b, None, None
+        if self.needs[0]:
+            slope = xp.where(b == 0, 0, b * a**xp.where(b == 0, 1, b - 1))
+            da = unbroadcast(dy * slope.astype(dy.dtype, copy=False), a.shape)
+        if self.needs[1]:
+            flat = (a == 0) & (b >= 0)
+            slope = xp.where(flat, 0, self.y * xp.log(xp.where(flat, 1, a)))
+            db = unbroadcast(dy * slope.astype(dy.dtype, copy=False), b.shape)
+        return da, db
 
 
 class MatMul(Op):
@@ -120,61 +148,5 @@ class MatMul(Op):
         dy = dy if len(a_shape) > 1 else dy[..., None, :]
         matmul = kernels_for(dy).matmul
         da, db = matmul(dy, self.b.swapaxes(-1, -2)), matmul(self.a.swapaxes(-1, -2), dy)
-        return (_unbroadcast(da, self.a.shape).reshape(a_shape),
-                _unbroadcast(db, self.b.shape).reshape(b_shape))
-
-
-# ---- Tensor's operators and methods ----------------------------------------------------------
-
-def exp(x: Tensor) -> Tensor:
-    """e ** x, elementwise; integers give float32."""
-    return Exp()(x)
-
-
-def log(x: Tensor) -> Tensor:
-    """The natural logarithm, elementwise; integers give float32."""
-    return Log()(x)
-
-
-def _binary(op: type[Op], a: Any, b: Any) -> Tensor:
-    """op of two operands, one at least a Tensor, in the dtype that PyTorch would give the result.
-    """
-    return op()(*promoted(op.__name__, a, b, floating=op is Div))
-
-
-def _in_place(op: type[Op], x: Tensor, other: Any) -> Tensor:
-    """x += other and the like: x itself is changed where no gradient is recorded.
-
-    Where one is, the name stands for a new tensor. Raises RuntimeError for a leaf that requires a
-    gradient, as PyTorch does, and for an array that a backward pass still needs; ValueError and
-    TypeError for a result of another shape or of a dtype that does not fit.
-    """
-    y = _binary(op, x, other)
-    if y.requires_grad:
-        if x.requires_grad and x.creator is None:
-            raise RuntimeError(f"{op.__name__}: a leaf that requires a gradient cannot be changed "
-                               "in place while it is recorded; use no_grad(), or x = x + ...")
-        return y
-    if guarded(x.data):
-        raise RuntimeError(f"{op.__name__}: a tensor {x.shape} is still needed by a backward pass "
-                           "that has not run; call backward first, or write x = x + ...")
-    if y.shape != x.shape:
-        raise ValueError(f"{op.__name__}: a tensor {x.shape} cannot become {y.shape} in place")
-    if not np.can_cast(y.dtype, x.dtype, "same_kind"):
-        raise TypeError(f"{op.__name__}: a tensor of {x.dtype} cannot hold {y.dtype}; "
-                        "convert it with .to(dtype=...)")
-    x.data[...] = y.data
-    return x
-
-
-bind(
-    __add__=lambda a, b: _binary(Add, a, b), __radd__=lambda b, a: _binary(Add, a, b),
-    __sub__=lambda a, b: _binary(Sub, a, b), __rsub__=lambda b, a: _binary(Sub, a, b),
-    __mul__=lambda a, b: _binary(Mul, a, b), __rmul__=lambda b, a: _binary(Mul, a, b),
-    __truediv__=lambda a, b: _binary(Div, a, b), __rtruediv__=lambda b, a: _binary(Div, a, b),
-    __matmul__=lambda a, b: MatMul()(a, b), __rmatmul__=lambda b, a: MatMul()(a, b),
-    __pow__=lambda x, exponent: Pow(exponent)(x), __neg__=lambda x: Mul()(x, -1),
-    __iadd__=lambda a, b: _in_place(Add, a, b), __isub__=lambda a, b: _in_place(Sub, a, b),
-    __imul__=lambda a, b: _in_place(Mul, a, b), __itruediv__=lambda a, b: _in_place(Div, a, b),
-    exp=exp, log=log,
-)
+        return (unbroadcast(da, self.a.shape).reshape(a_shape),
+                unbroadcast(db, self.b.shape).reshape(b_shape))

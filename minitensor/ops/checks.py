@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
+from ..backend import type_name
 from ..kernels import ACTIVATIONS, kernels_for
 from ..kernels.geometry import Pair, output_size
 from ..tensor import FLOATS, Tensor
@@ -65,7 +66,7 @@ def floating(op: str, **tensors: Tensor | None) -> None:
     given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
     for name, tensor in given.items():
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"{op}: {name} must be a Tensor, not {type(tensor).__name__}")
+            raise TypeError(f"{op}: {name} must be a Tensor, not {type_name(tensor)}")
         if tensor.dtype.name not in FLOATS:
             raise TypeError(f"{op}: {name} must be {' or '.join(FLOATS)}, not {tensor.dtype}")
     (first, like), *others = given.items()
@@ -73,6 +74,27 @@ def floating(op: str, **tensors: Tensor | None) -> None:
         if tensor.dtype != like.dtype:
             raise TypeError(f"{op}: {first} is {like.dtype} but {name} is {tensor.dtype}; "
                             "convert one with .to(dtype=...)")
+
+
+def axes_of(op: str, x: Tensor, dim: Any) -> tuple[int, ...]:
+    """The axes of x, from 0, that dim names: an int or several; all for None and ().
+
+    A tensor without axes is reduced along 0 or -1, too, as in PyTorch. Raises TypeError for what
+    is no int, ValueError for what is no axis of x or one twice.
+    """
+    if dim is None or isinstance(dim, tuple) and not dim:
+        return tuple(range(x.ndim))
+    dims: Any = (dim,) if isinstance(dim, Integral) else dim
+    if isinstance(dim, (bool, Tensor, str)) or not (
+            isinstance(dims, Sequence) and all(isinstance(d, Integral) for d in dims)):
+        raise TypeError(f"{op}: dim must be an int, several or None, not {dim!r:.60}")
+    for d in dims:
+        if not -max(x.ndim, 1) <= d < max(x.ndim, 1):
+            raise ValueError(f"{op}: dim {d} is not an axis of x {x.shape}")
+    axes = tuple(int(d) % max(x.ndim, 1) for d in dims)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{op}: dim {dim} names an axis of x {x.shape} twice")
+    return axes if x.ndim else ()
 
 
 def images(op: str, x: Tensor) -> None:

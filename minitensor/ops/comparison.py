@@ -1,13 +1,15 @@
-"""Comparisons, which give Tensors of bool, and what NumPy's own functions do with Tensors."""
+"""Comparisons and the logic of masks: Tensors that have no gradient."""
 import operator
 from collections.abc import Callable
 from typing import Any
 
 from ..backend import as_array, xp_of
 from ..tensor import Tensor, bind
+from .promotion import promoted
 
 
-def _comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
+def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
+    """The method of an operator such as <."""
     def method(x: Tensor, other: Any) -> Any:
         """Elementwise, with broadcasting: a Tensor of bool, which has no gradient."""
         values = as_array(other.data if isinstance(other, Tensor) else other)
@@ -20,35 +22,33 @@ def _comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], A
     return method
 
 
+def logic(operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Tensor]:
+    """The function of &, | or ^, which raises TypeError for fractions."""
+    def method(a: Any, b: Any) -> Tensor:
+        """Of bools and of the bits of integers, elementwise, with broadcasting."""
+        x, y = promoted(operate.__name__, a, b)
+        if x.dtype.kind == "f":
+            raise TypeError(f"{operate.__name__}: expected bools or integers, not {x.dtype}")
+        return Tensor(operate(x.data, y.data))
+    return method
+
+
+def invert(x: Tensor) -> Tensor:
+    """~x: True for False, and every bit of an integer. Raises TypeError for fractions."""
+    if x.dtype.kind == "f":
+        raise TypeError(f"invert: expected bools or integers, not {x.dtype}")
+    return Tensor(~x.data)
+
+
 def contains(x: Tensor, value: Any) -> bool:
     """Whether any element equals value, as in PyTorch."""
     return bool((x == value).data.any())
 
 
-def array_function(x: Tensor, function: Callable, types: Any, args: tuple, kwargs: dict) -> Any:
-    """What a function of NumPy gives for the arrays of the Tensors in its arguments: arrays.
+COMPARISONS = {name: comparison(getattr(operator, name))
+               for name in ("eq", "ne", "lt", "le", "gt", "ge")}
+LOGIC = {"and": logic(operator.and_), "or": logic(operator.or_), "xor": logic(operator.xor)}
 
-    Raises TypeError for a Tensor that requires a gradient, which would be lost in silence.
-    """
-    return function(*_arrays(function, args), **_arrays(function, kwargs))
-
-
-def _arrays(function: Callable, value: Any) -> Any:
-    if isinstance(value, Tensor):
-        if value.requires_grad:
-            raise TypeError(f"numpy.{function.__name__}: a tensor that requires a gradient would "
-                            "lose it; use an op of minitensor, or .detach() first")
-        return value.numpy()
-    if isinstance(value, (list, tuple)):
-        return type(value)(_arrays(function, item) for item in value)
-    if isinstance(value, dict):
-        return {key: _arrays(function, item) for key, item in value.items()}
-    return value
-
-
-bind(
-    __eq__=_comparison(operator.eq), __ne__=_comparison(operator.ne),
-    __lt__=_comparison(operator.lt), __le__=_comparison(operator.le),
-    __gt__=_comparison(operator.gt), __ge__=_comparison(operator.ge),
-    __hash__=object.__hash__, __contains__=contains, __array_function__=array_function,
-)
+bind(__hash__=object.__hash__, __contains__=contains, __invert__=invert,
+     **{f"__{name}__": method for name, method in (*COMPARISONS.items(), *LOGIC.items())},
+     **{f"__r{name}__": method for name, method in LOGIC.items()})     # a & b is b & a

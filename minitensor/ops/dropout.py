@@ -4,7 +4,7 @@ Training scales what is kept, so evaluation does nothing.
 """
 from ..backend import xp_of
 from ..kernels import kernels_for
-from ..random import Generator
+from ..random import Generator, default_generator
 from ..tensor import Op, Tensor
 from .checks import floating, probability
 
@@ -23,12 +23,16 @@ class Dropout(Op):
     backward = forward
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator) -> Tensor:
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, *,
+            generator: Generator | None = None) -> Tensor:
     """x, each element zeroed with probability p, else divided by 1 - p; x itself unless training.
 
     x: any shape, float32 or float64; so is the result. The mask depends only on the generator's
-    seed and step and on the element's position. Raises ValueError unless 0 <= p <= 1.
+    seed and step and on the element's position; generator None is the default one (`manual_seed`).
+    Raises ValueError unless 0 <= p <= 1.
     """
     floating("dropout", x=x)
     probability("dropout", p)
-    return Dropout(float(p), generator.next_key())(x) if training and p else x
+    if not (training and p):
+        return x
+    return Dropout(float(p), (generator or default_generator).next_key())(x)

@@ -4,45 +4,42 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import as_array, xp_of
-from ..tensor import Tensor
+from ..tensor import Tensor, operand
 
 CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}         # bool, integers, floats: by a dtype's kind
 
 
-def promoted(op: str, a: Any, b: Any, floating: bool = False) -> tuple[Tensor, Tensor]:
-    """a and b as Tensors of the dtype of their result; floating: integers become float32.
+def promoted(op: str, *values: Any, floating: bool = False) -> tuple[Tensor, ...]:
+    """values as Tensors of the dtype of their result; floating: integers become float32.
 
     An operand with axes outranks one of a higher dtype but of the same category (bool, integer,
     float) without axes, and both outrank a Python number: uint8 (3,) · 2 is uint8, · 2.5 float32.
-    Raises TypeError for what is no number, OverflowError for one that does not fit the dtype.
+    Constants go to the device of the Tensors. Raises TypeError for what is no number,
+    OverflowError for one that does not fit the dtype.
     """
-    operands = [value if isinstance(value, Tensor) else _constant(op, value) for value in (a, b)]
-    dtype = _result_type(operands, [isinstance(value, Number) for value in (a, b)])
+    operands = [value if isinstance(value, Tensor) else _constant(op, value) for value in values]
+    dtype = _result_type(operands, [isinstance(value, Number) for value in values])
     if floating and dtype.kind != "f":
         dtype = np.dtype(np.float32)
-    x, y = (_converted(op, operand, value, dtype) for operand, value in zip(operands, (a, b)))
-    device = next(value.device for value in (a, b) if isinstance(value, Tensor))
-    x, y = (t if isinstance(value, Tensor) else t.to(device) for t, value in zip((x, y), (a, b)))
-    return x, y
+    device = next((v.device for v in values if isinstance(v, Tensor)), "cpu")
+    return tuple(_converted(op, x, value, dtype, device) for x, value in zip(operands, values))
 
 
 def _constant(op: str, value: Any) -> Tensor:
-    array = as_array(value)
-    if array.dtype.kind not in CATEGORY:
-        raise TypeError(f"{op}: cannot use a {type(value).__name__} as an operand")
+    operand(op, value)
     return Tensor(value)
 
 
-def _converted(op: str, x: Tensor, value: Any, dtype: np.dtype) -> Tensor:
+def _converted(op: str, x: Tensor, value: Any, dtype: np.dtype, device: str) -> Tensor:
     if isinstance(value, Number) and dtype.kind in "ui":
         limits = np.iinfo(dtype)
         if not limits.min <= value <= limits.max:           # type: ignore[operator]
             raise OverflowError(f"{op}: {value} does not fit {dtype}; convert the tensor with "
                                 ".to(dtype=...)")
     if isinstance(value, Number):                           # not by way of float32
-        return Tensor(xp_of(x.data).asarray(value, dtype=dtype))
-    return x if x.dtype == dtype else x.to(dtype=dtype)
+        x = Tensor(np.asarray(value, dtype=dtype))
+    x = x if x.dtype == dtype else x.to(dtype=dtype)
+    return x if isinstance(value, Tensor) else x.to(device)
 
 
 def _result_type(operands: list[Tensor], are_numbers: list[bool]) -> np.dtype:

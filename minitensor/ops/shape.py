@@ -1,20 +1,23 @@
-"""Shapes: the same elements seen in another order, picked, joined, on another device or converted.
+"""Shapes: the same elements seen in another order, joined, on another device or converted.
 
 Where NumPy gives a view, the view is read-only: x.data is the one way to change x in place.
 """
 import math
-from collections.abc import Sequence
-from copy import deepcopy
-from numbers import Integral
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, device_of, to_device, xp_of
+from ..backend import DEVICES, Array, device_of, to_device, type_name, xp_of
 from ..tensor import FLOATS, Op, Tensor, bind
+from .arithmetic import unbroadcast
+from .checks import axes_of
+from .promotion import promoted
+
+DTYPES = {"float": "float32", "double": "float64", "int": "int32", "long": "int64", "bool": "bool"}
 
 
-def _read_only(view: Array) -> Array:
+def read_only(view: Array) -> Array:
     if isinstance(view, np.ndarray) and view.base is not None:
         view.flags.writeable = False
     return view
@@ -27,7 +30,7 @@ class Reshape(Op):
     def forward(self, x):
         self.input_shape = x.shape
         try:
-            return _read_only(x.reshape(self.shape)[...])
+            return read_only(x.reshape(self.shape)[...])
         except ValueError:
             raise ValueError(f"reshape: x {x.shape} does not fit shape {self.shape}") from None
 
@@ -42,51 +45,48 @@ class Permute(Op):
     def forward(self, x):
         if sorted(d + x.ndim if d < 0 else d for d in self.dims) != list(range(x.ndim)):
             raise ValueError(f"permute: dims {self.dims} must name each axis of x {x.shape} once")
-        return _read_only(x.transpose(self.dims))
+        return read_only(x.transpose(self.dims))
 
     def backward(self, dy):
         inverse = np.argsort([d % len(self.dims) for d in self.dims])
         return dy.transpose([int(i) for i in inverse])
 
 
-class GetItem(Op):
-    """x[index] for every index NumPy knows; elements picked twice get both gradients."""
-
-    def __init__(self, index):
-        self.index = tuple(map(_raw, index if isinstance(index, tuple) else (index,)))
-        self.basic = all(i is None or i is Ellipsis or isinstance(i, (Integral, slice))
-                         and not isinstance(i, bool) for i in self.index)
+class Expand(Op):
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
 
     def forward(self, x):
-        self.shape = x.shape
-        return _read_only(xp_of(x).asarray(x[self.index]))
+        self.input_shape = x.shape
+        return read_only(xp_of(x).broadcast_to(x, self.shape))
 
     def backward(self, dy):
-        if self.basic:                      # picks no element twice
-            dx = xp_of(dy).zeros(self.shape, dtype=dy.dtype)
-            dx[self.index] = dy
-            return dx
-        dx = xp_of(dy).zeros(self.shape, dtype=np.float64)      # as in `backend.sum_of`
-        xp_of(dy).add.at(dx, self.index, dy.astype(np.float64))
-        return dx.astype(dy.dtype)
+        return unbroadcast(dy, self.input_shape)
 
 
-def _raw(index):
-    """index without its Tensor, and as it is now: a list may change before backward."""
-    index = index.data if isinstance(index, Tensor) else index
-    return deepcopy(index) if isinstance(index, list) else index
+class Clone(Op):
+    def forward(self, x):
+        return x.copy(order="K")
+
+    def backward(self, dy):
+        return dy
 
 
 class Cat(Op):
+    """Arrays of shape (0,) are passed over, as in PyTorch."""
+
     def __init__(self, dim: int):
         self.dim = dim
 
     def forward(self, *arrays):
-        self.ends = np.cumsum([a.shape[self.dim] for a in arrays])[:-1].tolist()
-        return xp_of(arrays[0]).concatenate(arrays, axis=self.dim)
+        self.shapes = [a.shape for a in arrays]
+        filled = [a for a in arrays if a.shape != (0,)] or arrays[:1]
+        return xp_of(arrays[0]).concatenate(filled, axis=self.dim)
 
     def backward(self, dy):
-        return tuple(xp_of(dy).split(dy, self.ends, axis=self.dim))
+        sizes = [0 if shape == (0,) else shape[self.dim] for shape in self.shapes]
+        pieces = xp_of(dy).split(dy, np.cumsum(sizes)[:-1].tolist(), axis=self.dim)
+        return tuple(piece.reshape(shape) for piece, shape in zip(pieces, self.shapes))
 
 
 class To(Op):
@@ -111,35 +111,58 @@ class To(Op):
 # ---- public functions ------------------------------------------------------------------------
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """tensors joined along dim; their other sizes must agree.
+    """tensors joined along dim; their other sizes must agree, but one of shape (0,) fits any.
 
-    Raises ValueError for no tensor, or for sizes that differ, TypeError for what is no list of
-    Tensors.
+    Dtypes that differ become the one of their sum. Raises ValueError for no tensor, or for sizes
+    that differ, TypeError for what is no list of Tensors.
     """
-    if isinstance(tensors, Tensor) or not all(isinstance(t, Tensor) for t in tensors):
-        raise TypeError(f"cat: tensors must be a list of Tensors, not {tensors!r:.60}")
-    if not tensors:
-        raise ValueError("cat: expected at least one tensor")
-    ndim = tensors[0].ndim
-    if not -ndim <= dim < ndim:
-        raise ValueError(f"cat: dim {dim} is not an axis of tensors of shape {tensors[0].shape}")
-    axis = dim % ndim
-    if len({(t.ndim, *t.shape[:axis], *t.shape[axis + 1:]) for t in tensors}) > 1:
+    _check_tensors("cat", tensors)
+    filled = [t for t in tensors if t.shape != (0,)] or tensors[:1]
+    first = filled[0]
+    if not -first.ndim <= dim < first.ndim:
+        raise ValueError(f"cat: dim {dim} is not an axis of tensors of shape {first.shape}")
+    axis = dim % first.ndim
+    if len({(t.ndim, *t.shape[:axis], *t.shape[axis + 1:]) for t in filled}) > 1:
         raise ValueError(f"cat: tensors must have the same sizes but along dim {dim}, "
+                         f"not {', '.join(str(t.shape) for t in filled)}")
+    return Cat(axis)(*promoted("cat", *tensors))
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """tensors of one shape along a new axis, dim of the result.
+
+    Dtypes and errors: see `cat`.
+    """
+    _check_tensors("stack", tensors)
+    if len({t.shape for t in tensors}) > 1:
+        raise ValueError("stack: tensors must have one shape, "
                          f"not {', '.join(str(t.shape) for t in tensors)}")
-    return Cat(dim)(*tensors)
+    rows = [unsqueeze(t, dim) for t in tensors]
+    return Cat(dim % rows[0].ndim)(*promoted("stack", *rows))
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """x with the axes from start_dim to end_dim (inclusive) joined into one.
+    """x with the axes from start_dim to end_dim (inclusive) joined into one; of a number, (1,).
 
     Raises ValueError when they are not axes in order.
     """
-    start, end = (d + x.ndim if d < 0 else d for d in (start_dim, end_dim))
-    if not 0 <= start <= end < x.ndim:
+    ndim = max(x.ndim, 1)
+    start, end = (d + ndim if d < 0 else d for d in (start_dim, end_dim))
+    if not 0 <= start <= end < ndim:
         raise ValueError(f"flatten: start_dim {start_dim} and end_dim {end_dim} "
                          f"are not axes in order of x {x.shape}")
     return x.reshape(*x.shape[:start], math.prod(x.shape[start:end + 1]), *x.shape[end + 1:])
+
+
+def _check_tensors(op: str, tensors: Any) -> None:
+    if not isinstance(tensors, (list, tuple)):
+        raise TypeError(f"{op}: tensors must be a list of Tensors, not {tensors!r:.60}")
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{op}: tensors must be a list of Tensors, but there is a "
+                            f"{type_name(tensor)} among them")
+    if not tensors:
+        raise ValueError(f"{op}: expected at least one tensor")
 
 
 # ---- Tensor's methods ------------------------------------------------------------------------
@@ -149,6 +172,31 @@ def reshape(x: Tensor, *shape) -> Tensor:
     return Reshape(_unpack(shape))(x)
 
 
+def squeeze(x: Tensor, dim: Any = None) -> Tensor:
+    """x without its axes of size 1, or without those of them that dim, an int or several, names."""
+    axes = axes_of("squeeze", x, dim)
+    return x.reshape([n for i, n in enumerate(x.shape) if n != 1 or i not in axes])
+
+
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """x with a new axis of size 1, which is axis dim of the result."""
+    if not -x.ndim - 1 <= dim <= x.ndim:
+        raise ValueError(f"unsqueeze: dim {dim} is not an axis of x {x.shape} with one more")
+    axis = dim % (x.ndim + 1)
+    return x.reshape(*x.shape[:axis], 1, *x.shape[axis:])
+
+
+def expand(x: Tensor, *sizes) -> Tensor:
+    """x with axes of size 1 stretched, and new ones before them; -1 keeps a size. Not a copy."""
+    sizes = _unpack(sizes)
+    new = len(sizes) - x.ndim
+    kept = [x.shape[i - new] if n == -1 and i >= new else n for i, n in enumerate(sizes)]
+    fits = all(old in (1, n) for old, n in zip(x.shape, kept[max(new, 0):]))
+    if new < 0 or not fits or any(n < 0 for n in kept):
+        raise ValueError(f"expand: x {x.shape} cannot become {tuple(sizes)}")
+    return Expand(tuple(kept))(x)
+
+
 def permute(x: Tensor, *dims) -> Tensor:
     """x with its axes in the order dims, given as numbers or as a tuple."""
     return Permute(_unpack(dims))(x)
@@ -156,19 +204,28 @@ def permute(x: Tensor, *dims) -> Tensor:
 
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """x with two axes swapped."""
-    dims = list(range(x.ndim))
-    try:
-        dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
-    except IndexError:
-        raise ValueError(f"transpose: dims {dim0} and {dim1} must be axes of x {x.shape}") from None
-    return Permute(tuple(dims))(x)
+    axes = list(range(x.ndim))
+    for dim in (dim0, dim1):
+        if not -max(x.ndim, 1) <= dim < max(x.ndim, 1):
+            raise ValueError(f"transpose: dims {dim0} and {dim1} must be axes of x {x.shape}")
+    if axes:
+        axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
+    return Permute(tuple(axes))(x)
+
+
+def clone(x: Tensor) -> Tensor:
+    """A copy, through which the gradient travels back."""
+    return Clone()(x)
 
 
 def to(x: Tensor, device: str | None = None, dtype: Any = None) -> Tensor:
     """x on a device, "cpu" or "cuda", and of a dtype; its array is copied only where one changes.
 
-    The gradient travels back. Raises TypeError for a dtype that has no gradient where x needs one.
+    `x.to(numpy.float64)` names the dtype alone. The gradient travels back. Raises TypeError for a
+    dtype that has no gradient where x needs one.
     """
+    if device is not None and not isinstance(device, str):
+        device, dtype = None, device
     return To(device, dtype)(x)
 
 
@@ -178,6 +235,16 @@ def _unpack(arguments: tuple) -> tuple[int, ...]:
     return tuple(arguments[0]) if alone else arguments
 
 
-bind(reshape=reshape, permute=permute, transpose=transpose, to=to,
+def _conversion(name: str, **target: Any) -> Callable[[Tensor], Tensor]:
+    def method(x: Tensor) -> Tensor:
+        return to(x, **target)
+    method.__doc__ = f"x.to({', '.join(f'{k}={v!r}' for k, v in target.items())})."
+    method.__name__ = name
+    return method
+
+
+bind(reshape=reshape, view=reshape, permute=permute, transpose=transpose, squeeze=squeeze,
+     unsqueeze=unsqueeze, expand=expand, flatten=flatten, clone=clone, to=to,
      T=property(lambda x: permute(x, *reversed(range(x.ndim))), doc="The axes reversed."),
-     __getitem__=lambda x, index: GetItem(index)(x))
+     **{name: _conversion(name, dtype=dtype) for name, dtype in DTYPES.items()},
+     **{name: _conversion(name, device=name) for name in DEVICES})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import DEVICES, Array, capturing, device_of, form_of, to_device, xp_of
-from ..guard import guarded
+from ..guard import check_writable
 from ..kernels import kernels_for
 from ..nn import Parameter
 from ..tensor import Tensor
@@ -166,10 +166,7 @@ class Optimizer:
         for parameter in self._parameters():
             if parameter.grad is None:
                 continue
-            if guarded(parameter.data):
-                raise self._error(f"a parameter {parameter.shape} is still needed by a backward "
-                                  "pass that has not run; call backward first, drop its result, "
-                                  "or compute it under no_grad", RuntimeError)
+            check_writable(f"{type(self).__name__}: a parameter {parameter.shape}", parameter.data)
             if form_of(parameter.grad) != form_of(parameter.data):
                 raise self._error(f"a parameter, {form_of(parameter.data)}, has a gradient that is "
                                   f"{form_of(parameter.grad)}")

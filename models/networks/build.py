@@ -8,6 +8,7 @@ from typing import Any
 
 from minitensor import Generator, nn
 from minitensor.nn.summary import as_table
+from minitensor.random import default_generator
 
 from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISION
 from .cifar10 import CIFAR10_18PCT
@@ -90,7 +91,7 @@ class Network(nn.Sequential):
 
 def build(name: str, num_classes: int | None = None, image_size: int | None = None,
           width: float = 1.0, dropout: float = 0.5, ablations: Sequence[str] = (), *,
-          generator: Generator, init: str | None = None) -> Network:
+          generator: Generator | None = None, init: str | None = None) -> Network:
     """The network called name in FAMILY.
 
     num_classes     default: the design's, as are image_size's and init's
@@ -98,7 +99,7 @@ def build(name: str, num_classes: int | None = None, image_size: int | None = No
     width           multiplies the channels of every hidden layer
     dropout         probability of dropping each input of the layers that drop any, while training
     ablations       names in ABLATIONS of what is changed, for comparison
-    generator       draws the weights, then the dropout masks
+    generator       draws the weights, then the dropout masks; None is the default one
     init            a name in INITS; "paper" learns slowly if at all on its own (see initial.py)
 
     Raises ValueError naming the argument that is out of range.
@@ -112,13 +113,15 @@ def build(name: str, num_classes: int | None = None, image_size: int | None = No
     init = init or design.init
     if init not in INITS:
         raise ValueError(f"{name}: init must be one of {tuple(INITS)}, not {init!r}")
+    generator = generator or default_generator
     network = Network(name, config, table, generator)
     INITS[init](network, generator)
     return network
 
 
 def AlexNet(num_classes: int = 1000, image_size: int = 227, width: float = 1.0,
-            dropout: float = 0.5, *, generator: Generator, init: str = "he") -> Network:
+            dropout: float = 0.5, *, generator: Generator | None = None,
+            init: str = "he") -> Network:
     """`build("alexnet", ...)`: 62,378,344 parameters and 1,135,256,096 MACs with these defaults."""
     return build("alexnet", num_classes, image_size, width, dropout, generator=generator, init=init)
 

@@ -175,7 +175,8 @@ def test_every_public_op_and_every_op_of_tensor_has_a_case():
     from minitensor import ops
     named = {case.op for case in op_cases()}
     assert set(ops.__all__) <= named
-    of_tensor = {name.lower() for module in (ops.arithmetic, ops.reduction, ops.shape)
+    modules = ops.arithmetic, ops.elementwise, ops.reduction, ops.shape, ops.indexing
+    of_tensor = {name.lower() for module in modules
                  for name in subclasses(module, Op)}
     assert {"add", "sum", "getitem"} <= of_tensor and of_tensor - {"op", "to"} <= named
 

@@ -214,6 +214,7 @@ def test_to_a_device_and_back(device):
     x = leaf([1, 2])
     y = (x.to(device) * 3).to("cpu")
     y.sum().backward()
+    assert x.to(np.float32).dtype == np.float32
     assert x.to(device).device == device and y.device == "cpu" and x.grad.tolist() == [3, 3]
 
 
@@ -334,6 +335,31 @@ def test_no_grad_records_nothing():
     assert not y.requires_grad and y.creator is None and (x * 2).requires_grad
     decorated = no_grad()(lambda: x * 2)
     assert not decorated().requires_grad and not decorated().requires_grad
+
+
+def test_a_generator_under_no_grad_records_nothing_and_its_consumer_does():
+    x = leaf([1, 2])
+
+    @no_grad()
+    def doubled():
+        for _ in range(2):
+            yield x * 2
+        return "end"
+    for y in doubled():
+        assert not y.requires_grad and (x * 2).requires_grad
+
+
+def test_blocks_of_no_grad_may_end_in_any_order():
+    def paused():
+        with no_grad():
+            yield
+    first, second = paused(), paused()
+    next(first), next(second)
+    assert not mt.is_grad_enabled()
+    first.close()
+    assert not mt.is_grad_enabled()
+    second.close()
+    assert mt.is_grad_enabled()
 
 
 def test_recording_resumes_after_an_error():
@@ -564,8 +590,7 @@ def test_an_array_that_was_read_only_stays_so():
     (lambda: leaf([1, 2]) * "3", TypeError, "Mul: cannot use a str"),
     (lambda: leaf([1, 2]) * None, TypeError, "Mul: cannot use a NoneType"),
     (lambda: leaf([1, 2]) + leaf([1, 2, 3]), ValueError, r"\(2,\) \(3,\)"),
-    (lambda: leaf([1, 2])**leaf([1, 2]), TypeError, "exponent must be a number, not Tensor"),
-    (lambda: leaf([1, 2])**"2", TypeError, "exponent must be a number, not str"),
+    (lambda: leaf([1, 2])**"2", TypeError, "Power: cannot use a str"),
     (lambda: leaf([[1, 2]]) @ leaf([[1, 2]]), ValueError,
      r"matmul: inner sizes differ \(a \(1, 2\), b \(1, 2\)\)"),
     (lambda: leaf(1.0) @ leaf([1, 2]), ValueError, r"matmul: inner sizes differ"),
@@ -575,11 +600,11 @@ def test_an_array_that_was_read_only_stays_so():
     (lambda: leaf([[1, 2]]).permute(0, 3), ValueError,
      r"permute: dims \(0, 3\) must name each axis of x \(1, 2\) once"),
     (lambda: leaf([[1, 2]]).transpose(0, 2), ValueError, r"transpose: dims 0 and 2 .* x \(1, 2\)"),
-    (lambda: leaf([1, 2]).sum(1), ValueError, "axis 1"),
+    (lambda: leaf([1, 2]).sum(1), ValueError, r"sum: dim 1 is not an axis of x \(2,\)"),
     (lambda: leaf([1, 2])[2], IndexError, "index 2"),
     (lambda: cat([]), ValueError, "cat: expected at least one tensor"),
     (lambda: cat(leaf([1, 2])), TypeError, r"cat: tensors must be a list of Tensors, not Tensor\("),
-    (lambda: cat([leaf([1]), 2]), TypeError, r"must be a list of Tensors, not \[Tensor\("),
+    (lambda: cat([leaf([1]), 2]), TypeError, "cat: .* a list of Tensors, but there is a int"),
     (lambda: leaf(normal((2, 3, 4))) @ leaf(normal((5, 4, 3))), ValueError,
      r"matmul: leading sizes differ \(a \(2, 3, 4\), b \(5, 4, 3\)\)"),
     (lambda: cat([leaf([1, 2]), leaf([[1, 2]])]), ValueError,

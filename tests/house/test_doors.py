@@ -188,6 +188,7 @@ def test_every_public_name_is_exported_on_purpose():
     public = {name for name, value in vars(minitensor).items()
               if not name.startswith("_") and callable(value)}
     assert public == set(ops.__all__) | {
-        "Generator", "Graph", "Op", "Tensor", "capture", "free_buffers", "get_num_threads",
-        "gpu_available", "gradcheck", "no_grad", "set_num_threads", "synchronize", "uploaded",
-        "use_kernels", "use_precision"}
+        "Generator", "Graph", "Op", "Tensor", "arange", "capture", "free_buffers", "full",
+        "get_num_threads", "ones", "ones_like", "rand", "randn", "zeros", "zeros_like",
+        "gpu_available", "gradcheck", "is_grad_enabled", "manual_seed", "no_grad",
+        "set_num_threads", "synchronize", "uploaded", "use_kernels", "use_precision"}
