@@ -70,6 +70,9 @@ def outside(name, sample):
         return "shape", "images without a batch, or of one or three axes"
     if name == "nn.functional.adaptive_avg_pool2d" and None in _flat(arguments):
         return "argument", f"{name}: an output size of None"
+    if name == "nn.functional.avg_pool2d" and any(isinstance(a, (list, tuple)) and len(a) < 2
+                                                  for a in arguments):
+        return "argument", f"{name}: a list of less than two sizes"
     if name == "nn.functional.dropout" and 0 < (*arguments, 0.5)[0] < 1:
         return "argument", f"{name}: random numbers of another generator"
     if name == "clamp" and any(hasattr(bound, "ndim") for bound in arguments):

@@ -17,7 +17,7 @@ def ops():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_methods_invocations import op_db
-        yield {".".join(filter(None, (op.name, op.variant_test_name))): op for op in op_db}
+    return {".".join(filter(None, (op.name, op.variant_test_name))): op for op in op_db}
 
 
 def samples(op, name, inputs):
