@@ -54,6 +54,13 @@ def test_activations_of_extreme_values_equal_pytorch(kernels, torch, name, dtype
     assert np.isnan(y.data).tolist() == [False, True]
 
 
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-6), (np.float64, 1e-14)])
+def test_the_sigmoid_of_a_very_negative_number_keeps_its_digits(kernels, dtype, tolerance):
+    x = np.array([-80, -40, -20, -10, 0, 3, 50], dtype)
+    y = mt.sigmoid(Tensor(x)).data
+    np.testing.assert_allclose(y, [1 / (1 + math.exp(-v)) for v in x], rtol=tolerance)
+
+
 def test_the_gradient_of_relu_at_zero_is_zero(kernels):
     x = Tensor(np.zeros(3), requires_grad=True)
     mt.relu(x).backward(np.ones(3))

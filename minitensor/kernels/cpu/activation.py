@@ -32,10 +32,10 @@ def write_tanh(x: np.ndarray, out: np.ndarray) -> None:
 
 
 def write_sigmoid(x: np.ndarray, out: np.ndarray) -> None:
-    np.multiply(x, 0.5, out=out)
-    np.tanh(out, out=out)
-    np.multiply(out, 0.5, out=out)
-    np.add(out, 0.5, out=out)
+    with np.errstate(over="ignore"):            # exp(-x) may be infinite: 1 / inf is 0
+        np.exp(np.negative(x, out=out), out=out)
+    np.add(out, 1, out=out)
+    np.divide(1, out, out=out)
 
 
 WRITE = {"relu": write_relu, "tanh": write_tanh, "sigmoid": write_sigmoid}

@@ -23,8 +23,10 @@ def tanh_backward(dy: Array, y: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), written with tanh so that no exp can overflow."""
-    return (xp_of(x).tanh(x / 2) + 1) / 2
+    """1 / (1 + exp(-x)), written with exp(-|x|), which cannot overflow."""
+    xp = xp_of(x)
+    e = xp.exp(-abs(x))
+    return xp.where(x >= 0, xp.ones_like(e), e) / (1 + e)
 
 
 def sigmoid_backward(dy: Array, y: Array) -> Array:

@@ -9,7 +9,7 @@ __device__ inline REAL activate(REAL x, int activation)
     switch (activation) {
     case RELU: return x < 0 ? (REAL)0 : x;      // NaN stays NaN
     case TANH: return tanh(x);
-    case SIGMOID: return (tanh(x / 2) + 1) / 2; // 1 / (1 + exp(-x)); no exp can overflow
+    case SIGMOID: return 1 / (1 + exp(-x)); // exp(-x) may be infinite: 1 / inf is 0
     default: return x;
     }
 }
