@@ -36,6 +36,11 @@ def no_grad() -> Iterator[None]:
         _recording.reset(token)
 
 
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded for a backward pass: not inside `no_grad`."""
+    return _recording.get()
+
+
 class Tensor:
     """An array that remembers how it was computed.
 
@@ -251,7 +256,7 @@ class Op:
                                "make a new one for each call, as it holds what backward needs")
         tensors = _as_tensors(name, inputs, self.takes_none)
         arrays = [None if t is None else t.data for t in tensors]
-        recording = _recording.get()
+        recording = is_grad_enabled()
         self.needs = tuple(recording and t is not None and t.requires_grad for t in tensors)
         result = Tensor(self.forward(*arrays))
         self.called = True

@@ -125,6 +125,31 @@ def local_response_norm(x, size, alpha, beta, k, norm_region):
     return y
 
 
+def batch_norm(x, w, b, eps, statistics=None, dy=None):
+    """y, the mean and the biased variance of the batch; with dy also dx, dw, db.
+
+    statistics: running (mean, variance) to normalise with.
+    """
+    (N, C, H, W), y, dx = x.shape, np.zeros(x.shape), np.zeros(x.shape)
+    mean, variance, dw, db = np.zeros(C), np.zeros(C), np.zeros(C), np.zeros(C)
+    for c in range(C):
+        cells = list(indices(N, H, W))
+        mean[c] = math.fsum(x[n, c, h, w] for n, h, w in cells) / len(cells)
+        variance[c] = math.fsum((x[n, c, h, w] - mean[c])**2 for n, h, w in cells) / len(cells)
+        center, spread = (s[c] for s in statistics or (mean, variance))
+        deviation = math.sqrt(spread + eps)
+        z = {(n, h, w): (x[n, c, h, w] - center) / deviation for n, h, w in cells}
+        for n, h, w_ in cells:
+            y[n, c, h, w_] = w[c] * z[n, h, w_] + b[c]
+        if dy is not None:
+            dw[c] = math.fsum(dy[n, c, h, w_] * z[n, h, w_] for n, h, w_ in cells)
+            db[c] = math.fsum(dy[n, c, h, w_] for n, h, w_ in cells)
+            for n, h, w_ in cells:      # every x moves the mean and the deviation of all
+                moved = (db[c] + z[n, h, w_] * dw[c]) / len(cells) if statistics is None else 0
+                dx[n, c, h, w_] = w[c] / deviation * (dy[n, c, h, w_] - moved)
+    return (y, mean, variance) if dy is None else (y, mean, variance, dx, dw, db)
+
+
 def softmax(x):
     """Along the last axis of x (N, K)."""
     return np.array([[math.exp(value) / sum(math.exp(other) for other in row) for value in row]

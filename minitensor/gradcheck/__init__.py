@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from ..backend import Array, xp_of
+from ..ops.norm import statistics_kept
 from ..tensor import Tensor, no_grad
 
 
@@ -14,6 +15,7 @@ class GradientError(AssertionError):
     """Says which input, which element or direction, and both values."""
 
 
+@statistics_kept()
 def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Tensor], *,
               names: Sequence[str] | None = None, eps: float = 1e-5, retries: int = 0,
               tolerance: float = 1e-6, directions: int = 2, max_elements: int = 2000, seed: int = 0,
@@ -21,7 +23,8 @@ def gradcheck(function: Callable[..., Tensor], inputs: Sequence[Tensor], *,
     """Compares backward with central differences (f(x + eps) - f(x - eps)) / 2 eps.
 
     Returns the worst relative error: |backward - difference| over |difference| + the root mean
-    square of that input's differences. Leaves the gradients of inputs in their `.grad`.
+    square of that input's differences. Leaves the gradients of inputs in their `.grad`, and running
+    statistics as they are.
 
     function(*inputs): a Tensor of any shape. Its gradient is checked along one random output
         gradient; ones everywhere would miss, say, a wrong softmax.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import ops
+from ..backend import to_device
 from ..kernels import ACTIVATIONS
 from ..random import Generator
 from ..tensor import Tensor
@@ -23,7 +24,7 @@ def op_cases() -> Iterator[Case]:
     """All cases, op by op; the same arrays on every call."""
     rng = np.random.default_rng(0)
     for cases in (_arithmetic, _shapes, _activations, _losses,
-                  _products, _pools, _norms, _convolutions):
+                  _products, _pools, _norms, _convolutions, _batch_norms):
         yield from cases(rng)
 
 
@@ -181,3 +182,20 @@ def _convolutions(rng) -> Iterator[Case]:
                (rng.standard_normal((2, 2, 7, 6)),))
     yield Case("col2im", "oblong", lambda c: ops.col2im(c, (7, 6), **window),
                (rng.standard_normal((2, 2, 3, 2, 4, 4)),))
+
+
+def _batch_norms(rng) -> Iterator[Case]:
+    x = rng.standard_normal((3, 4, 2, 5)) + 3
+    w, b, *running = (rng.uniform(0.5, 2, 4) for _ in range(4))
+    for name, training in (("of the batch", True), ("running", False)):
+        def norm(x, w=None, b=None, training=training, **ending):
+            mean, var = (Tensor(to_device(a, x.device)) for a in running)
+            return ops.batch_norm(x, mean, var, w, b, training, **ending)
+        yield Case("batch_norm", f"{name} statistics", norm, (x, w, b))
+        yield Case("batch_norm", f"{name} statistics, no weight", norm, (x,))
+        for activation in ACTIVATIONS[1:]:
+            # Far from relu's kink, whichever side of it.
+            yield Case("batch_norm", f"{name}, residual and {activation}",
+                       lambda x, w, b, r, a=activation, norm=norm: norm(
+                           x, w / 8, b, residual=r, activation=a),
+                       (x, w, b, 3 * rng.choice([-1.0, 1.0], x.shape)))

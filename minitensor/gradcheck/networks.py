@@ -56,9 +56,12 @@ def miniature() -> Network:
         pool2=nn.AvgPool2d(3, 2),                                                   # 8 x 3 x 3
         conv3=nn.Conv2d(8, 12, 3, padding=1, **draw),                               # 12 x 3 x 3
         relu3=nn.ReLU(),
+        norm3=nn.BatchNorm2d(12),
         conv4=nn.Conv2d(12, 12, 3, padding=2, dilation=2, bias=False, **draw),      # 12 x 3 x 3
         tanh4=nn.Tanh(),
         block4=nn.Residual(nn.Conv2d(12, 12, 3, padding=1, **draw)),                # 12 x 3 x 3
+        block5=nn.Residual(nn.Sequential(conv=nn.Conv2d(12, 12, 1, bias=False, **draw),
+                                         norm=nn.BatchNorm2d(12))),                 # 12 x 3 x 3
         mixed4=nn.Concat(a=nn.Conv2d(12, 4, 1, **draw), b=nn.Tanh()),               # 16 x 3 x 3
         conv5=nn.Conv2d(16, 8, 3, padding=1, groups=2, activation="relu", **draw),  # 8 x 3 x 3
         pool5=nn.AdaptiveAvgPool2d(2),                                              # 8 x 2 x 2

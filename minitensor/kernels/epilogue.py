@@ -1,4 +1,4 @@
-"""What conv2d and linear do to a product before it leaves fast memory."""
+"""What conv2d, linear and batch_norm do to their result before it leaves fast memory."""
 from typing import NamedTuple
 
 from ..backend import Array

@@ -10,10 +10,12 @@ from .containers import Residual as Residual
 from .containers import Sequential as Sequential
 from .conv import Conv2d as Conv2d
 from .dropout import Dropout as Dropout
+from .folding import folding as folding
 from .linear import Linear as Linear
 from .module import Buffer as Buffer
 from .module import Module as Module
 from .module import Parameter as Parameter
+from .norm import BatchNorm2d as BatchNorm2d
 from .norm import LocalResponseNorm as LocalResponseNorm
 from .observe import Seen as Seen
 from .observe import observe as observe

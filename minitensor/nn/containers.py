@@ -2,20 +2,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import overload
+from typing import Any, overload
 
 from .. import ops
 from ..ops.checks import known_activation
 from ..tensor import Tensor
 from .conv import Conv2d
+from .folding import can_fold, folded
 from .linear import Linear
 from .module import Module, watched
+from .norm import BatchNorm2d
 
 
 def _check_module(parent: Module, name: str, module: Module) -> None:
     if not isinstance(module, Module):
         raise TypeError(f"{type(parent).__name__}: {name} must be a Module, "
                         f"not {type(module).__name__}")
+
+
+def _run_chain(layers: list[Module], x: Tensor, **ending: Any) -> Tensor:
+    """The layers one after the other; ending goes to the last one's call.
+
+    At inference a BatchNorm2d becomes a part of the Conv2d before it, see `folding`.
+    """
+    i = 0
+    while i < len(layers):
+        pair = layers[i: i + 2]
+        folds = len(pair) == 2 and can_fold(pair[0], pair[1], x)
+        i += 2 if folds else 1
+        last = ending if i == len(layers) else {}
+        x = folded(pair[0], pair[1], x, **last) if folds else pair[0](x, **last)
+    return x
 
 
 def _adopt(parent: Module, modules: dict[str, Module]) -> None:
@@ -75,19 +92,17 @@ class Sequential(_Ordered):
         return part
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self:
-            x = layer(x)
-        return x
+        return _run_chain(list(self), x)
 
 
 class Residual(_Ordered):
     """activation(body(x) + shortcut(x)) (He et al. 2016).
 
     body: a Sequential, whose layers become this module's own, under their names; or another
-    module. shortcut: a module, or None for x itself. Where the body ends in a Conv2d or Linear
-    without an activation, the sum and the activation are computed in that layer's epilogue, while
-    its output is still in the cache; not while the layers are observed, so that each shows its own
-    output.
+    module. shortcut: a module, or None for x itself. Where the body ends in a Conv2d, a Linear
+    or a BatchNorm2d without an activation, the sum and the activation are computed in that layer's
+    epilogue, while its output is still in the cache; not while the layers are observed, so that
+    each shows its own output.
     """
 
     shortcut: Module | None = None
@@ -106,11 +121,9 @@ class Residual(_Ordered):
     def forward(self, x: Tensor) -> Tensor:
         around = x if self.shortcut is None else self.shortcut(x)
         layers = [layer for name, layer in self.named_children() if name != "shortcut"]
-        for layer in layers[:-1]:
-            x = layer(x)
         if layers and _has_free_epilogue(layers[-1]) and not watched():
-            return layers[-1](x, residual=around, activation=self.activation)
-        y = layers[-1](x) if layers else x
+            return _run_chain(layers, x, residual=around, activation=self.activation)
+        y = _run_chain(layers, x)
         if y.shape != around.shape:
             raise ValueError(f"Residual: the body gives {y.shape}, the shortcut {around.shape}")
         return getattr(ops, self.activation)(y + around) if self.activation else y + around
@@ -121,7 +134,8 @@ class Residual(_Ordered):
 
 def _has_free_epilogue(layer: Module) -> bool:
     """Whether layer(x, residual=..., activation=...) is understood, and has nothing of its own."""
-    forwards = Conv2d.forward, Linear.forward           # a subclass may have another
+    # A subclass may have another forward.
+    forwards = Conv2d.forward, Linear.forward, BatchNorm2d.forward
     return type(layer).forward in forwards and getattr(layer, "activation", None) is None
 
 

@@ -27,6 +27,10 @@ class Layer:
         """The shapes of the module's own parameters, by name."""
         return {}
 
+    def buffers(self, shape: Shape) -> dict[str, Shape]:
+        """The shapes of the module's own buffers, by name."""
+        return {}
+
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates for one image."""
         return 0
@@ -59,20 +63,39 @@ class Conv(Layer):
     padding: int = 0
     groups: int = 1
     activation: str | None = "relu"
+    bias: bool = True
 
     def output(self, shape: Shape) -> Shape:
         return windows(shape, self.channels, self.kernel, self.stride, self.padding)
 
     def parameters(self, shape: Shape) -> dict[str, Shape]:
         weight = (self.channels, shape[0] // self.groups, self.kernel, self.kernel)
-        return {"weight": weight, "bias": (self.channels,)}
+        return {"weight": weight, **({"bias": (self.channels,)} if self.bias else {})}
 
     def macs(self, shape: Shape) -> int:
         return math.prod(self.parameters(shape)["weight"]) * math.prod(self.output(shape)[1:])
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return nn.Conv2d(shape[0], self.channels, self.kernel, self.stride, self.padding,
-                         groups=self.groups, activation=self.activation, generator=generator)
+                         groups=self.groups, bias=self.bias, activation=self.activation,
+                         generator=generator)
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Batch normalisation, then the activation of the convolution before it, which has none."""
+
+    eps: float = 1e-5
+    activation: str | None = "relu"
+
+    def parameters(self, shape: Shape) -> dict[str, Shape]:
+        return {"weight": shape[:1], "bias": shape[:1]}
+
+    def buffers(self, shape: Shape) -> dict[str, Shape]:
+        return {"running_mean": shape[:1], "running_var": shape[:1], "num_batches_tracked": ()}
+
+    def module(self, shape: Shape, generator: Generator) -> nn.Module:
+        return nn.BatchNorm2d(shape[0], self.eps, activation=self.activation)
 
 
 @dataclass(frozen=True)

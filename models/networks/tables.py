@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .layers import LRN, Conv, Dropout, Layer, Linear, Pool, Residual, Shape, Table
+from .layers import LRN, BatchNorm, Conv, Dropout, Layer, Linear, Pool, Residual, Shape, Table
 
 
 class Place(NamedTuple):
@@ -43,6 +43,13 @@ def parameter_shapes(table: Table, image_size: int) -> dict[str, Shape]:
     """The shapes of a network's parameters, by the names in its state dict."""
     return {f"{place.name}.{name}": shape for place in walk(table, (3, image_size, image_size))
             for name, shape in place.layer.parameters(place.input).items()}
+
+
+def state_shapes(table: Table, image_size: int) -> dict[str, Shape]:
+    """The shapes of a network's parameters and buffers, by the names in its state dict."""
+    buffers = {f"{place.name}.{name}": shape for place in walk(table, (3, image_size, image_size))
+               for name, shape in place.layer.buffers(place.input).items()}
+    return {**parameter_shapes(table, image_size), **buffers}
 
 
 def smallest_image(table: Table) -> int:
@@ -92,7 +99,7 @@ def with_dropout(table: Table, p: float) -> Table:
 
 def with_tanh(table: Table) -> Table:
     """tanh wherever ReLU was (2012 paper, section 3.1 and Figure 1)."""
-    return changed(table, (Conv, Linear, Residual),
+    return changed(table, (Conv, BatchNorm, Linear, Residual),
                    lambda layer: replace(layer, activation=layer.activation and "tanh"))
 
 

@@ -71,7 +71,8 @@ def _concat(nn: Any, spec: Any, shape: Shape) -> Any:
 # By the name of the layer's class; without its activation.
 TWINS: dict[str, Callable[[Any, Any, Shape], Any]] = {
     "Conv": lambda nn, s, shape: nn.Conv2d(shape[0], s.channels, s.kernel, s.stride, s.padding,
-                                           groups=s.groups),
+                                           groups=s.groups, bias=s.bias),
+    "BatchNorm": lambda nn, s, shape: nn.BatchNorm2d(shape[0], s.eps),
     "Linear": lambda nn, s, shape: nn.Linear(shape[0], s.features),
     "MaxPool": lambda nn, s, shape: nn.MaxPool2d(s.kernel, s.stride, ceil_mode=s.ceil),
     "AvgPool": lambda nn, s, shape: nn.AvgPool2d(s.kernel, s.stride, ceil_mode=s.ceil),

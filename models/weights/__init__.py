@@ -16,7 +16,7 @@ from . import caffe, imagenet, npy, torch_files
 from .download import PUBLISHED as PUBLISHED
 from .download import fetch as fetch
 from .recognise import config_of
-from .layouts import Arrays, Found, from_caffe, from_state_dict, from_toronto
+from .layouts import COUNTER, Arrays, Found, from_caffe, from_state_dict, from_toronto
 
 
 class WeightsError(UserError):
@@ -35,9 +35,12 @@ def load(path: str) -> tuple[Arrays, dict[str, Any]]:
         if sum(array.nbytes for array in found.arrays.values()) > os.path.getsize(path):
             raise ValueError("its tensors are larger than the file")
         name, config = config_of(found)
-        arrays = {name: _float32(array) for name, array in found.arrays.items()}
+        arrays = {name: _counted(array) if name.endswith(COUNTER) else _float32(array)
+                  for name, array in found.arrays.items()}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("some of its numbers are infinite or not a number")
+        if any((array < 0).any() for name, array in arrays.items() if name.endswith("running_var")):
+            raise ValueError("one of its running variances is negative")
     return arrays, {"network": name, "config": config,
                     "classes": imagenet.classes(config["num_classes"]),
                     "preprocessing": _preprocessing(found.preprocessing, config["image_size"])}
@@ -82,6 +85,12 @@ def _float32(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind != "f":
         raise ValueError(f"its parameters are {array.dtype}, not floating-point numbers")
     return np.array(array, np.float32, order="C")           # a copy, which needs the file no more
+
+
+def _counted(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"its counter of batches is {array.dtype}, not an integer")
+    return np.array(array, np.int64)
 
 
 def _preprocessing(usual: dict[str, Any], crop: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from minitensor.backend import to_numpy
 
 from ..networks.build import FAMILY, Network
-from ..networks.tables import parameter_shapes
+from ..networks.tables import parameter_shapes, state_shapes
 from .caffe import Layer
 
 Arrays = dict[str, np.ndarray]
@@ -26,6 +26,8 @@ TORCHVISION_LAYERS = {
     "conv5": "features.10", "fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6"}
 TORCHVISION_NAMES = {f"{ours}.{kind}": f"{theirs}.{kind}"
                      for ours, theirs in TORCHVISION_LAYERS.items() for kind in ("weight", "bias")}
+
+COUNTER = "num_batches_tracked"
 
 # Of red, green, blue, within 0..1; "resize" is for a crop of the network's own size. Caffe's tools
 # squash images into a square.
@@ -56,8 +58,11 @@ def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
                   if theirs in state}
         return Found(arrays, ("torchvision", *FAMILY), TORCHVISION_PREPROCESSING)
     names = {name for design in FAMILY.values()
-             for name in parameter_shapes(design.table, design.image_size)}
+             for name in state_shapes(design.table, design.image_size)}
     arrays = {name: array for name, array in state.items() if name in names}
+    counters = {name: np.zeros((), np.int64) for name in names if name.endswith(f".{COUNTER}")
+                and name.replace(COUNTER, "running_mean") in arrays}
+    arrays = {**counters, **arrays}         # PyTorch counted no batches before its version 0.4.1
     return Found(arrays, tuple(FAMILY), TORCHVISION_PREPROCESSING)
 
 

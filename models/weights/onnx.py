@@ -101,6 +101,13 @@ def _conv(graph: Graph, x: str, place: Place, module: Any) -> str:
                       pads=[*module.padding] * 2, dilations=module.dilation, group=module.groups)
 
 
+def _batch_norm(graph: Graph, x: str, place: Place, module: Any) -> str:
+    statistics = [graph.constant(f"{place.name}.{name}", to_numpy(getattr(module, name).data))
+                  for name in ("running_mean", "running_var")]
+    return graph.node("BatchNormalization", [x, *graph.parameters(place, module), *statistics],
+                      place.name, epsilon=module.eps)
+
+
 def _linear(graph: Graph, x: str, place: Place, module: Any) -> str:
     return graph.node("Gemm", [x, *graph.parameters(place, module)], place.name, transB=1)
 
@@ -186,6 +193,7 @@ def _concat(graph: Graph, x: str, place: Place, module: Any) -> str:
 
 ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 WRITERS: dict[Any, Callable[[Graph, str, Place, Any], str]] = {
-    nn.Conv2d: _conv, nn.Linear: _linear, (nn.MaxPool2d, nn.AvgPool2d): _pool,
-    nn.AdaptiveAvgPool2d: _adaptive_average, nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten,
-    nn.Dropout: _nothing, nn.Residual: _residual, nn.Concat: _concat}
+    nn.Conv2d: _conv, nn.BatchNorm2d: _batch_norm, nn.Linear: _linear,
+    (nn.MaxPool2d, nn.AvgPool2d): _pool, nn.AdaptiveAvgPool2d: _adaptive_average,
+    nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten, nn.Dropout: _nothing,
+    nn.Residual: _residual, nn.Concat: _concat}

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..networks.build import FAMILY, table_of
 from ..networks.layers import Linear, Shape, Table
-from ..networks.tables import parameter_shapes, smallest_image, walk
+from ..networks.tables import smallest_image, state_shapes, walk
 from .layouts import Found
 
 MAX_IMAGE = 1024                # pixels of the largest image_size that is looked for
@@ -13,7 +13,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = ((), ("one-tower",))
 
 
 def config_of(found: Found) -> tuple[str, dict[str, Any]]:
-    """(name, config) for `build`. Raises ValueError when no network has these parameters."""
+    """(name, config) for `build`. Raises ValueError when no network has these arrays."""
     actual = {name: array.shape for name, array in found.arrays.items()}
     for name in found.networks:
         for ablations in VARIANTS:
@@ -38,7 +38,7 @@ def _fitting(name: str, ablations: tuple[str, ...],
         return None
     table = table_of(name, num_classes, None, width, ablations=ablations)
     size = _image_size(table, FAMILY[name].image_size, actual)
-    if size is None or parameter_shapes(table, size) != actual:
+    if size is None or state_shapes(table, size) != actual:
         return None
     return {"num_classes": num_classes, "image_size": size, "width": width,
             "ablations": list(ablations)}
@@ -56,7 +56,7 @@ def _image_size(table: Table, usual: int, actual: dict[str, Shape]) -> int | Non
 
 def _misfit(name: str, actual: dict[str, Shape]) -> str:
     """One sentence on the first parameter that is missing or differs from the network's own."""
-    expected = parameter_shapes(table_of(name), FAMILY[name].image_size)
+    expected = state_shapes(table_of(name), FAMILY[name].image_size)
     missing = [parameter for parameter in expected if parameter not in actual]
     if missing[1:]:
         return (f"it holds no {missing[0]} and lacks {len(missing) - 1} more "

@@ -14,7 +14,8 @@ MOST_LINES = 800
 def reading_path(name):
     """{file: lines} of the layer, if any, the op, its kernels in the textbook, and Tensor."""
     layers = [layer for layer in vars(nn).values() if inspect.isclass(layer)
-              and layer.__name__.lower() == name.replace("_", "")]
+              and layer.__name__.lower().removesuffix("2d") == name.replace("_", "").removesuffix(
+                  "2d")]
     kernels = [getattr(reference, kernel) for kernel in KERNELS
                if kernel in (name, f"{name}_backward")]
     assert len(kernels) == 2
@@ -24,7 +25,7 @@ def reading_path(name):
 
 
 @pytest.mark.parametrize("name, files", [
-    ("conv2d", 4), ("max_pool2d", 4), ("linear", 4), ("cross_entropy", 3)])
+    ("conv2d", 4), ("max_pool2d", 4), ("linear", 4), ("batch_norm", 4), ("cross_entropy", 3)])
 def test_a_layer_and_its_gradient_are_read_in_few_files(name, files):
     path = reading_path(name)
     assert len(path) == files <= MOST_FILES

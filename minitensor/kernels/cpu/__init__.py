@@ -6,6 +6,8 @@ portions of work, `tuning` holds every constant with the measurement that chose 
 from .activation import relu as relu, relu_backward as relu_backward
 from .activation import sigmoid as sigmoid, sigmoid_backward as sigmoid_backward
 from .activation import tanh as tanh, tanh_backward as tanh_backward
+from .batch_norm import batch_norm as batch_norm, batch_norm_backward as batch_norm_backward
+from .batch_norm import batch_statistics as batch_statistics
 from .conv import conv2d as conv2d, conv2d_backward as conv2d_backward
 from .dropout import dropout as dropout
 from .linear import linear as linear, linear_backward as linear_backward

@@ -38,7 +38,25 @@ def write_sigmoid(x: np.ndarray, out: np.ndarray) -> None:
     np.divide(1, out, out=out)
 
 
+def write_relu_backward(dy: np.ndarray, y: np.ndarray, dx: np.ndarray) -> None:
+    select(y > 0, dy, dx)
+
+
+def write_tanh_backward(dy: np.ndarray, y: np.ndarray, dx: np.ndarray) -> None:
+    np.multiply(y, y, out=dx)
+    np.subtract(1, dx, out=dx)
+    np.multiply(dx, dy, out=dx)
+
+
+def write_sigmoid_backward(dy: np.ndarray, y: np.ndarray, dx: np.ndarray) -> None:
+    np.subtract(1, y, out=dx)
+    np.multiply(dx, y, out=dx)
+    np.multiply(dx, dy, out=dx)
+
+
 WRITE = {"relu": write_relu, "tanh": write_tanh, "sigmoid": write_sigmoid}
+WRITE_BACKWARD = {"relu": write_relu_backward, "tanh": write_tanh_backward,
+                  "sigmoid": write_sigmoid_backward}
 
 
 # ---- the kernels ---------------------------------------------------------------------------------
@@ -48,7 +66,7 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _blockwise(lambda dy, y, dx: select(y > 0, dy, dx), dy, y)
+    return _blockwise(write_relu_backward, dy, y)
 
 
 def tanh(x: np.ndarray) -> np.ndarray:
@@ -56,11 +74,7 @@ def tanh(x: np.ndarray) -> np.ndarray:
 
 
 def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    def write(dy: np.ndarray, y: np.ndarray, dx: np.ndarray) -> None:
-        np.multiply(y, y, out=dx)
-        np.subtract(1, dx, out=dx)
-        np.multiply(dx, dy, out=dx)
-    return _blockwise(write, dy, y)
+    return _blockwise(write_tanh_backward, dy, y)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -68,8 +82,4 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def sigmoid_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    def write(dy: np.ndarray, y: np.ndarray, dx: np.ndarray) -> None:
-        np.subtract(1, y, out=dx)
-        np.multiply(dx, y, out=dx)
-        np.multiply(dx, dy, out=dx)
-    return _blockwise(write, dy, y)
+    return _blockwise(write_sigmoid_backward, dy, y)

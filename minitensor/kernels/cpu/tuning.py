@@ -26,6 +26,10 @@ LOOSEST_FIT = 1.25
 # calls should be long enough for threads to pay.
 BLOCK_ELEMENTS = 2**18
 
+# Numbers of a wide row of batch normalisation. 2^18 numbers of 16 channels: their sums take 0.29 in
+# rows of 16, 0.02 in rows of 2048, a channel's value subtracted 0.11 and 0.06.
+WIDE_ROW = 2048
+
 # ---- pools, forward ------------------------------------------------------------------------------
 
 # Elements of the images of a block. 2^18, 2^20, 2^22, max-pool 3/2 of (32, 96, 55, 55): 13.8, 17.7,

@@ -7,6 +7,7 @@ is, on kernels compiled for the CPU.
 """
 from .activation import log_softmax, log_softmax_backward, relu, relu_backward
 from .activation import sigmoid, sigmoid_backward, softmax, softmax_backward, tanh, tanh_backward
+from .batch_norm import batch_norm, batch_norm_backward, batch_statistics
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout
 from .linear import linear, linear_backward

@@ -76,7 +76,7 @@ def activation_backward_column_sums(dy: Array, y: Array,
 def _first_stage(kernel: str, *matrices: Array, after: tuple[int, ...] = ()) -> Array:
     """Partial sums (blocks, columns)."""
     (rows, columns), dtype = matrices[0].shape, matrices[0].dtype
-    across, height = math.ceil(columns / tuning.COLUMN_SUM_BLOCK[0]), _height(rows, columns)
+    across, height = math.ceil(columns / tuning.COLUMN_SUM_BLOCK[0]), rows_of_block(rows, columns)
     blocks = max(1, math.ceil(rows / height))                       # of no rows the sum is 0
     sums = xp_of(matrices[0]).empty((blocks, columns), dtype)
     launch(FILE, kernel, (*matrices, sums, rows, columns, height, *after), dtype=dtype,
@@ -84,7 +84,7 @@ def _first_stage(kernel: str, *matrices: Array, after: tuple[int, ...] = ()) -> 
     return sums
 
 
-def _height(rows: int, columns: int) -> int:
+def rows_of_block(rows: int, columns: int) -> int:
     """How many rows a block of the first stage sums."""
     width, side_by_side = tuning.COLUMN_SUM_BLOCK
     across = math.ceil(columns / width)

@@ -12,6 +12,7 @@ from .dropout import dropout
 from .epilogue import before_activation as before_activation, finish as finish
 from .linear import linear, linear_backward
 from .loss import cross_entropy, cross_entropy_backward
+from .norm import batch_norm, batch_norm_backward, batch_statistics
 from .norm import local_response_norm, local_response_norm_backward
 from .pool import adaptive_avg_pool2d, adaptive_avg_pool2d_backward
 from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
@@ -24,7 +25,8 @@ __all__ = [
     "cross_entropy", "cross_entropy_backward", "matmul", "linear", "linear_backward",
     "im2col", "col2im", "conv2d", "conv2d_backward", "max_pool2d", "max_pool2d_backward",
     "avg_pool2d", "avg_pool2d_backward", "adaptive_avg_pool2d", "adaptive_avg_pool2d_backward",
-    "local_response_norm", "local_response_norm_backward", "sgd", "adam",
+    "local_response_norm", "local_response_norm_backward", "batch_statistics", "batch_norm",
+    "batch_norm_backward", "sgd", "adam",
 ]
 DEVICES = ("cpu", "cuda")
 PRECISIONS = ("fp32",)
