@@ -7,6 +7,7 @@ if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) == signal.default_
     # traceback of half-imported modules.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+from .augmentations import ColorJitter, RandomErasing, RandomResizedCrop
 from .cifar10 import CIFAR10
 from .colours import Normalize, PCANoise, SubtractMean
 from .datasets import ImageFolder, Subset, image_files, split
@@ -21,8 +22,8 @@ from .transforms import (CenterCrop, Compose, RandomCrop, RandomHorizontalFlip, 
                          TenCrop)
 from .workers import DeadWorker
 
-__all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "Compose", "DataLoader", "DeadWorker",
-           "ILSVRCValidation", "ImageFolder", "Normalize", "PCANoise", "PackedPictures",
-           "RandomCrop", "RandomHorizontalFlip", "Resize", "Squash", "Subset", "SubtractMean",
-           "TenCrop", "UnreadableImage", "find_splits", "image_files", "load_image", "sha256",
-           "split"]
+__all__ = ["BuiltinPictures", "CIFAR10", "CenterCrop", "ColorJitter", "Compose", "DataLoader",
+           "DeadWorker", "ILSVRCValidation", "ImageFolder", "Normalize", "PCANoise",
+           "PackedPictures", "RandomCrop", "RandomErasing", "RandomHorizontalFlip",
+           "RandomResizedCrop", "Resize", "Squash", "Subset", "SubtractMean", "TenCrop",
+           "UnreadableImage", "find_splits", "image_files", "load_image", "sha256", "split"]

@@ -16,7 +16,8 @@ ImagesAndLabels = Generator[tuple[np.ndarray, np.ndarray], None, None]
 
 
 class DataLoader:
-    """Batches of `dataset`'s images, each put through `transform`, whose last step is Normalize.
+    """Batches of `dataset`'s images, each put through `transform`, which must give (3, H, W), as
+    Normalize does.
 
     A batch is images float32 (N, 3, H, W), channels last in memory, and labels int64 (N,). The
     order of an epoch depends on (seed, epoch) alone, the random choices for an image on (seed,

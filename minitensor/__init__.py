@@ -15,6 +15,7 @@ from .kernels.cpu.threads import set_num_threads as set_num_threads
 from .ops import adaptive_avg_pool2d as adaptive_avg_pool2d
 from .ops import avg_pool2d as avg_pool2d
 from .ops import batch_norm as batch_norm
+from .ops import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from .ops import cat as cat
 from .ops import col2im as col2im
 from .ops import conv2d as conv2d

@@ -18,6 +18,10 @@ class Settings:
     random_crop: bool = True        # else the centre
     flip: bool = True               # mirror half of the training images
     pca_noise: float = 0.0          # sigma; 0.1 in the paper
+    # In place of resize and crop: the least share of the area that a random part of it has.
+    random_resized_crop: float | None = None
+    color_jitter: Sequence[float] = ()      # brightness, contrast, saturation, hue
+    random_erasing: float = 0.0     # the share of training images of which a part is erased
     normalize: str = "imagenet"     # one of NORMALIZATIONS, which inputs/preprocessing.py explains
 
     network: str = "alexnet"        # a name in the family
@@ -44,6 +48,7 @@ class Settings:
     weight_decay: float = 5e-4
     layer_weight_decay: dict[str, float] | None = None      # where it differs from weight_decay
     label_smoothing: float = 0.0
+    class_weights: str | dict[str, float] | None = None     # "balanced", or by name
     schedule: str = "cosine"        # one of training.optimizers.SCHEDULES
     step_size: int | None = None    # epochs; None: a third of all
     milestones: list[int] | None = None     # epochs; None: after a half and three quarters

@@ -88,12 +88,27 @@ def _activations(rng) -> Iterator[Case]:
 def _losses(rng) -> Iterator[Case]:
     scores, labels = rng.standard_normal((4, 7)), np.array([6, 0, 3, 3])
     for r in ("mean", "sum", "none"):
-        yield Case("cross_entropy", r, lambda x, r=r: ops.cross_entropy(x, labels, r), (scores,))
-        yield Case("nll_loss", r, lambda x, r=r: ops.nll_loss(x, labels, r), (scores,))
-        yield Case("mse_loss", r, lambda x, t, r=r: ops.mse_loss(x, t, r),
-                   (scores, rng.standard_normal(scores.shape)))
+        options: dict = {"reduction": r}
+        yield Case("cross_entropy", r, partial(ops.cross_entropy, target=labels, **options),
+                   (scores,))
+        yield Case("nll_loss", r, partial(ops.nll_loss, target=labels, **options), (scores,))
+        options |= {"weight": rng.uniform(0.5, 2, 7), "ignore_index": 3}
+        yield Case("cross_entropy", f"{r}, weights, ignored rows, smoothing",
+                   partial(ops.cross_entropy, target=labels, label_smoothing=0.1, **options),
+                   (scores,))
+        yield Case("nll_loss", f"{r}, weights, ignored rows",
+                   partial(ops.nll_loss, target=labels, **options), (scores,))
+        pair = scores, rng.standard_normal(scores.shape)
+        yield Case("mse_loss", r, partial(ops.mse_loss, reduction=r), pair)
+        yield Case("binary_cross_entropy_with_logits", r,
+                   partial(ops.binary_cross_entropy_with_logits, reduction=r), pair)
     yield Case("cross_entropy", "label smoothing 0.1",
-               lambda x: ops.cross_entropy(x, labels, label_smoothing=0.1), (scores,))
+               partial(ops.cross_entropy, target=labels, label_smoothing=0.1), (scores,))
+    yield Case("cross_entropy", "pixels",
+               partial(ops.cross_entropy, target=labels.reshape(1, 2, 2)),
+               (rng.standard_normal((1, 7, 2, 2)),))
+    yield Case("cross_entropy", "probabilities",
+               lambda x, t: ops.cross_entropy(x, t, label_smoothing=0.1), (scores, pair[1]**2))
 
 
 def _products(rng) -> Iterator[Case]:
@@ -172,6 +187,9 @@ def _convolutions(rng) -> Iterator[Case]:
     for name, x, w, geometry in geometries:
         yield Case("conv2d", name, lambda x, w, b, g=geometry: ops.conv2d(x, w, b, **g),
                    arrays(x, w))
+    yield Case("conv2d", "even windows, padding same",
+               lambda x, w, b: ops.conv2d(x, w, b, padding="same", dilation=(1, 3)),
+               arrays((2, 3, 5, 6), (4, 3, 4, 2)))
     yield Case("conv2d", "without bias", lambda x, w: ops.conv2d(x, w, padding=1),
                arrays((2, 3, 6, 6), (4, 3, 3, 3))[:2])
     x, w, b = (np.round(2 * a) for a in arrays((2, 3, 6, 6), (4, 3, 3, 3)))

@@ -71,7 +71,9 @@ def miniature() -> Network:
         drop7=nn.Dropout(0.5, **draw),
         fc7=nn.Linear(128, 128, **draw),
         sigmoid7=nn.Sigmoid(),
+        identity7=nn.Identity(),
         fc8=nn.Linear(128, 10, **draw),
+        log_softmax=nn.LogSoftmax(),
         softmax=nn.Softmax(),
     )
     options = {"eps": 1e-7, "retries": 1, "tolerance": 1e-5, "max_elements": 200}

@@ -1,10 +1,13 @@
 """Layers with parameters, and the containers that hold them."""
 from . import init as init
+from .activation import Identity as Identity
+from .activation import LogSoftmax as LogSoftmax
 from .activation import ReLU as ReLU
 from .activation import Sigmoid as Sigmoid
 from .activation import Softmax as Softmax
 from .activation import Tanh as Tanh
 from .containers import Concat as Concat
+from .containers import ModuleDict as ModuleDict
 from .containers import ModuleList as ModuleList
 from .containers import Residual as Residual
 from .containers import Sequential as Sequential
@@ -12,6 +15,10 @@ from .conv import Conv2d as Conv2d
 from .dropout import Dropout as Dropout
 from .folding import folding as folding
 from .linear import Linear as Linear
+from .loss import BCEWithLogitsLoss as BCEWithLogitsLoss
+from .loss import CrossEntropyLoss as CrossEntropyLoss
+from .loss import MSELoss as MSELoss
+from .loss import NLLLoss as NLLLoss
 from .module import Buffer as Buffer
 from .module import Module as Module
 from .module import Parameter as Parameter

@@ -25,6 +25,13 @@ class Sigmoid(Module):
         return ops.sigmoid(x)
 
 
+class Identity(Module):
+    """x itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
 class Softmax(Module):
     """ops.softmax along dim: any shape."""
 
@@ -36,3 +43,10 @@ class Softmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+class LogSoftmax(Softmax):
+    """ops.log_softmax along dim: any shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.log_softmax(x, self.dim)

@@ -1,7 +1,8 @@
-"""Modules made of modules: one after the other, in a list, around a shortcut, side by side."""
+"""Modules made of modules: in a list or a dict, one after the other, around a shortcut, side by
+side."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
 from .. import ops
@@ -51,7 +52,7 @@ class _Ordered(Module):
         return len(list(self.named_children()))
 
     def __iter__(self) -> Iterator[Module]:
-        return (child for _, child in self.named_children())
+        return self.children()
 
 
 class ModuleList(_Ordered):
@@ -69,15 +70,56 @@ class ModuleList(_Ordered):
         return list(self)[index]
 
 
+class ModuleDict(Module):
+    """Modules by name, for a forward of your own: it has none itself."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None):
+        _adopt(self, dict(modules or {}))
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        if name in self:
+            _check_module(self, name, module)
+            setattr(self, name, module)
+        else:
+            _adopt(self, {name: module})
+
+    def __getitem__(self, name: str) -> Module:
+        return dict(self.items())[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        """The names, in order."""
+        return [name for name, _ in self.named_children()]
+
+    def values(self) -> list[Module]:
+        """The modules, in order."""
+        return [module for _, module in self.named_children()]
+
+    def items(self) -> list[tuple[str, Module]]:
+        """(name, module), in order."""
+        return list(self.named_children())
+
+
 class Sequential(_Ordered):
     """Modules run one after the other.
 
-    Sequential(conv, relu) names them 0, 1; Sequential(conv1=conv, relu1=relu) as given. An int
-    indexes a module; a slice gives a Sequential of the same modules under the same names.
+    Sequential(conv, relu) names them 0, 1; Sequential(conv1=conv, relu1=relu) and
+    Sequential({"conv1": conv, "relu1": relu}) as given. An int indexes a module; a slice gives a
+    Sequential of the same modules under the same names.
     """
 
-    def __init__(self, *layers: Module, **named_layers: Module):
-        _adopt(self, {**{str(i): layer for i, layer in enumerate(layers)}, **named_layers})
+    def __init__(self, *layers: Module | dict[str, Module], **named_layers: Module):
+        alone = len(layers) == 1 and isinstance(layers[0], dict)
+        numbered: Any = layers[0] if alone else {str(i): layer for i, layer in enumerate(layers)}
+        _adopt(self, {**numbered, **named_layers})
 
     @overload
     def __getitem__(self, index: int) -> Module: ...

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .. import ops
-from ..ops.checks import known_activation, one_activation, pair, positive
+from ..ops.checks import known_activation, one_activation, padding_of, pair, positive
 from ..random import Generator
 from ..tensor import Tensor
 from . import init
@@ -26,8 +26,9 @@ class Conv2d(Module):
                              f"and out_channels {out_channels}")
         kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d", "stride", stride, 1)
-        self.padding = pair("Conv2d", "padding", padding, 0)
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
+        even, odd = padding_of("Conv2d", padding, kernel_size, self.stride, self.dilation)
+        self.padding = padding if any(odd) else even
         self.groups, self.activation = groups, activation
         shape = out_channels, in_channels // groups, *kernel_size
         self.weight = Parameter(init.zeros_nhwc(shape, dtype))

@@ -56,7 +56,7 @@ class Module:
     training    True or False for this module and all inside it; set by `train()` and `eval()`
 
     A list, tuple, set or dict that holds any of them is refused with a TypeError, for what is in it
-    would be neither trained nor saved: use ModuleList, Sequential, or one attribute each.
+    would be neither trained nor saved: use ModuleList, ModuleDict or one attribute each.
     """
 
     training: bool = True
@@ -65,7 +65,7 @@ class Module:
         self._refuse_hidden(name, value)
         super().__setattr__(name, value)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """What the module computes."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
@@ -84,6 +84,14 @@ class Module:
                 yield name, value
             else:
                 self._refuse_hidden(name, value)
+
+    def children(self) -> Iterator[Module]:
+        """The modules that are attributes of this one."""
+        return (child for _, child in self.named_children())
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all inside it, each once."""
+        return (module for _, module in self.named_modules())
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module and all inside it, each once, with names like "features.conv1".
@@ -154,9 +162,22 @@ class Module:
         if isinstance(value, (list, tuple, set, dict)) and _holds_state(value):
             raise TypeError(f"{type(self).__name__}: {name} is a {type(value).__name__} of modules "
                             "or parameters, which would be neither trained nor saved; "
-                            "use nn.ModuleList, nn.Sequential, or one attribute each")
+                            "use nn.ModuleList, nn.ModuleDict, or one attribute each")
 
     # ---- modes, devices, gradients, initial values -------------------------------------------
+
+    def apply(self, function: Callable[[Module], Any]) -> Module:
+        """Call function on all modules inside this one, then on itself; returns this module."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        """Whether the parameters get gradients, and learn; returns this module."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
 
     def train(self, mode: bool = True) -> Module:
         """Set `training` of this module and all inside it; returns this module."""

@@ -2,6 +2,7 @@
 its value."""
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 from ..kernels import ACTIVATIONS, kernels_for
 from ..kernels.geometry import Pair, output_size
@@ -18,6 +19,23 @@ def pair(op: str, name: str, value: int | Sequence[int], minimum: int) -> Pair:
     return int(values[0]), int(values[1])
 
 
+def padding_of(op: str, padding: Any, kernel_size: Pair, stride: Pair,
+               dilation: Pair) -> tuple[Pair, Pair]:
+    """padding as a pair, and how many zeros more at the bottom and right. "valid" is (0, 0); "same"
+    keeps the image's size: ValueError for a stride other than 1."""
+    if not isinstance(padding, str):
+        return pair(op, "padding", padding, 0), (0, 0)
+    if padding not in ("same", "valid"):
+        raise ValueError(f"{op}: padding must be an integer >= 0, a pair of them, 'same' or "
+                         f"'valid', not {padding!r}")
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if stride != (1, 1):
+        raise ValueError(f"{op}: padding 'same' needs stride 1, not {stride}")
+    height, width = (d * (k - 1) for d, k in zip(dilation, kernel_size))
+    return (height // 2, width // 2), (height % 2, width % 2)
+
+
 def positive(op: str, **integers: int) -> None:
     for name, value in integers.items():
         if not isinstance(value, Integral) or value < 1:
@@ -25,8 +43,8 @@ def positive(op: str, **integers: int) -> None:
 
 
 def probability(op: str, p: float) -> None:
-    if not 0 <= p < 1:
-        raise ValueError(f"{op}: p must be in [0, 1), not {p}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"{op}: p must be in [0, 1], not {p}")
 
 
 def known_activation(op: str, activation: str | None) -> None:

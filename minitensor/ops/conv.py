@@ -2,10 +2,13 @@
 
 Sizes and shapes: see `minitensor.kernels`; OH and OW: `output_size` in `kernels/geometry.py`.
 """
+from ..backend import xp_of
 from ..kernels import Epilogue, kernels_for
 from ..kernels.geometry import Pair, output_sizes
 from ..tensor import Op, Tensor
-from .checks import floating, images, kernel_gave, known_activation, pair, positive, windows_fit
+from .checks import (floating, images, kernel_gave, known_activation, padding_of, pair, positive,
+                     windows_fit)
+from .shape import cat
 
 
 class Conv2d(Op):
@@ -56,17 +59,24 @@ def conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, stride=1, padding=0, d
     """activation(w * x + b + residual): cross-correlate x (N, C, H, W) with filters w
     (F, C / groups, KH, KW), add b (F,) and residual (N, F, OH, OW) -> (N, F, OH, OW).
 
-    stride, padding (zeros), dilation: an int or a (vertical, horizontal) pair. groups cuts the
-    channels and the filters into that many parts that do not see each other (the paper's two
-    towers). activation: None, "relu", "tanh" or "sigmoid", computed while the output is still in
-    fast memory. Raises ValueError naming the argument when shapes do not fit.
+    stride, padding (zeros), dilation: an int or a (vertical, horizontal) pair. padding may be
+    "valid", for none, or, with stride 1, "same": (OH, OW) is (H, W), and of an odd number of zeros
+    the last is at the bottom or right. groups cuts the channels and the filters into that many
+    parts that do not see each other (the paper's two towers). activation: None, "relu", "tanh" or
+    "sigmoid", computed while the output is still in fast memory. Raises ValueError naming the
+    argument when shapes do not fit.
     """
     images("conv2d", x)
     floating("conv2d", x=x, w=w, b=b, residual=residual)
     known_activation("conv2d", activation)
-    stride, padding, dilation = _geometry("conv2d", stride, padding, dilation)
+    stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     _check_filters(x, w, b, groups)
     kernel_size = (w.shape[2], w.shape[3])
+    padding, odd = padding_of("conv2d", padding, kernel_size, stride, dilation)
+    for axis in (2, 3):
+        if odd[axis - 2]:
+            row = (*x.shape[:axis], 1, *x.shape[axis + 1:])
+            x = cat([x, Tensor(xp_of(x.data).zeros(row, x.dtype))], axis)
     windows_fit("conv2d", x, kernel_size, stride, padding, dilation)
     sizes = output_sizes((x.shape[2], x.shape[3]), kernel_size, stride, padding, dilation)
     out = (len(x), len(w), *sizes)

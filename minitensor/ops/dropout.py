@@ -2,6 +2,7 @@
 
 Training scales what is kept, so evaluation does nothing.
 """
+from ..backend import xp_of
 from ..kernels import kernels_for
 from ..random import Generator
 from ..tensor import Op, Tensor
@@ -15,17 +16,18 @@ class Dropout(Op):
         self.p, self.key = p, key
 
     def forward(self, x):
+        if self.p == 1:                     # no kernel divides by 1 - p = 0
+            return xp_of(x).zeros_like(x)
         return kernels_for(x).dropout(x, self.p, self.key)
 
-    def backward(self, dy):
-        return kernels_for(dy).dropout(dy, self.p, self.key)
+    backward = forward
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator) -> Tensor:
     """x, each element zeroed with probability p, else divided by 1 - p; x itself unless training.
 
     x: any shape, float32 or float64; so is the result. The mask depends only on the generator's
-    seed and step and on the element's position. Raises ValueError unless 0 <= p < 1.
+    seed and step and on the element's position. Raises ValueError unless 0 <= p <= 1.
     """
     floating("dropout", x=x)
     probability("dropout", p)

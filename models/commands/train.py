@@ -11,7 +11,8 @@ from ..progress import Terminal
 from ..settings import CHANGEABLE, FIELDS, NORMALIZATIONS, RECIPES, Settings
 from ..training.optimizers import OPTIMIZERS, SCHEDULES
 from .options import LARGEST, OWN, add_data, add_device, add_loading, add_network, add_setting
-from .values import Pairs, UsageError, frozen, named_number, number, option, weights
+from .values import (BalancedOrPairs, Pairs, UsageError, class_weight, frozen, named_number, number,
+                     option, weights)
 
 HELP = "Train a network; every epoch is scored on validation pictures."
 EXAMPLES = """  python -m models train --recipe demo
@@ -64,6 +65,17 @@ def _add_pictures(group: Any) -> None:
                 action=argparse.BooleanOptionalAction)
     add_setting(group, "pca_noise", number(float, 0), "colour noise along the principal "
                 "components; 0.1 in the paper", metavar="SIGMA")
+    add_setting(group, "random_resized_crop", number(float, 0.01, 1), "cut training pictures to a "
+                "random part, of this share of their area at least (0.08 is usual) and of "
+                "proportions from 3:4 to 4:3, and scale it to the image size; in place of "
+                "--random-crop", metavar="SHARE")
+    add_setting(group, "color_jitter", number(float, 0), "change the brightness of training "
+                "pictures by up to this share either way (0.4 is usual), then their contrast, "
+                "saturation and hue (0.5 at most), as far as numbers are given", nargs="+",
+                metavar="N")
+    add_setting(group, "random_erasing", number(float, 0, 1), "the share of training pictures in "
+                "which a random rectangle, a third of them at most, becomes the mean colour",
+                metavar="P")
     add_setting(group, "normalize", None, "what pixels become: imagenet subtracts the mean colour "
                 "of ImageNet's pictures and divides by its deviation; mean-pixel and mean-image "
                 "subtract that of the training pictures from bytes, as in the paper",
@@ -109,6 +121,10 @@ def _add_learning(group: Any) -> None:
                 "as fc8=0.001", nargs="+", action=Pairs, metavar="LAYER=N")
     add_setting(group, "label_smoothing", number(float, 0, 1),
                 "how much of each target goes to all classes alike")
+    add_setting(group, "class_weights", class_weight, "how much the pictures of a class count in "
+                "the loss: balanced (the fewer there are, the more each counts), or some classes' "
+                "numbers, such as cat=3 dog=0.5, where others count 1", nargs="+",
+                action=BalancedOrPairs, metavar="balanced|CLASS=N")
     add_setting(group, "schedule", None, "how the learning rate falls, epoch by epoch",
                 choices=SCHEDULES)
     add_setting(group, "step_size", number(int, 1),
@@ -163,6 +179,9 @@ def new_settings(given: dict[str, Any], recipe: str | None,
     if settings.departures and settings.init != "paper":
         raise UsageError(f"--departures are from --init paper, not {settings.init}; "
                          "--departures with nothing behind it takes them back")
+    if len(settings.color_jitter) > 4 or any(hue > 0.5 for hue in settings.color_jitter[3:]):
+        raise UsageError("--color-jitter takes four numbers at most, for brightness, contrast, "
+                         "saturation and hue, which is at most 0.5")
     with as_user_error(ValueError, error=UsageError):
         table_of(settings.network, **settings.network_config)
     if not settings.data:

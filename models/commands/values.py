@@ -83,6 +83,23 @@ def named_number(text: str) -> tuple[str, float]:
     return name, number(float, 0)(value)
 
 
+def class_weight(text: str) -> str | tuple[str, float]:
+    name, _, value = text.rpartition("=")
+    if text != "balanced" and not name:
+        raise argparse.ArgumentTypeError(
+            f"must be balanced, or a class and a number such as cat=2, not {text!r}")
+    return text if text == "balanced" else (name, number(float, 1e-6)(value))
+
+
+class BalancedOrPairs(argparse.Action):
+    """"balanced" alone, or pairs, which become a dict."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        if "balanced" in values and len(values) > 1:
+            raise argparse.ArgumentError(self, "takes balanced alone, or classes and numbers")
+        setattr(namespace, self.dest, "balanced" if "balanced" in values else dict(values))
+
+
 class Pairs(argparse.Action):
     """Pairs become a dict."""
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from data import (CenterCrop, Compose, Normalize, PackedPictures, PCANoise, RandomCrop,
-                  RandomHorizontalFlip, Resize, Squash, SubtractMean, TenCrop, UnreadableImage)
+from data import (CenterCrop, ColorJitter, Compose, Normalize, PackedPictures, PCANoise, RandomCrop,
+                  RandomErasing, RandomHorizontalFlip, RandomResizedCrop, Resize, Squash,
+                  SubtractMean, TenCrop, UnreadableImage)
 
 from ..errors import SettingError, as_user_error
 from ..progress import SILENT, Progress
@@ -83,15 +84,22 @@ def colour_noise(settings: Settings, images: Any, progress: Progress = SILENT) -
 
 
 def train_transform(settings: Settings, p: dict[str, Any], colours: dict[str, Any]) -> Compose:
-    """Colour noise if asked for, a random crop (built-in images have no margin), a mirrored half.
+    """A random crop (built-in images have no margin), a mirrored half, and what else is asked for.
 
     p: preprocessing; colours: colour_noise, or nothing where there is none.
     """
+    square, crop = _square(p), [(RandomCrop if settings.random_crop else CenterCrop)(p["crop"])]
+    if settings.random_resized_crop:
+        if "mean_image" in p:
+            raise SettingError("random_resized_crop", " moves pixels away from their places in "
+                               "the mean picture: normalize by mean-pixel or imagenet instead")
+        square, crop = [RandomResizedCrop(p["crop"], (settings.random_resized_crop, 1))], []
     noise = [PCANoise(settings.pca_noise, **colours)] if settings.pca_noise else []
-    crop = (RandomCrop if settings.random_crop else CenterCrop)(p["crop"])
+    jitter = [ColorJitter(*settings.color_jitter)] if any(settings.color_jitter) else []
     flip = [RandomHorizontalFlip()] if settings.flip else []
-    return Compose([*_square(p), *noise, *_subtraction(p), crop, *flip,
-                    Normalize(p["mean"], p["std"])])
+    erasing = [RandomErasing(settings.random_erasing)] if settings.random_erasing else []
+    return Compose([*square, *noise, *jitter, *_subtraction(p), *crop, *flip,
+                    Normalize(p["mean"], p["std"]), *erasing])
 
 
 def evaluation_transform(p: dict[str, Any], ten_crop: bool = False) -> Compose:

@@ -29,7 +29,8 @@ def is_possible(training: Training) -> bool:
     That is without flip, noise, or any crop but the centre.
     """
     settings, p = training.settings, training.metadata["preprocessing"]
-    moves = (settings.flip or settings.pca_noise
+    moves = (settings.flip or settings.pca_noise or settings.random_resized_crop
+             or any(settings.color_jitter) or settings.random_erasing
              or (settings.random_crop and p["resize"] > p["crop"]))
     has_frozen = any(split(training.network)[0].named_children())
     return settings.cache_features and not moves and has_frozen

@@ -16,6 +16,7 @@ from ..networks.transfer import take_over
 from ..progress import Progress
 from ..settings import CHANGEABLE, Settings
 from .checkpoints import load_checkpoint, without_arrays
+from .class_weights import class_weights
 from .feature_cache import FeatureCache, is_possible
 from .loop import Trainer
 from .view import TrainingProgress
@@ -110,6 +111,9 @@ def _loaders(training: Training, images: tuple[Any, Any], progress: Progress) ->
     settings, p = training.settings, training.metadata["preprocessing"]
     if settings.pca_noise and not training.metadata["colours"]:     # a resumed run knows them
         training.metadata["colours"] = colour_noise(settings, images[0], progress)
+    if settings.class_weights and not training.metadata["class_weights"]:
+        training.metadata["class_weights"] = class_weights(
+            settings.class_weights, training.metadata["classes"], images[0].labels)
     with as_user_error(ValueError, TypeError):
         transform = train_transform(settings, p, training.metadata["colours"])
         return (make_loader(images[0], transform, settings, shuffle=True),

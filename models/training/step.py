@@ -67,7 +67,7 @@ class Training:
     classes         names of the classes, in the order of their labels
     preprocessing   what is done to an image (see preprocessing.preprocessing), for the metadata
     metadata        of its checkpoints, but for what moves; "colours" is preprocessing.colour_noise,
-                    once it is known
+                    and "class_weights" what class_weights.py makes of the setting, once known
     learner         what steps run: the network, or only what follows its frozen layers, if their
                     features are at hand (see feature_cache.py)
     """
@@ -81,7 +81,7 @@ class Training:
         depart(self.network, settings.departures)
         self.network.to(settings.device)
         self.metadata = {**metadata_of(self.network, classes, preprocessing),
-                         "settings": asdict(settings), "colours": {}}
+                         "settings": asdict(settings), "colours": {}, "class_weights": None}
         try:
             freeze(self.network, settings.freeze)
         except ValueError as error:
@@ -108,7 +108,8 @@ class Training:
         """
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the loss
             logits = self.learner(Tensor(images).to(self.settings.device))
-            loss = cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
+            loss = cross_entropy(logits, labels, self.metadata["class_weights"],
+                                 label_smoothing=self.settings.label_smoothing)
             value = loss.item()
             if not math.isfinite(value):
                 c = self.counters
@@ -166,3 +167,4 @@ class Training:
         self.warmup.load_state_dict({"done": self.counters.step})
         self.generator.step = metadata["generator_step"]
         self.metadata["colours"] = metadata.get("colours", {})
+        self.metadata["class_weights"] = metadata.get("class_weights")

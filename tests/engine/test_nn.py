@@ -45,6 +45,31 @@ def test_a_shared_parameter_counts_once():
     assert [name for name, _ in network.named_parameters()] == ["a.weight", "a.bias"]
 
 
+def test_children_modules_and_apply_go_in_pytorchs_order():
+    inner = nn.Sequential(nn.Tanh(), nn.Identity())
+    network = nn.Sequential(inner, nn.ReLU())
+    assert [*network.children()] == [inner, network[1]]
+    assert [*network.modules()] == [network, inner, *inner, network[1]]
+    seen = []
+    assert network.apply(seen.append) is network
+    assert seen == [*inner, inner, network[1], network]
+
+
+def test_requires_grad_reaches_every_parameter():
+    network = small_network()
+    assert network.requires_grad_(False) is network
+    assert not network(image()).requires_grad
+    network.requires_grad_()
+    assert network(image()).requires_grad
+
+
+def test_identity_and_log_softmax():
+    x = image(3, 4)
+    assert nn.Identity()(x) is x
+    np.testing.assert_array_equal(nn.LogSoftmax(0)(x).data, mt.log_softmax(x, 0).data)
+    assert repr(nn.LogSoftmax()) == "LogSoftmax(dim=-1)"
+
+
 def test_train_and_eval_reach_every_module():
     network = nn.Sequential(nn.Sequential(nn.Dropout(generator=generator())))
     assert all(not m.training for _, m in network.eval().named_modules())
@@ -210,7 +235,7 @@ def test_the_same_generator_makes_the_same_layer():
      "activation must be one of .*'swish'"),
     (lambda: nn.Linear(3, -1, generator=generator()),
      "Linear: out_features must be an integer >= 1, not -1"),
-    (lambda: nn.Dropout(1.5, generator=generator()), r"Dropout: p must be in \[0, 1\), not 1.5"),
+    (lambda: nn.Dropout(1.5, generator=generator()), r"Dropout: p must be in \[0, 1\], not 1.5"),
 ])
 def test_bad_hyperparameters_are_refused_when_a_layer_is_made(make, message):
     with pytest.raises(ValueError, match=message):

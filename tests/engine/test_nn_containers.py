@@ -1,5 +1,6 @@
 """Containers, and what modules hold: shared ones, hidden ones, buffers, kinds, initial values."""
 import copy
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -75,6 +76,30 @@ def test_a_module_list():
         modules(normal(2, 4))
     with pytest.raises(TypeError, match="ModuleList: 3 must be a Module, not list"):
         modules.append([nn.ReLU()])
+
+
+def test_sequential_takes_a_dict_of_names():
+    layers = {"fc": linear(), "relu": nn.ReLU()}
+    for network in (nn.Sequential(OrderedDict(layers)), nn.Sequential(layers)):
+        assert dict(network.named_children()) == layers
+    with pytest.raises(TypeError, match="Sequential: fc must be a Module, not int"):
+        nn.Sequential({"fc": 1})
+
+
+def test_a_module_dict():
+    modules = nn.ModuleDict({"fc": linear(seed=1)})
+    modules["relu"] = nn.ReLU()
+    modules["fc"] = other = linear(seed=2)
+    assert [*modules] == modules.keys() == ["fc", "relu"] and len(modules) == 2
+    assert modules["fc"] is other and "fc" in modules and "fc2" not in modules
+    assert modules.values() == [other, modules["relu"]] == [m for _, m in modules.items()]
+    assert [name for name, _ in modules.named_parameters()] == ["fc.weight", "fc.bias"]
+    with pytest.raises(KeyError, match="fc2"):
+        modules["fc2"]
+    with pytest.raises(ValueError, match="ModuleDict: 'keys' is taken"):
+        modules["keys"] = linear()
+    with pytest.raises(TypeError, match="ModuleDict: fc must be a Module, not list"):
+        modules["fc"] = [linear()]
 
 
 def test_a_name_that_a_method_has_is_refused():

@@ -1,14 +1,14 @@
 """conv2d, im2col and col2im against loops and against PyTorch, on every kernel set."""
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 import minitensor as mt
 import reference
 from comparing import TOLERANCE, assert_close, assert_equals_torch, laid_out, run
-from minitensor import Tensor
+from minitensor import Generator, Tensor, nn
 from minitensor.kernels import ACTIVATIONS
-from strategies import convolutions
+from strategies import convolutions, images
 
 
 def arguments(convolution):
@@ -54,6 +54,33 @@ def test_conv2d_equals_pytorch(kernels, torch, convolution, bias, residual, acti
         b, r = split(rest)
         return mt.conv2d(x, w, b, *geometry, residual=r, activation=activation)
     assert_equals_torch(torch, conv, torch_conv, x, w, *b, *r)
+
+
+@given(images(), st.tuples(st.integers(1, 5), st.integers(1, 5)),
+       st.tuples(st.integers(1, 3), st.integers(1, 3)), st.sampled_from(("same", "valid")))
+@settings(max_examples=100)
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_padding_same_and_valid_equal_pytorch(kernels, torch, x, kernel_size, dilation, padding):
+    assume(padding == "same" or all(
+        side > d * (k - 1) for side, d, k in zip(x.shape[2:], dilation, kernel_size)))
+    w, b = x.new(4, x.shape[1], *kernel_size), np.arange(4, dtype=x.dtype)
+    options = {"padding": padding, "dilation": dilation}
+    assert_equals_torch(torch, lambda x, w, b: mt.conv2d(x, w, b, **options),
+                        lambda x, w, b: torch.nn.functional.conv2d(x, w, b, **options),
+                        x.new(), w, b)
+    layer = nn.Conv2d(x.shape[1], 4, kernel_size, **options, generator=Generator(0), dtype=x.dtype)
+    layer.load_state_dict({"weight": w, "bias": b})
+    np.testing.assert_array_equal(layer(Tensor(x.new())).data,
+                                  mt.conv2d(Tensor(x.new()), Tensor(w), Tensor(b), **options).data)
+
+
+def test_padding_same_under_a_residual():
+    layer = nn.Conv2d(3, 3, 2, padding="same", generator=Generator(0))
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 5, 4), np.float32))
+    np.testing.assert_array_equal(nn.Residual(layer, activation=None)(x).data,
+                                  mt.conv2d(x, layer.weight, layer.bias, padding="same",
+                                            residual=x).data)
+    assert repr(layer) == "Conv2d(3, 3, kernel_size=(2, 2), stride=(1, 1), padding='same')"
 
 
 @pytest.mark.parametrize("x_shape, w_shape, stride, padding, groups", [

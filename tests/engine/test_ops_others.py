@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 import minitensor as mt
 import reference
 from comparing import LAYOUTS, TOLERANCE, assert_close, assert_equals_torch, laid_out, run
-from minitensor import Generator, Tensor
+from minitensor import Generator, Tensor, nn
 from strategies import dtypes, images
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid")
@@ -156,7 +156,7 @@ def test_softmax_does_not_overflow(kernels, torch, name, dtype):
 def test_cross_entropy_equals_the_loops(kernels, shape, seed, smoothing):
     logits = normal(shape, np.float64)
     labels = np.random.default_rng(seed).integers(0, shape[1], shape[0])
-    losses = mt.cross_entropy(Tensor(logits), labels, "none", smoothing)
+    losses = mt.cross_entropy(Tensor(logits), labels, reduction="none", label_smoothing=smoothing)
     assert_close(losses.data, reference.cross_entropy(logits, labels, smoothing))
 
 
@@ -164,7 +164,7 @@ def test_cross_entropy_equals_the_loops(kernels, shape, seed, smoothing):
                                     [1, 0, 2], Tensor(np.array([1, 0, 2]))])
 def test_labels_may_be_any_integers(kernels, labels):
     logits = normal((3, 3), np.float64)
-    losses = mt.cross_entropy(Tensor(logits), labels, "none")
+    losses = mt.cross_entropy(Tensor(logits), labels, reduction="none")
     assert_close(losses.data, reference.cross_entropy(logits, (1, 0, 2), 0))
 
 
@@ -173,7 +173,7 @@ def test_labels_may_be_any_integers(kernels, labels):
 def test_nll_loss_equals_pytorch(kernels, torch, shape, seed, reduction, dtype):
     labels = np.random.default_rng(seed).integers(0, shape[1], shape[0])
     assert_equals_torch(
-        torch, lambda x: mt.nll_loss(x, labels, reduction),
+        torch, lambda x: mt.nll_loss(x, labels, reduction=reduction),
         lambda x: torch.nn.functional.nll_loss(x, torch.tensor(labels), reduction=reduction),
         -np.abs(normal(shape, dtype)))
 
@@ -237,6 +237,13 @@ def test_dropout_does_nothing_in_evaluation_or_with_p_0(kernels):
     x, generator = Tensor(normal(9, np.float32)), Generator(1)
     assert mt.dropout(x, 0.5, training=False, generator=generator) is x
     assert mt.dropout(x, 0.0, generator=generator) is x
+
+
+def test_dropout_with_p_1_keeps_nothing(kernels):
+    y, (dx,), _ = run(lambda t: mt.dropout(t, 1, generator=Generator(1)), np.array([1.0, np.inf]))
+    assert y.tolist() == dx.tolist() == [0, 0]
+    layer, x = nn.Dropout(1.0, generator=Generator(1)), Tensor(np.ones(3))
+    assert layer(x).data.tolist() == [0, 0, 0] and layer.eval()(x) is x
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

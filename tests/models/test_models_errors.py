@@ -56,6 +56,17 @@ def run(trained, tmp_path):
     (["train", "--departures", "sigma-3"], "'sigma-3'"),
     (["train", "--layer-weight-decay", "1"], "must be a layer and a number such as fc8=0.001, not "
      "'1'"),
+    (["train", "--class-weights", "cat"], "--class-weights: must be balanced, or a class and a "
+     "number such as cat=2, not 'cat'"),
+    (["train", "--class-weights", "cat=0"], "--class-weights: must be a number at least 1e-06"),
+    (["train", "--class-weights", "balanced", "cat=2"], "takes balanced alone, or classes and"),
+    ([*BUILTIN, "--class-weights", "unicorn=2"],
+     "--class-weights names 'unicorn', which is not one of the classes "),
+    (["train", "--data", "builtin", "--color-jitter", "1", "1", "1", "0.6"],
+     "--color-jitter takes four numbers at most"),
+    (["train", "--random-resized-crop", "0"], "--random-resized-crop: must be a number in [0.01"),
+    (["train", "--random-erasing", "1.5"], "--random-erasing: must be a number in [0, 1], not"),
+    ([*BUILTIN, "--normalize", "mean-image", "--random-resized-crop", "0.1"], "--random-resized-crop moves pixels away from their places"),
     (["train", "--data", "builtin", "--kernels", "magic"], "no kernel set 'magic'"),
     (["train", "--data", "builtin", "--precision", "bf16"],
      "--precision bf16 needs the device cuda and its own kernels"),
