@@ -7,7 +7,7 @@ from opinfo_table import FLOATS_ONLY, OPS
 from suite import Tally
 
 # PyTorch's own warnings; one in the engine is a failure as everywhere.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore::DeprecationWarning:torch")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
 OF_KERNELS = {"matmul", "sigmoid", "tanh", "softmax", "log_softmax", *FLOATS_ONLY}
 WITHOUT_GRADIENTS = {"clamp", "where"}      # PyTorch cannot make their reference inputs with them
 
