@@ -54,3 +54,11 @@ def device(request):
 @pytest.fixture(scope="session")
 def torch():
     return pytest.importorskip("torch", reason="PyTorch, the oracle of this test, is not installed")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """What the suites of other projects counted: how many cases pass, how many were not tried."""
+    from suites.suite import summary
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    for line in summary(reports, config.getoption("verbose") > 0):
+        terminalreporter.write_line(line)
