@@ -42,9 +42,12 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
            device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """start, start + step, ... below end, from 0 if there is one number; int64, fractions float32.
 
-    Raises ValueError for a step of 0 or away from end.
+    For a dtype of integers all three lose their fractions first, as in PyTorch. Raises ValueError
+    for a step of 0 or away from end.
     """
     start, end = (0, start) if end is None else (start, end)
+    if dtype is not None and np.dtype(dtype).kind in "iu":
+        start, end, step = int(start), int(end), int(step)
     if not step or (end - start) / step < 0:
         raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
     if dtype is None:

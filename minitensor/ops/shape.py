@@ -174,7 +174,7 @@ def reshape(x: Tensor, *shape) -> Tensor:
 
 def squeeze(x: Tensor, dim: Any = None) -> Tensor:
     """x without its axes of size 1, or without those of them that dim, an int or several, names."""
-    axes = axes_of("squeeze", x, dim)
+    axes = () if dim == () else axes_of("squeeze", x, dim)
     return x.reshape([n for i, n in enumerate(x.shape) if n != 1 or i not in axes])
 
 

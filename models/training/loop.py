@@ -186,8 +186,8 @@ class Trainer:
     def _what_is_saved(self) -> str:
         if self.saved_step is None:
             return f"no checkpoint was written yet, and {self.folder.path} can be given again"
-        return (f"{self.folder.latest} still holds step {self.saved_step}, from which --resume "
-                f"{self.folder.path} goes on, with --lr as low as you like")
+        return (f"{self.folder.latest} still holds step {self.saved_step}, "
+                f"{self.progress.way_on()}")
 
     def _draw(self) -> None:
         top5 = has_top5(len(self.training.metadata["classes"]))

@@ -88,6 +88,10 @@ class TrainingProgress:
         self._say(f"stopped after step {c.step}, in epoch {c.epoch + 1}; go on with: "
                   f"python -m models train --resume {self.folder.path}", error=True)
 
+    def way_on(self) -> str:
+        """For a run that diverged."""
+        return f"from which --resume {self.folder.path} goes on, with --lr as low as you like"
+
     def finished(self, skipped: int) -> None:
         """skipped: how many images could not be read."""
         c, tested = self.counters, self.folder.tested

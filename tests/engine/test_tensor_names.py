@@ -32,6 +32,7 @@ ELEMENTWISE = {
 }
 SHAPES = {
     "squeeze": lambda x: x.squeeze(), "squeeze one": lambda x: x.squeeze(1),
+    "squeeze ()": lambda x: x.squeeze(()),
     "squeeze none": lambda x: x.squeeze(0), "squeeze some": lambda x: x.squeeze((0, -3)),
     "unsqueeze": lambda x: x.unsqueeze(0), "unsqueeze last": lambda x: x.unsqueeze(-1),
     "expand": lambda x: x.expand(2, 5, 3, 1), "expand -1": lambda x: x.expand((7, -1, 4, -1, 6)),

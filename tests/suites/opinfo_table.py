@@ -75,6 +75,8 @@ def outside(name, sample):
         return "argument", f"{name}: a list of less than two sizes"
     if name == "nn.functional.dropout" and 0 < (*arguments, 0.5)[0] < 1:
         return "argument", f"{name}: random numbers of another generator"
+    if name == "arange" and "torch.uint8" in map(str, arguments):
+        return "dtype", "arange of uint8, which wraps its bounds"
     if name == "clamp" and any(hasattr(bound, "ndim") for bound in arguments):
         return "argument", "clamp: a tensor as bound"
     if name in ("any", "all") and str(x.dtype) == "torch.uint8":
