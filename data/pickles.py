@@ -5,10 +5,13 @@ ours, and a call is a call of ours; what the table lacks is refused, or becomes 
 """
 from __future__ import annotations
 
+import math
 import pickletools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
+
+import numpy as np
 
 # So that a file of many small objects cannot fill the memory: AlexNet's parameters take some 400, a
 # batch of CIFAR-10 some 30,000, the losses of a long training beside its weights more.
@@ -90,8 +93,13 @@ class PickledArray(Buildable):
         return bytes(content)
 
 
-def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> PickledArray:
-    """An array of protocol 5."""
+def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any,
+                 axes: Any = None) -> PickledArray:
+    """An array of protocol 5; axes are those of its memory, in the array's order."""
+    if axes is not None and len(content):
+        elements = np.frombuffer(content, f"V{len(content) // max(1, math.prod(shape))}")
+        in_order = elements.reshape(shape).transpose(axes)
+        shape, content = in_order.shape, in_order.tobytes()
     array = PickledArray()
     array.build((1, shape, dtype, order == "F", content))
     return array

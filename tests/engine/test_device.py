@@ -147,7 +147,7 @@ def test_a_group_may_be_on_two_devices(close, make):
 def test_labels_are_checked_on_either_device():
     logits = cuda(np.zeros((2, 3), np.float32))
     for labels in ([0, 3], to_device(np.array([0, 3]), "cuda")):
-        with pytest.raises(ValueError, match=r"labels must be in \[0, 3\), but there is 3 at 1"):
+        with pytest.raises(ValueError, match=r"target must be in \[0, 3\), but there is 3 at 1"):
             mt.cross_entropy(logits, labels)
 
 

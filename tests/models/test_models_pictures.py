@@ -45,7 +45,8 @@ def test_batches_without_a_readable_picture_are_passed_over(folder, tmp_path, ca
     assert [line.count("skipped") for line in lines] == [1] * 4, lines
     assert lines[-1] == "warning: 3 pictures skipped"
     assert models("evaluate", run) == 0
-    assert "on 3 pictures of" in (out := capsys.readouterr().out) and ", 1 skipped\n" in out
+    out = capsys.readouterr().out
+    assert "on 3 validation pictures of" in out and ", 1 skipped; " in out
 
 
 @pytest.mark.parametrize("stop", [1, 4, 9, 10])

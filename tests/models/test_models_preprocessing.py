@@ -16,7 +16,7 @@ from models_cli import complaint, log, make_folder, models, TINY
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
-    make_folder(folder / "train", pictures=20), make_folder(folder / "test", pictures=7)
+    make_folder(folder / "train", pictures=20), make_folder(folder / "val", pictures=7)
     return folder
 
 
@@ -61,8 +61,8 @@ def test_a_checkpoint_remembers_the_mean(folder, normalize, tmp_path, capsys):
     capsys.readouterr()
     assert models("evaluate", run / "latest.safetensors") == 0
     assert next(line for line in capsys.readouterr().out.splitlines()
-                if "centre crop" in line).endswith(f" {last['test_loss']:.4f}")
-    assert models("classify", run, folder / "test" / "cat" / "0.png") == 0
+                if "centre crop" in line).endswith(f" {last['validation_loss']:.4f}")
+    assert models("classify", run, folder / "val" / "cat" / "0.png") == 0
     assert json.loads((run / "config.json").read_text())["preprocessing"]["resize"] == 76
     arrays, _ = checkpoint.load(run / "best.safetensors")
     assert ("preprocessing.mean_image" in arrays) == (normalize == "mean-image")

@@ -33,7 +33,8 @@ def write_tanh(x: np.ndarray, out: np.ndarray) -> None:
 
 def write_sigmoid(x: np.ndarray, out: np.ndarray) -> None:
     with np.errstate(over="ignore"):            # exp(-x) may be infinite: 1 / inf is 0
-        np.exp(np.negative(x, out=out), out=out)
+        np.multiply(x, -1, out=out)             # np.negative writes wrong numbers 16 bytes apart
+        np.exp(out, out=out)
     np.add(out, 1, out=out)
     np.divide(1, out, out=out)
 
