@@ -48,7 +48,8 @@ class Abs(Op):
         return abs(x)
 
     def backward(self, dy):
-        return dy * xp_of(dy).sign(self.x)
+        sign = (self.x > 0).astype(dy.dtype) - (self.x < 0)     # 0 at NaN, as in PyTorch
+        return dy * sign.astype(dy.dtype)
 
 
 class Clamp(Op):

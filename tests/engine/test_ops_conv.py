@@ -22,6 +22,16 @@ def operands(convolution):
     return x.new(), laid_out(w, x.layout), np.linspace(-1, 1, len(w), dtype=x.dtype)
 
 
+def test_a_sigmoid_in_place_of_pixels_of_four_filters(kernels):
+    """NumPy 2.4's negative writes wrong numbers into float32 that stand 16 bytes apart."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 1, 3, 3)), rng.standard_normal((4, 1, 3, 2))
+    arrays = [Tensor(a.astype(np.float32)) for a in (x, w)]
+    y = mt.conv2d(*arrays, activation="sigmoid").numpy()
+    expected = [[(x[0, 0, :, j:j + 2] * f[0]).sum() for j in (0, 1)] for f in w]
+    np.testing.assert_allclose(y[0, :, 0], 1 / (1 + np.exp(-np.array(expected))), rtol=1e-5)
+
+
 @given(convolutions(batch=st.integers(1, 2), sides=st.integers(1, 6)))
 @settings(max_examples=40)
 def test_conv2d_equals_the_loops(kernels, convolution):
