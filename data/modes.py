@@ -67,7 +67,7 @@ def eight_bits(levels: np.ndarray, top: float | None = None) -> np.ndarray:
         brightest = float(np.max(levels, initial=0, where=np.isfinite(levels)))
         tops, overshoot = ((1, *TOPS), OVERSHOOT) if floats else (TOPS, 1)
         top = next((top for top in tops if brightest <= overshoot * top), brightest)
-    values = np.clip(np.nan_to_num(levels, posinf=top), 0, top).astype(np.float64)
+    values = np.clip(np.nan_to_num(levels.astype(np.float64), posinf=top), 0, top)
     values *= 255
     values /= top
     return (np.rint if floats else np.floor)(values, out=values).astype(np.uint8)

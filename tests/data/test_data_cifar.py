@@ -168,6 +168,7 @@ def test_damaged_and_foreign_archives(tmp_path, small_files):
 
 
 def test_training_on_cifar100s_coarse_labels(tmp_path, capsys):
+    pytest.importorskip("matplotlib")           # a run draws its curves
     root = laid_out(tmp_path, hundred_python(), "cifar-100-python.tar.gz")
     run = tmp_path / "run"
     assert models("train", "--data", root, "--labels", "coarse", *TINY, "--epochs", 1, "--out",
