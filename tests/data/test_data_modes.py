@@ -177,8 +177,8 @@ def expected(image):
 
 
 # Pairs that Pillow itself writes as something else: a float as bytes, 16 bits as a palette, int32
-# as 16-bit PGM, whose own range the test above has, alpha left out.
-NOT_KEPT = {("I", "PPM"), ("RGBA", "PPM"), ("RGBA", "BMP")}
+# as 16-bit PGM or PNG, whose own range the test above has, alpha left out.
+NOT_KEPT = {("I", "PPM"), ("I", "PNG"), ("RGBA", "PPM"), ("RGBA", "BMP")}
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK",
