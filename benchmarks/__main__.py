@@ -11,6 +11,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from minitensor.command_line import Parser
 from minitensor.kernels.cpu import get_num_threads, set_num_threads
 
 from . import cpu, engines, gpu, gpu_report
@@ -58,8 +59,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=PROG, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        prog=PROG, epilog=EXAMPLES,
         description="Time the kernels and the network, checked against the textbook kernels "
         "first; or packing and reading pictures.")
     add = parser.add_argument

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minitensor.backend import gpu_problem
+from minitensor.command_line import Parser
 from minitensor.files import written_whole
 
 TAIL = 25               # lines of a part's output in the report
@@ -128,9 +129,8 @@ def _write(path: Path, results: list[str], failed: int) -> None:
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     table = "\n".join(f"  {part.name:10} {part.minutes:4g} min  {part.proves}" for part in PARTS)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks gpu-report", epilog=f"parts:\n{table}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Prove and measure on a GPU all that cannot be without one; writes report.md "
         "and log.txt.")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR",

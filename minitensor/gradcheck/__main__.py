@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from ..backend import DEVICES, gpu_problem, to_device
+from ..command_line import Parser
 from ..kernels import SETS, KernelSet, kernel_set, use_kernels
 from ..tensor import Tensor
 from . import GradientError, gradcheck
@@ -37,9 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m minitensor.gradcheck", description=__doc__,
-                                     epilog=EXAMPLES,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m minitensor.gradcheck", description=__doc__, epilog=EXAMPLES)
     names = list(dict.fromkeys([*(case.op for case in op_cases()), *NETWORKS]))
     parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--kernels",

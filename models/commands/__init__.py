@@ -10,9 +10,10 @@ import argparse
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 from minitensor.checkpoint import CheckpointError
+from minitensor.command_line import Parser
 
 from ..errors import SettingError, UserError, require
 from ..progress import printable
@@ -23,17 +24,6 @@ PROG = "python -m models"
 COMMANDS: dict[str, Any] = {
     "train": train, "evaluate": evaluate, "classify": classify, "features": features,
     "similar": similar, "convert": convert, "summary": summary, "reproduce": reproduce}
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and keeps the line breaks of its examples."""
-
-    def __init__(self, **options: Any):
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-                         **options)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _parse(argv: list[str]) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,5 @@
 """Ctrl-C while a command line is still importing its modules."""
+import importlib
 import os
 import signal
 import subprocess
@@ -20,3 +21,21 @@ def test_ctrl_c_during_the_imports_ends_the_program_in_silence(package, tmp_path
                            env={**os.environ, "PYTHONPATH": str(tmp_path)},
                            capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")   # 130 in sh
+
+
+@pytest.mark.parametrize("command, words, meant", [
+    ("models", ["train", "--netwrk", "alexnet"], "--network"),
+    ("models", ["trian"], "train"),
+    ("models", ["train", "--network", "resnet81", "--data", "builtin"], "resnet18"),
+    ("models", ["classify", "--figre=a.png", "run", "x.jpg"], "--figure"),
+    ("benchmarks", ["cpuu"], "cpu"),
+    ("benchmarks", ["cpu", "--thread", "2"], "--threads"),
+    ("minitensor.gradcheck", ["--qick"], "--quick"),
+    ("minitensor.gradcheck", ["--op", "conv2"], "conv2d")])
+def test_a_misspelt_word_is_told_with_what_was_meant(command, words, meant, capsys):
+    main = importlib.import_module(f"{command}.__main__").main
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and error.count("\n") == 1
+    assert f"(did you mean {meant}?)" in error
