@@ -9,7 +9,7 @@ from .epilogue import before_activation
 from .im2col_conv import Windows
 from .memory import scratch
 from .threads import parallel_for
-from .winograd import Tiling, best_tiling
+from .winograd import Tiling, best_tiling, transform_filters
 
 
 def winograd_tiling(images: int, C: int, F: int, windows: Windows, groups: int,
@@ -43,11 +43,14 @@ def _convolve(x: PaddedInput, w: np.ndarray, epilogue: Epilogue, windows: Window
     """conv2d into y (N, OH, OW, F); the residual is laid out as y."""
     N, OH, OW, F = y.shape
     tiling = winograd_tiling(N, x.x.shape[3], F, windows, groups, (OH, OW))
-    direct = _direct_images(x, w, groups, tiling, (OH, OW))
-    if tiling is None or direct.all():
+    filters = transform_filters(w, groups, tiling) if tiling else None
+    if tiling is None or filters is None:
+        return im2col_conv.convolve(x, w, epilogue, windows, groups, y)
+    direct = winograd_range.wide_images(x, groups, tiling, (OH, OW))
+    if direct.all():
         im2col_conv.convolve(x, w, epilogue, windows, groups, y)
     elif not direct.any():
-        winograd_conv.convolve(x, w, epilogue, groups, tiling, y)
+        winograd_conv.convolve(x, filters, epilogue, tiling, y)
     else:
         for some in direct, ~direct:
             residual = None if epilogue.residual is None else epilogue.residual[some]
@@ -55,14 +58,6 @@ def _convolve(x: PaddedInput, w: np.ndarray, epilogue: Epilogue, windows: Window
             _convolve(x.images(some), w, epilogue._replace(residual=residual), windows, groups,
                       part)
             y[some] = part
-
-
-def _direct_images(x: PaddedInput, w: np.ndarray | None, groups: int, tiling: Tiling | None,
-                   out: Pair) -> np.ndarray:
-    """(N,) which images Winograd's algorithm may not take, with filters w if there are any."""
-    if tiling is None or (w is not None and winograd_range.has_wide_filter(w)):
-        return np.ones(len(x.x), np.bool_)
-    return winograd_range.wide_images(x, groups, tiling, out)
 
 
 def conv2d_backward(dy: np.ndarray, x: np.ndarray, w: np.ndarray, y: np.ndarray | None,
@@ -112,10 +107,12 @@ def _add_up_weights(dy: PaddedInput, x: PaddedInput, windows: Windows, groups: i
     if N == 0:
         return dw.fill(0)
     tiling = winograd_tiling(N, x.x.shape[3], F, windows, groups, (OH, OW))
-    direct = _direct_images(x, None, groups, tiling, (OH, OW))
+    if tiling is None:
+        return im2col_conv.weight_gradient(dy, x, windows, groups, dw)
+    direct = winograd_range.wide_images(x, groups, tiling, (OH, OW))
     if not direct.all():
         direct |= winograd_range.infinite_images(dy)
-    if tiling is None or direct.all():
+    if direct.all():
         im2col_conv.weight_gradient(dy, x, windows, groups, dw)
     elif not direct.any():
         winograd_conv.weight_gradient(dy, x, groups, tiling, dw)

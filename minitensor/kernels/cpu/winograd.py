@@ -42,6 +42,7 @@ from .epilogue import finish
 from .memory import scratch
 from .threads import parallel_for
 from .winograd_matrices import MOST_POINTS, Tiling, matrices, squares
+from .winograd_range import has_wide_filter
 
 
 def convolve_tile(x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -81,21 +82,24 @@ def planes(name: str, points: int, shape: tuple[int, ...], dtype) -> np.ndarray:
     return scratch(name, (points, size + line), dtype)[:, :size].reshape(points, *shape)
 
 
-def transform_filters(w: np.ndarray, groups: int, t: Tiling) -> np.ndarray:
-    """U (n², G, C/G, F/G) = G w Gᵀ from w (F, C/G, r, r), in scratch."""
+def transform_filters(w: np.ndarray, groups: int, t: Tiling) -> np.ndarray | None:
+    """U (n², G, C/G, F/G) = G w Gᵀ from w (F, C/G, r, r), in scratch; None if Winograd's algorithm
+    may not take w."""
     (F, C_per_group), (_, G2, _) = w.shape[:2], squares(t, w.dtype)
     by_channel = w.reshape(groups, F // groups, C_per_group, t.r, t.r).transpose(0, 2, 3, 4, 1)
     U = planes("U", t.n**2, (groups, C_per_group, F // groups), w.dtype)
+    chunks = split(C_per_group, tuning.TRANSFORMED_CHANNELS)
+    largest = np.empty((len(chunks), groups, t.r**2, F // groups), w.dtype)
 
-    def transform(task: tuple[int, slice]) -> None:
-        g, channels = task
-        some = np.ascontiguousarray(by_channel[g, channels]).reshape(-1, t.r**2, F // groups)
-        np.matmul(G2, some, out=U[:, g, channels].swapaxes(0, 1))
+    def transform(task: tuple[int, int]) -> None:
+        i, g = task
+        some = np.ascontiguousarray(by_channel[g, chunks[i]]).reshape(-1, t.r**2, F // groups)
+        np.matmul(G2, some, out=U[:, g, chunks[i]].swapaxes(0, 1))
+        np.abs(some).max(axis=0, out=largest[task])
 
-    tasks = [(g, channels) for g in range(groups)
-             for channels in split(C_per_group, tuning.TRANSFORMED_CHANNELS)]
-    parallel_for(transform, tasks, uses_blas=True)
-    return U
+    with np.errstate(over="ignore", invalid="ignore"):                      # then it is None
+        parallel_for(transform, list(np.ndindex(len(chunks), groups)), uses_blas=True)
+    return None if has_wide_filter(largest.max(axis=0)) else U
 
 
 def restore_filters(dU: np.ndarray, t: Tiling, dw: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from . import tuning
 from .blocks import PaddedInput, Rows, add_product, row_blocks, split, sum_over, tasks_of
 from .threads import parallel_for
 from .winograd import planes, restore_filters, restore_output
-from .winograd import transform_filters, transform_gradient, transform_input
+from .winograd import transform_gradient, transform_input
 from .winograd_matrices import Tiling
 
 BlockOfRows = list[Rows]            # the rows of tiles that go through the three steps together
@@ -98,11 +98,9 @@ class _Block:
         parallel_for(task, self.points, uses_blas=True)
 
 
-def convolve(x: PaddedInput, w: np.ndarray, epilogue: Epilogue, groups: int, t: Tiling,
-             y: np.ndarray) -> None:
-    """Fills y (N, OH, OW, F) from w (F, C/G, r, r); the residual is laid out as y."""
-    (N, OH, OW, F), C = y.shape, x.x.shape[3]
-    U = transform_filters(w, groups, t)
+def convolve(x: PaddedInput, U: np.ndarray, epilogue: Epilogue, t: Tiling, y: np.ndarray) -> None:
+    """Fills y (N, OH, OW, F) from `transform_filters`' U; the residual is laid out as y."""
+    (N, OH, OW, F), C, groups = y.shape, x.x.shape[3], U.shape[1]
     tasks = _tasks(N, (OH, OW), C, U.size, t, y.itemsize)
 
     def run(blocks: Sequence[BlockOfRows]) -> None:
