@@ -12,7 +12,7 @@ from minitensor.random import default_generator
 
 from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISION
 from .cifar10 import CIFAR10_18PCT
-from .googlenet import GOOGLENET
+from .googlenet import CAFFE_GOOGLENET, GOOGLENET
 from .heads import heads_in, with_classes, without_heads
 from .initial import INITS
 from .layers import Shape, Table, modules
@@ -55,6 +55,7 @@ FAMILY = {
     "resnet50": Design(RESNET50, 224),
     "resnet101": Design(RESNET101, 224),
     "googlenet": Design(GOOGLENET, 224),
+    "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
     **{f"resnet{depth}": Design(cifar(depth), 32) for depth in (20, 32, 44, 56)},
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }

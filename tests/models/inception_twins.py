@@ -81,3 +81,72 @@ def googlenet(torch, width, classes):
             return (logits, heads) if self.training else logits
 
     return GoogLeNet().double()
+
+
+def caffe_googlenet(torch, width, classes):
+    """BVLC's bvlc_googlenet/train_val.prototxt, under its layers' names."""
+    layers, F = torch.nn, torch.nn.functional
+
+    class GoogLeNet(layers.Module):
+        def __init__(self):
+            super().__init__()
+            w = width
+            self.conv("conv1/7x7_s2", 3, 64 // w, 7, stride=2, padding=3)
+            self.conv("conv2/3x3_reduce", 64 // w, 64 // w, 1)
+            self.conv("conv2/3x3", 64 // w, 192 // w, 3, padding=1)
+            ins = 192 // w
+            for name, sizes in BLOCKS.items():
+                a, b, c, d, e, f = (size // w for size in sizes)
+                block = f"inception_{name}"
+                self.conv(f"{block}/1x1", ins, a, 1)
+                self.conv(f"{block}/3x3_reduce", ins, b, 1)
+                self.conv(f"{block}/3x3", b, c, 3, padding=1)
+                self.conv(f"{block}/5x5_reduce", ins, d, 1)
+                self.conv(f"{block}/5x5", d, e, 5, padding=2)
+                self.conv(f"{block}/pool_proj", ins, f, 1)
+                ins = a + c + e + f
+            for name, channels in (("loss1", 512), ("loss2", 528)):
+                self.conv(f"{name}/conv", channels // w, 128 // w, 1)
+                # 2 x 2 of an image of 96 pixels, 4 x 4 of one of 224.
+                self.add_module(f"{name}/fc", layers.Linear(4 * 128 // w, 1024 // w))
+                self.add_module(f"{name}/classifier", layers.Linear(1024 // w, classes))
+            self.add_module("loss3/classifier", layers.Linear(ins, classes))
+
+        def conv(self, name, ins, outs, kernel, **where):
+            self.add_module(name, layers.Conv2d(ins, outs, kernel, **where))
+
+        def run(self, name, x):
+            return torch.relu(getattr(self, name)(x))
+
+        def block(self, name, x):
+            def run(layer, x):
+                return self.run(f"inception_{name}/{layer}", x)
+
+            pooled = F.max_pool2d(x, 3, 1, 1)
+            return torch.cat([run("1x1", x), run("3x3", run("3x3_reduce", x)),
+                              run("5x5", run("5x5_reduce", x)), run("pool_proj", pooled)], 1)
+
+        def head(self, name, x):
+            x = self.run(f"{name}/conv", F.avg_pool2d(x, 5, 3, ceil_mode=True))
+            return getattr(self, f"{name}/classifier")(self.run(f"{name}/fc", x.flatten(1)))
+
+        def forward(self, x):
+            def pool(x):
+                return F.max_pool2d(x, 3, 2, ceil_mode=True)
+
+            def norm(x):
+                return F.local_response_norm(x, 5, 1e-4, 0.75, 1)
+
+            x = self.run("conv2/3x3_reduce", norm(pool(self.run("conv1/7x7_s2", x))))
+            x = pool(norm(self.run("conv2/3x3", x)))
+            heads = []
+            for name in BLOCKS:
+                x = self.block(name, x)
+                if name in ("4a", "4d") and self.training:
+                    heads.append(self.head("loss1" if name == "4a" else "loss2", x))
+                if name in ("3b", "4e"):
+                    x = pool(x)
+            logits = getattr(self, "loss3/classifier")(x.mean((2, 3)))
+            return (logits, heads) if self.training else logits
+
+    return GoogLeNet().double()

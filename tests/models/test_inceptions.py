@@ -20,12 +20,14 @@ from models.weights.torchvision_names import torchvision_names
 from models_cli import StopAfter, complaint, log, models
 
 # parameters without heads and with them, of those the heads' weights; multiplications in 10^9
-PUBLISHED = {"googlenet": (6_624_904, 13_004_888, 1.498)}
-WEIGHTS = {"googlenet": [0.3, 0.3]}         # of the heads' losses
+PUBLISHED = {"googlenet": (6_624_904, 13_004_888, 1.498),
+             "caffe-googlenet": (6_998_552, 13_378_280, 1.583)}
+WEIGHTS = {"googlenet": [0.3, 0.3], "caffe-googlenet": [0.3, 0.3]}         # of the heads' losses
 STATES = {"googlenet": (364, 15_072)}       # arrays in torchvision's file, numbers in its buffers
 # What finite differences are taken of, beside the image: heads, layers before and behind them.
-CHECKED = {"googlenet": ("conv1.", "aux1.", "inception4b.branch3.", "aux2.", "fc.")}
-SMALL = {"googlenet": 64}                   # an image_size for tests
+CHECKED = {"googlenet": ("conv1.", "aux1.", "inception4b.branch3.", "aux2.", "fc."),
+           "caffe-googlenet": ("conv1.", "loss1.", "inception_4b.5x5", "loss2.", "loss3.")}
+SMALL = {"googlenet": 64, "caffe-googlenet": 96}                   # an image_size for tests
 
 
 def total(sizes):
@@ -79,7 +81,11 @@ def twins(torch, name, classes=5):
 
 
 def names_of(name, network):
-    return torchvision_names(name)
+    """Of theirs by ours: torchvision's, or Caffe's, the first and the last part of ours."""
+    if name != "caffe-googlenet":
+        return torchvision_names(name)
+    parts = {own: own.split(".") for own in network.state_dict()}
+    return {own: f"{first}/{last}.{kind}" for own, (first, *_, last, kind) in parts.items()}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -117,7 +123,7 @@ def test_training_with_heads_and_evaluation_equal_pytorchs(torch, name):
     assert heads == [], "they vanish at inference"
 
 
-@pytest.mark.parametrize("name", ["googlenet"])
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_step_of_training_equals_pytorchs_with_the_heads_losses(torch, name):
     """Through the training itself: loss with label smoothing, then SGD's update."""
     ours, theirs, names = twins(torch, name)
@@ -156,7 +162,7 @@ def all_logits(network):
     return run
 
 
-@pytest.mark.parametrize("name", ["googlenet"])
+@pytest.mark.parametrize("name", CHECKED)
 def test_finite_differences_of_a_miniature_with_its_heads(name):
     network = build(name, 3, SMALL[name], 1 / 32, generator=Generator(0)).to(dtype=np.float64)
     rng = np.random.default_rng(0)
@@ -214,7 +220,7 @@ def test_torchvisions_names_both_ways(torch, tmp_path, name, ablations):
         np.testing.assert_array_equal(found.state_dict()[own], array)
 
 
-@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_plain_file_under_our_names_is_recognised(tmp_path, name):
     network = saved(tmp_path / "ours.safetensors", name)
     save_file({own: np.asarray(a, order="C") for own, a in network.state_dict().items()},
