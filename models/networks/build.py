@@ -14,6 +14,7 @@ from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISIO
 from .cifar10 import CIFAR10_18PCT
 from .googlenet import CAFFE_GOOGLENET, GOOGLENET
 from .heads import heads_in, with_classes, without_heads
+from .inception import INCEPTION_V3
 from .initial import INITS
 from .layers import Shape, Table, modules
 from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, cifar
@@ -56,6 +57,7 @@ FAMILY = {
     "resnet101": Design(RESNET101, 224),
     "googlenet": Design(GOOGLENET, 224),
     "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
+    "inception_v3": Design(INCEPTION_V3, 299),
     **{f"resnet{depth}": Design(cifar(depth), 32) for depth in (20, 32, 44, 56)},
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }
@@ -161,6 +163,8 @@ def table_of(name: str, num_classes: int | None = None, image_size: int | None =
                              f"not {ablation!r}")
         table = ABLATIONS[ablation](table)
     if image_size is not None and not has_outputs(table, (3, image_size, image_size)):
-        raise ValueError(f"{name}: image_size must be at least {smallest_image(table)}, not "
-                         f"{image_size}: some layer would have no output")
+        least, bare = smallest_image(table), smallest_image(without_heads(table))
+        raise ValueError(f"{name}: image_size must be at least {least}, not {image_size}: some "
+                         "layer would have no output"
+                         + f"; {bare} without the auxiliary heads (no-heads)" * (bare < least))
     return table
