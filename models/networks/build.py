@@ -12,12 +12,12 @@ from minitensor.random import default_generator
 
 from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISION
 from .cifar10 import CIFAR10_18PCT
-from .googlenet import CAFFE_GOOGLENET, GOOGLENET
+from .googlenet import CAFFE_GOOGLENET, GOOGLENET, SLIP
 from .heads import heads_in, with_classes, without_heads
 from .inception import INCEPTION_V3
 from .initial import INITS
 from .layers import Shape, Table, modules
-from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, cifar
+from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, STRIDE, cifar
 from .tables import (has_outputs, parameters_of, scaled, smallest_image, walk, with_dropout,
                      with_tanh, without_groups, without_lrn, without_overlap)
 from .vgg import VGG11, VGG13, VGG16, VGG19, with_batch_norm
@@ -25,11 +25,15 @@ from .vgg import VGG11, VGG13, VGG16, VGG19, with_batch_norm
 
 @dataclass(frozen=True)
 class Design:
-    """A table whose last layer is a Linear that gives the logits, and what suits it by default."""
+    """A table whose last layer is a Linear that gives the logits, and what suits it by default.
+
+    note    a sentence that its summary ends with
+    """
 
     table: Table
     image_size: int = 227
     init: str = "he"
+    note: str = ""
 
     @property
     def num_classes(self) -> int:
@@ -53,13 +57,13 @@ FAMILY = {
     "vgg19_bn": Design(with_batch_norm(VGG19), 224),
     "resnet18": Design(RESNET18, 224),
     "resnet34": Design(RESNET34, 224),
-    "resnet50": Design(RESNET50, 224),
-    "resnet101": Design(RESNET101, 224),
-    "googlenet": Design(GOOGLENET, 224),
-    "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
-    "inception_v3": Design(INCEPTION_V3, 299),
+    "resnet50": Design(RESNET50, 224, note=STRIDE),
+    "resnet101": Design(RESNET101, 224, note=STRIDE),
     **{f"resnet{depth}": Design(cifar(depth), 32) for depth in (20, 32, 44, 56)},
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
+    "googlenet": Design(GOOGLENET, 224, note=SLIP),
+    "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
+    "inception_v3": Design(INCEPTION_V3, 299),
 }
 ABLATIONS = {"tanh": with_tanh, "no-overlap": without_overlap, "no-lrn": without_lrn,
              "one-tower": without_groups, "no-heads": without_heads}
@@ -93,12 +97,15 @@ class Network(nn.Sequential):
                          sum(map(math.prod, place.layer.parameters(place.input).values())),
                          place.layer.macs(place.input)))
         table = as_table(self.name, self.input_shape, rows, self.num_parameters())
-        heads = heads_in(self.table)
-        if not heads:
-            return table
-        kept = parameters_of(without_heads(self.table), self.input_shape).values()
-        return (f"{table}\n{sum(map(math.prod, kept)):,} parameters without {', '.join(heads)}, "
-                "which are for training only")
+        return "\n".join([table, *notes(self.name, self.table, self.input_shape)])
+
+
+def notes(name: str, table: Table, shape: Shape) -> list[str]:
+    """What a summary says below the figures of a network's table for images of this shape."""
+    heads, note = heads_in(table), FAMILY[name].note
+    kept = sum(map(math.prod, parameters_of(without_heads(table), shape).values()))
+    without = f"{kept:,} parameters without {' and '.join(heads)}, which only training computes."
+    return [*([without] if heads else []), *([note] if note else [])]
 
 
 def build(name: str, num_classes: int | None = None, image_size: int | None = None,
