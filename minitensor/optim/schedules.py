@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..backend import type_name
 from .optimizer import Optimizer
 
 
@@ -16,6 +17,9 @@ class Schedule:
     """
 
     def __init__(self, optimizer: Optimizer):
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__}: expected an optimizer, "
+                            f"not a {type_name(optimizer)}")
         self.optimizer, self.epoch = optimizer, 0
         self.initial = [group["lr"] for group in optimizer.groups]
         self._apply()
@@ -120,7 +124,8 @@ class ReduceLROnPlateau(Schedule):
         return self.reduction**self.reductions
 
     def step(self, metric: float) -> None:  # type: ignore[override]
-        """An epoch has ended; metric: its validation loss or error."""
+        """An epoch has ended; metric, a number or a Tensor of one: its validation loss or error."""
+        metric = float(metric)                          # so that the state is JSON
         self.epoch += 1
         if self._is_better(metric):
             self.best, self.bad_epochs = metric, 0

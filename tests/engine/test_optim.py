@@ -268,7 +268,7 @@ def load_group(p, **changed):
      r"unknown options \['learning_rate'\]; a group has params, lr, momentum"),
     (lambda p: optim.SGD([{"lr": 1}], 0.1), ValueError, "group without params"),
     (lambda p: optim.SGD(nn.Sequential(nn.ReLU()), 0.1), TypeError,
-     "params must be Parameters, not ReLU"),
+     "params must be Parameters, not minitensor.ReLU"),
     (lambda p: optim.SGD(p[0], 0.1), TypeError, "params must be a list"),
     (lambda p: optim.SGD(p, 0.1).load_state_dict(optim.SGD(p[:1], 0.1).state_dict()), ValueError,
      "SGD.load_state_dict: .* other groups or parameters"),
