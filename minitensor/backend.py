@@ -91,6 +91,8 @@ def form_of(value: Any) -> Form | str:
     """The Form of a plain array, the name of the type of anything else."""
     if type(value) is np.ndarray or isinstance(value, np.generic):
         return Form(value.shape, value.dtype, "cpu")
+    if isinstance(value, np.ndarray):           # a masked array, a matrix
+        return type_name(value)
     return Form(value.shape, value.dtype, "cuda") if is_array(value) else type_name(value)
 
 

@@ -17,10 +17,7 @@ class Schedule:
     """
 
     def __init__(self, optimizer: Optimizer):
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(self).__name__}: expected an optimizer, "
-                            f"not a {type_name(optimizer)}")
-        self.optimizer, self.epoch = optimizer, 0
+        self.optimizer, self.epoch = _optimizer(self, optimizer), 0
         self.initial = [group["lr"] for group in optimizer.groups]
         self._apply()
 
@@ -52,6 +49,13 @@ class Schedule:
         """
         vars(self).update(state)
         self._apply()
+
+
+def _optimizer(schedule: Any, optimizer: Optimizer) -> Optimizer:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{type(schedule).__name__}: expected an optimizer, "
+                        f"not a {type_name(optimizer)}")
+    return optimizer
 
 
 class StepLR(Schedule):
@@ -157,7 +161,7 @@ class LinearWarmup:
     def __init__(self, optimizer: Optimizer, steps: int):
         if steps < 0:
             raise ValueError(f"LinearWarmup: steps must be at least 0, not {steps}")
-        self.optimizer, self.steps = optimizer, steps
+        self.optimizer, self.steps = _optimizer(self, optimizer), steps
         self.load_state_dict({"done": 0})
 
     def factor(self, step: int) -> float:
