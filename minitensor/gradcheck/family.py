@@ -43,7 +43,7 @@ def heir(name: str) -> Network:
         "resnet-cifar": lambda: (resnet.cifar(8), 1 / 4, 8),
         "plain-cifar": lambda: (resnet.cifar(8, is_plain=True), 1 / 4, 8),
     }[name]()
-    table = networks.heads.with_classes(tables.scaled(table, width), 5)
+    table = tables.with_classes(tables.scaled(table, width), 5)
     module = nn.Sequential(**networks.layers.modules(table, (3, size, size), Generator(0)))
     _leave_out_useless_biases(module)
     options = {"eps": 1e-7, "retries": 2, "tolerance": 1e-5, "max_elements": 0}
@@ -54,7 +54,7 @@ def _models() -> Any:
     """The package of networks."""
     try:
         from models import networks
-        from models.networks import build, heads, layers, resnet, tables, vgg  # noqa: F401
+        from models.networks import build, layers, resnet, tables, vgg  # noqa: F401
     except ImportError as error:
         raise ImportError(f"{MISSING} ({error})") from None
     return networks

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,15 +55,15 @@ FAMILY = {
     "vgg13_bn": Design(with_batch_norm(VGG13), 224),
     "vgg16_bn": Design(with_batch_norm(VGG16), 224),
     "vgg19_bn": Design(with_batch_norm(VGG19), 224),
+    "googlenet": Design(GOOGLENET, 224, note=SLIP),
+    "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
+    "inception_v3": Design(INCEPTION_V3, 299),
     "resnet18": Design(RESNET18, 224),
     "resnet34": Design(RESNET34, 224),
     "resnet50": Design(RESNET50, 224, note=STRIDE),
     "resnet101": Design(RESNET101, 224, note=STRIDE),
     **{f"resnet{depth}": Design(cifar(depth), 32) for depth in (20, 32, 44, 56)},
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
-    "googlenet": Design(GOOGLENET, 224, note=SLIP),
-    "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
-    "inception_v3": Design(INCEPTION_V3, 299),
 }
 ABLATIONS = {"tanh": with_tanh, "no-overlap": without_overlap, "no-lrn": without_lrn,
              "one-tower": without_groups, "no-heads": without_heads}
@@ -97,15 +97,16 @@ class Network(nn.Sequential):
                          sum(map(math.prod, place.layer.parameters(place.input).values())),
                          place.layer.macs(place.input)))
         table = as_table(self.name, self.input_shape, rows, self.num_parameters())
-        return "\n".join([table, *notes(self.name, self.table, self.input_shape)])
+        return "\n".join([table, *self._remarks()])
 
-
-def notes(name: str, table: Table, shape: Shape) -> list[str]:
-    """What a summary says below the figures of a network's table for images of this shape."""
-    heads, note = heads_in(table), FAMILY[name].note
-    kept = sum(map(math.prod, parameters_of(without_heads(table), shape).values()))
-    without = f"{kept:,} parameters without {' and '.join(heads)}, which only training computes."
-    return [*([without] if heads else []), *([note] if note else [])]
+    def _remarks(self) -> Iterator[str]:
+        heads = heads_in(self.table)
+        if heads:
+            kept = parameters_of(without_heads(self.table), self.input_shape).values()
+            yield (f"{sum(map(math.prod, kept)):,} parameters without {', '.join(heads)}, "
+                   "which are for training only")
+        if FAMILY[self.name].note:
+            yield FAMILY[self.name].note
 
 
 def build(name: str, num_classes: int | None = None, image_size: int | None = None,

@@ -1,9 +1,9 @@
-"""GoogLeNet (Szegedy et al. 2014): several filter sizes side by side, not AlexNet's one a layer.
+"""GoogLeNet (Szegedy et al. 2014): filters of several sizes side by side where AlexNet has one a
+layer, to see detail and context at once, with a ninth of its parameters.
 
-An inception block joins 1 x 1, 3 x 3 and 5 x 5 filters and a pool, to see detail and context at
-once; 1 x 1 filters before them keep that cheap. A mean over the image takes the place of AlexNet's
-linear layers, which have most of its parameters: a ninth of these are left. For 22 layers, two
-auxiliary heads bring gradients to the lower ones.
+An inception block joins 1 x 1, 3 x 3 and 5 x 5 filters and a pool; 1 x 1 filters before them keep
+that cheap. A mean over the image takes the place of AlexNet's linear layers, which have most of its
+parameters. For 22 layers, two auxiliary heads bring gradients to the lower ones.
 """
 from .heads import AuxHead
 from .layers import (LRN, AdaptiveAvgPool, AvgPool, BatchNorm, Concat, Conv, Dropout, Flatten,
@@ -29,7 +29,7 @@ def conv_bn(name: str, channels: int, kernel: int | tuple[int, int], stride: int
             f"{name}.bn".lstrip("."): BatchNorm(1e-3)}
 
 
-SLIP = "A block's third branch has 3 x 3 filters, a slip that torchvision keeps; the paper's 5 x 5."
+SLIP = "Where the paper has 5 x 5 filters, these are 3 x 3: torchvision's slip, in its weights."
 
 
 def _block(ones: int, reduce3: int, threes: int, reduce5: int, fives: int, pooled: int) -> Layer:

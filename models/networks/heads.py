@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from minitensor import Generator, Tensor, nn
 
 from .layers import Layer, Shape, Table, modules
-from .tables import buffers_of, changed, has_outputs, parameters_of, walk
+from .tables import buffers_of, changed, has_outputs, kept_of, parameters_of
 
 Heard = list[tuple[float, Tensor]]      # a head's weight and its logits
 _heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
@@ -39,7 +39,7 @@ class AuxHead(Layer):
         return buffers_of(self.table, shape)
 
     def kept(self, shape: Shape) -> int:
-        return sum(place.layer.kept(place.input) for place in walk(self.table, shape))
+        return kept_of(self.table, shape)
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return AuxiliaryHead(modules(self.table, shape, generator), self.weight)

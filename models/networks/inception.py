@@ -1,9 +1,9 @@
-"""Inception v3 (Szegedy et al. 2015): AlexNet's large filters cut into chains of small, cheap ones.
+"""Inception v3 (Szegedy et al. 2015): AlexNet's large filters cut into chains of small ones, side
+by side in GoogLeNet's blocks, to see as far with fewer weights and products.
 
-They stand side by side in GoogLeNet's blocks, and see as far with fewer weights and products: one
-of 5 x 5 becomes two of 3 x 3, one of 7 x 7 becomes 1 x 7 and 7 x 1. Where images shrink, a block
-joins strided filters and a pool, so that nothing is lost on the way. Batch normalisation stands
-behind every convolution.
+One of 5 x 5 becomes two of 3 x 3; one of 7 x 7 becomes 1 x 7 and 7 x 1. Where images shrink, a
+block joins strided filters and a pool, so that nothing is lost on the way. Batch normalisation
+stands behind every convolution.
 """
 from .googlenet import conv_bn
 from .heads import AuxHead
