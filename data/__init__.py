@@ -26,4 +26,5 @@ __all__ = ["BuiltinPictures", "CIFAR10", "CIFAR100", "CenterCrop", "ColorJitter"
            "DataLoader", "DeadWorker", "ILSVRCValidation", "ImageFolder", "Normalize", "PCANoise",
            "PackedPictures", "RandomCrop", "RandomErasing", "RandomHorizontalFlip",
            "RandomResizedCrop", "Resize", "Squash", "Subset", "SubtractMean", "TenCrop",
-           "UnreadableImage", "alone_with", "find_splits", "image_files", "load_image", "sha256", "split"]
+           "UnreadableImage", "alone_with", "find_splits", "image_files", "load_image", "sha256",
+           "split"]
