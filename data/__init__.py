@@ -12,7 +12,7 @@ from .cifar import CIFAR10, CIFAR100
 from .colours import Normalize, PCANoise, SubtractMean
 from .datasets import ImageFolder, Subset, image_files, split
 from .drawn import BuiltinPictures
-from .files import alone_with, sha256
+from .files import sha256
 from .ilsvrc import ILSVRCValidation
 from .images import UnreadableImage, load_image
 from .loader import DataLoader
@@ -26,5 +26,4 @@ __all__ = ["BuiltinPictures", "CIFAR10", "CIFAR100", "CenterCrop", "ColorJitter"
            "DataLoader", "DeadWorker", "ILSVRCValidation", "ImageFolder", "Normalize", "PCANoise",
            "PackedPictures", "RandomCrop", "RandomErasing", "RandomHorizontalFlip",
            "RandomResizedCrop", "Resize", "Squash", "Subset", "SubtractMean", "TenCrop",
-           "UnreadableImage", "alone_with", "find_splits", "image_files", "load_image", "sha256",
-           "split"]
+           "UnreadableImage", "find_splits", "image_files", "load_image", "sha256", "split"]

@@ -64,7 +64,7 @@ class RunFolder:
 
     def alone(self) -> AbstractContextManager[None]:
         """A with-block in which no other process trains here. Raises UserError where one does."""
-        from data import alone_with             # here: --help needs no Pillow
+        from data.files import alone_with       # here: --help needs no Pillow
         return alone_with(self.path, UserError(f"another process is training in {self.path}; wait "
                                                "for its end, or stop it"))
 

@@ -24,7 +24,8 @@ from .strided import as_float32
 
 
 FOREIGN = {                     # by their first bytes, what people take for weights
-    b"\x1f\x8b": "it is compressed by gzip: unpack it", b"BZh": "it is compressed by bzip2: unpack it",
+    b"\x1f\x8b": "it is compressed by gzip: unpack it",
+    b"BZh": "it is compressed by bzip2: unpack it",
     b"\xfd7zXZ": "it is compressed by xz: unpack it",
     b"\x28\xb5\x2f\xfd": "it is compressed by zstd: unpack it",
     b"\x89HDF": "it is HDF5, of Keras say, which is not read here",

@@ -11,7 +11,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data import alone_with, sha256
+from data import sha256
+from data.files import alone_with
 
 from ..errors import UserError, require, writing
 from ..progress import SILENT, Progress
