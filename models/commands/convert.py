@@ -80,6 +80,7 @@ def _write_torchvision(path: Path, network: Any, metadata: dict[str, Any]) -> No
 
     from ..weights import header
     from ..weights.layouts import torchvision_arrays
+    from ..weights.torchvision_names import torchvision_names
     if "mean_image" in metadata["preprocessing"]:
         raise UserError(f"{path} cannot be written: the network subtracts a mean image, for which "
                         "torchvision's names have no place; leave out --torchvision")
@@ -87,7 +88,7 @@ def _write_torchvision(path: Path, network: Any, metadata: dict[str, Any]) -> No
         arrays = torchvision_arrays(network)
     about = {"format": "pt", header.KEY: json.dumps(metadata)}
     write_file(path, lambda partial: save_file(arrays, partial, metadata=about))
-    if network.name != "torchvision" or network.config["ablations"]:
+    if not torchvision_names(network.name) or network.config["ablations"]:
         changed = "".join(f", {ablation}" for ablation in network.config["ablations"])
-        Terminal().warn(f"{path} is {network.name}{changed}, which torchvision's own AlexNet "
-                        "computes otherwise; read here it is what it was")
+        Terminal().warn(f"{path} is {network.name}{changed}, which torchvision's own network of "
+                        "these names computes otherwise; read here it is what it was")
