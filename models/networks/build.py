@@ -14,7 +14,7 @@ from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISIO
 from .cifar10 import CIFAR10_18PCT
 from .initial import INITS
 from .layers import Shape, Table, modules
-from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, cifar
+from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, STRIDE, cifar
 from .tables import (has_outputs, scaled, smallest_image, walk, with_classes, with_dropout,
                      with_tanh, without_groups, without_lrn, without_overlap)
 from .vgg import VGG11, VGG13, VGG16, VGG19, with_batch_norm
@@ -22,11 +22,15 @@ from .vgg import VGG11, VGG13, VGG16, VGG19, with_batch_norm
 
 @dataclass(frozen=True)
 class Design:
-    """A table whose last layer is a Linear that gives the logits, and what suits it by default."""
+    """A table whose last layer is a Linear that gives the logits, and what suits it by default.
+
+    note    a sentence that its summary ends with
+    """
 
     table: Table
     image_size: int = 227
     init: str = "he"
+    note: str = ""
 
     @property
     def num_classes(self) -> int:
@@ -50,8 +54,8 @@ FAMILY = {
     "vgg19_bn": Design(with_batch_norm(VGG19), 224),
     "resnet18": Design(RESNET18, 224),
     "resnet34": Design(RESNET34, 224),
-    "resnet50": Design(RESNET50, 224),
-    "resnet101": Design(RESNET101, 224),
+    "resnet50": Design(RESNET50, 224, note=STRIDE),
+    "resnet101": Design(RESNET101, 224, note=STRIDE),
     **{f"resnet{depth}": Design(cifar(depth), 32) for depth in (20, 32, 44, 56)},
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }
@@ -86,7 +90,8 @@ class Network(nn.Sequential):
                          " x ".join(map(str, place.output)),
                          sum(map(math.prod, place.layer.parameters(place.input).values())),
                          place.layer.macs(place.input)))
-        return as_table(self.name, self.input_shape, rows, self.num_parameters())
+        table = as_table(self.name, self.input_shape, rows, self.num_parameters())
+        return "\n".join(filter(None, [table, FAMILY[self.name].note]))
 
 
 def build(name: str, num_classes: int | None = None, image_size: int | None = None,
