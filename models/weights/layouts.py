@@ -18,11 +18,11 @@ from ..networks.tables import parameter_shapes
 from .caffe import Layer
 from .state_dicts import COUNTER
 from .strided import Arrays
-from .torchvision_names import NUMBERED, RESNETS, torchvision_names
+from .torchvision_names import INCEPTIONS, NUMBERED, RESNETS, torchvision_names
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 LINEAR = ("fc6", "fc7", "fc8")
-CAFFES = ("caffe-alexnet", "vgg11", "vgg13", "vgg16", "vgg19")      # and caffenet
+CAFFES = ("caffe-alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "caffe-googlenet")   # and caffenet
 TORCHVISION_NAMES = torchvision_names("torchvision")       # of every AlexNet
 
 
@@ -47,6 +47,9 @@ def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
         return _from_torchvision(state, NUMBERED)
     if any(".downsample." in name for name in state):
         return _from_torchvision(state, RESNETS)
+    for network in INCEPTIONS:
+        if next(iter(torchvision_names(network).values())) in state:
+            return _from_torchvision(state, (network,))
     return Found(dict(state), tuple(FAMILY))
 
 
@@ -65,7 +68,8 @@ def torchvision_arrays(network: Network) -> Arrays:
 
     Raises ValueError for a network that is neither one of theirs nor has AlexNet's layers.
     """
-    state, names = network.state_dict(), torchvision_names(network.name) or TORCHVISION_NAMES
+    state = network.state_dict()
+    names = torchvision_names(network.name, network.table) or TORCHVISION_NAMES
     if state.keys() != names.keys():
         raise ValueError(f"torchvision has no network with the layers of {network.name}: "
                          "no names there fit")
@@ -94,14 +98,7 @@ def from_caffe(layers: list[Layer], notes: list[str]) -> Found:
     learned = _learned(layers)
     names = {network: caffe_names(network) for network in CAFFES}
     network = min(CAFFES, key=lambda network: len(learned.keys() ^ set(names[network].values())))
-    last = list(names[network].values())[-1]
-    beside = [name for name in learned if name not in names[network].values()]
-    if len(beside) == 1 and last not in learned:
-        learned[last] = learned.pop(beside[0])
-        notes.append(f"its {beside[0][:60]} is taken as {last}")
-    elif beside:
-        raise ValueError(f"beside the layers of {network} it holds {', '.join(beside)[:90]}; one "
-                         f"network is looked for, with one layer called {last} or otherwise")
+    _rename_last(learned, network, list(names[network].values()), notes)
     arrays = _named(learned, names[network])
     design = FAMILY[network]
     for name, shape in parameter_shapes(design.table, design.image_size).items():
@@ -112,11 +109,29 @@ def from_caffe(layers: list[Layer], notes: list[str]) -> Found:
     return _blue_first(arrays, "caffenet" if is_caffenet else network)
 
 
+def _rename_last(learned: dict[str, list[np.ndarray]], network: str, names: list[str],
+                 notes: list[str]) -> None:
+    """A layer that is none of the network's is taken as a missing one: the last, or that of the
+    same head, as in "loss1/classifier_mine"."""
+    beside = [name for name in learned if name not in names]
+    for name in beside:
+        missing = [own for own in names if own not in learned and (
+            own == names[-1] or "/" in own) and own.split("/")[:-1] == name.split("/")[:-1]]
+        if len(missing) != 1 or (len(beside) > 1 and "/" not in name):
+            raise ValueError(f"beside the layers of {network} it holds {', '.join(beside)[:90]}; "
+                             f"one network is looked for, its last layer called {names[-1]} or "
+                             "otherwise")
+        learned[missing[0]] = learned.pop(name)
+        notes.append(f"its {name[:60]} is taken as {missing[0]}")
+
+
 def caffe_names(network: str) -> dict[str, str]:
     """By our names of the layers of a network that have parameters, Caffe's."""
     design = FAMILY[network]
     ours = parameter_shapes(design.table, design.image_size)
-    return {name: name for name in dict.fromkeys(name.rpartition(".")[0] for name in ours)}
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in ours)
+    return {name: f"{name.split('.')[0]}/{name.split('.')[-1]}" if "." in name else name
+            for name in layers}
 
 
 def _learned(layers: list[Layer]) -> dict[str, list[np.ndarray]]:

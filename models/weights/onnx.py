@@ -13,6 +13,7 @@ from minitensor.backend import to_numpy
 from minitensor.kernels.geometry import adaptive_bounds, reach
 
 from ..networks.build import Network
+from ..networks.heads import AuxiliaryHead
 from ..networks.layers import Shape, Table, ZeroChannels
 from ..networks.tables import Place
 
@@ -211,5 +212,5 @@ ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 WRITERS: dict[Any, Callable[[Graph, str, Place, Any], str]] = {
     nn.Conv2d: _conv, nn.BatchNorm2d: _batch_norm, nn.Linear: _linear,
     (nn.MaxPool2d, nn.AvgPool2d): _pool, nn.AdaptiveAvgPool2d: _adaptive_average,
-    nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten, nn.Dropout: _nothing,
+    nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten, (nn.Dropout, AuxiliaryHead): _nothing,
     ZeroChannels: _zero_channels, nn.Residual: _residual, nn.Concat: _concat}
