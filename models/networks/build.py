@@ -16,13 +16,8 @@ from .googlenet import CAFFE_GOOGLENET, GOOGLENET
 from .heads import heads_in, with_classes, without_heads
 from .initial import INITS
 from .layers import Shape, Table, modules
-<<<<<<< HEAD
 from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, STRIDE, cifar
-from .tables import (has_outputs, scaled, smallest_image, walk, with_classes, with_dropout,
-=======
-from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, cifar
 from .tables import (has_outputs, parameters_of, scaled, smallest_image, walk, with_dropout,
->>>>>>> 3d2d05d
                      with_tanh, without_groups, without_lrn, without_overlap)
 from .vgg import VGG11, VGG13, VGG16, VGG19, with_batch_norm
 
@@ -61,15 +56,10 @@ FAMILY = {
     "vgg19_bn": Design(with_batch_norm(VGG19), 224),
     "resnet18": Design(RESNET18, 224),
     "resnet34": Design(RESNET34, 224),
-<<<<<<< HEAD
     "resnet50": Design(RESNET50, 224, note=STRIDE),
     "resnet101": Design(RESNET101, 224, note=STRIDE),
-=======
-    "resnet50": Design(RESNET50, 224),
-    "resnet101": Design(RESNET101, 224),
     "googlenet": Design(GOOGLENET, 224),
     "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
->>>>>>> 3d2d05d
     **{f"resnet{depth}": Design(cifar(depth), 32) for depth in (20, 32, 44, 56)},
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }
@@ -105,16 +95,15 @@ class Network(nn.Sequential):
                          sum(map(math.prod, place.layer.parameters(place.input).values())),
                          place.layer.macs(place.input)))
         table = as_table(self.name, self.input_shape, rows, self.num_parameters())
-<<<<<<< HEAD
-        return "\n".join(filter(None, [table, FAMILY[self.name].note]))
-=======
+        return "\n".join(filter(None, [table, FAMILY[self.name].note, self._about_heads()]))
+
+    def _about_heads(self) -> str:
         heads = heads_in(self.table)
         if not heads:
-            return table
+            return ""
         kept = parameters_of(without_heads(self.table), self.input_shape).values()
-        return (f"{table}\n{sum(map(math.prod, kept)):,} parameters without {', '.join(heads)}, "
+        return (f"{sum(map(math.prod, kept)):,} parameters without {', '.join(heads)}, "
                 "which are for training only")
->>>>>>> 3d2d05d
 
 
 def build(name: str, num_classes: int | None = None, image_size: int | None = None,

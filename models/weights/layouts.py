@@ -111,13 +111,15 @@ def from_caffe(layers: list[Layer], notes: list[str]) -> Found:
 
 def _rename_last(learned: dict[str, list[np.ndarray]], network: str, names: list[str],
                  notes: list[str]) -> None:
-    """A layer that is none of the network's is taken as a missing one: the last, or that of the
-    same head, as in "loss1/classifier_mine"."""
+    """A layer that is none of names is the last one, or the one missing of the same head: of
+    "loss1/classifier_mine"'s."""
     beside = [name for name in learned if name not in names]
     for name in beside:
-        missing = [own for own in names if own not in learned and (
-            own == names[-1] or "/" in own) and own.split("/")[:-1] == name.split("/")[:-1]]
-        if len(missing) != 1 or (len(beside) > 1 and "/" not in name):
+        head = name.partition("/")[0]
+        missing = [own for own in names if own not in learned and own.partition("/")[0] == head]
+        if len(beside) == 1 and names[-1] not in learned:
+            missing = [names[-1]]
+        if len(missing) != 1:
             raise ValueError(f"beside the layers of {network} it holds {', '.join(beside)[:90]}; "
                              f"one network is looked for, its last layer called {names[-1]} or "
                              "otherwise")
