@@ -136,9 +136,11 @@ def _pool(graph: Graph, x: str, place: Place, module: Any) -> str:
 
 
 def _adaptive_average(graph: Graph, x: str, place: Place, module: Any) -> str:
-    """Means of rows, then of columns, each a product with a matrix; nothing for the right size."""
+    """Means of rows, then of columns, each a product with a matrix; less where less will do."""
     if place.input == place.output:
         return x
+    if place.output[1:] == (1, 1):
+        return graph.node("GlobalAveragePool", [x], place.name)
     rows, columns = (graph.constant(f"{place.name}.{axis}", _means(side, out))
                      for axis, side, out in zip(("rows", "columns"), place.input[1:],
                                                 place.output[1:]))
