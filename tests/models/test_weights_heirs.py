@@ -26,11 +26,15 @@ HEIRS = [name for name in RECIPES if name in FAMILY]
 
 
 def narrow_state(name, num_classes=10, width=1 / 16):
-    """(the state of a narrow network, the same under torchvision's names), all of it random."""
+    """(the state of a narrow network, the same under torchvision's names)."""
     network = build(name, num_classes, width=width, generator=Generator(0))
     rng = np.random.default_rng(0)
-    ours = {key: np.array(7) if array.dtype.kind == "i" else rng.uniform(
-        0.5, 1.5, array.shape).astype(np.float32) for key, array in network.state_dict().items()}
+    ours = {key: np.asarray(array, order="C") for key, array in network.state_dict().items()}
+    for key, array in ours.items():
+        if array.ndim == 1:
+            ours[key] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
+        elif array.ndim == 0:
+            ours[key] = np.array(7)
     names = torchvision_names(name)
     return ours, {names[key]: array for key, array in ours.items()}
 
