@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from minitensor.random import default_generator
 
 from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISION
 from .cifar10 import CIFAR10_18PCT
-from .googlenet import CAFFE_GOOGLENET, GOOGLENET
+from .googlenet import CAFFE_GOOGLENET, GOOGLENET, SLIP
 from .heads import heads_in, with_classes, without_heads
+from .inception import INCEPTION_V3
 from .initial import INITS
 from .layers import Shape, Table, modules
 from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, STRIDE, cifar
@@ -54,12 +55,13 @@ FAMILY = {
     "vgg13_bn": Design(with_batch_norm(VGG13), 224),
     "vgg16_bn": Design(with_batch_norm(VGG16), 224),
     "vgg19_bn": Design(with_batch_norm(VGG19), 224),
+    "googlenet": Design(GOOGLENET, 224, note=SLIP),
+    "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
+    "inception_v3": Design(INCEPTION_V3, 299),
     "resnet18": Design(RESNET18, 224),
     "resnet34": Design(RESNET34, 224),
     "resnet50": Design(RESNET50, 224, note=STRIDE),
     "resnet101": Design(RESNET101, 224, note=STRIDE),
-    "googlenet": Design(GOOGLENET, 224),
-    "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
     **{f"resnet{depth}": Design(cifar(depth), 32) for depth in (20, 32, 44, 56)},
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }
@@ -95,15 +97,16 @@ class Network(nn.Sequential):
                          sum(map(math.prod, place.layer.parameters(place.input).values())),
                          place.layer.macs(place.input)))
         table = as_table(self.name, self.input_shape, rows, self.num_parameters())
-        return "\n".join(filter(None, [table, FAMILY[self.name].note, self._about_heads()]))
+        return "\n".join([table, *self._remarks()])
 
-    def _about_heads(self) -> str:
+    def _remarks(self) -> Iterator[str]:
         heads = heads_in(self.table)
-        if not heads:
-            return ""
-        kept = parameters_of(without_heads(self.table), self.input_shape).values()
-        return (f"{sum(map(math.prod, kept)):,} parameters without {', '.join(heads)}, "
-                "which are for training only")
+        if heads:
+            kept = parameters_of(without_heads(self.table), self.input_shape).values()
+            yield (f"{sum(map(math.prod, kept)):,} parameters without {', '.join(heads)}, "
+                   "which are for training only")
+        if FAMILY[self.name].note:
+            yield FAMILY[self.name].note
 
 
 def build(name: str, num_classes: int | None = None, image_size: int | None = None,
@@ -168,6 +171,8 @@ def table_of(name: str, num_classes: int | None = None, image_size: int | None =
                              f"not {ablation!r}")
         table = ABLATIONS[ablation](table)
     if image_size is not None and not has_outputs(table, (3, image_size, image_size)):
-        raise ValueError(f"{name}: image_size must be at least {smallest_image(table)}, not "
-                         f"{image_size}: some layer would have no output")
+        least, bare = smallest_image(table), smallest_image(without_heads(table))
+        raise ValueError(f"{name}: image_size must be at least {least}, not {image_size}: some "
+                         "layer would have no output"
+                         + f"; {bare} without the auxiliary heads (no-heads)" * (bare < least))
     return table

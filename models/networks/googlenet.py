@@ -1,9 +1,9 @@
-"""GoogLeNet (Szegedy et al. 2014): a layer looks through windows of several sizes side by side.
+"""GoogLeNet (Szegedy et al. 2014): filters of several sizes side by side where AlexNet has one a
+layer, to see detail and context at once, with a ninth of its parameters.
 
-AlexNet chooses one filter size a layer, and spends most of its 62 million parameters on linear
-layers. Here an inception block joins 1 x 1, 3 x 3 and 5 x 5 filters and a pool, 1 x 1 filters
-before them keep that cheap, and a mean over the image takes the linear layers' place. 22 layers are
-deep for 2014: two auxiliary heads bring gradients to the lower ones.
+An inception block joins 1 x 1, 3 x 3 and 5 x 5 filters and a pool; 1 x 1 filters before them keep
+that cheap. A mean over the image takes the place of AlexNet's linear layers, which have most of its
+parameters. For 22 layers, two auxiliary heads bring gradients to the lower ones.
 """
 from .heads import AuxHead
 from .layers import (LRN, AdaptiveAvgPool, AvgPool, BatchNorm, Concat, Conv, Dropout, Flatten,
@@ -29,9 +29,10 @@ def conv_bn(name: str, channels: int, kernel: int | tuple[int, int], stride: int
             f"{name}.bn".lstrip("."): BatchNorm(1e-3)}
 
 
+SLIP = "Where the paper has 5 x 5 filters, these are 3 x 3: torchvision's slip, in its weights."
+
+
 def _block(ones: int, reduce3: int, threes: int, reduce5: int, fives: int, pooled: int) -> Layer:
-    """The third branch has 3 x 3 filters: a slip that torchvision keeps, for its weights have it.
-    """
     return Concat(
         branch1=conv_bn("", ones, 1),
         branch2={**conv_bn("0", reduce3, 1), **conv_bn("1", threes, 3, padding=1)},
@@ -80,11 +81,12 @@ GOOGLENET: Table = {                                    # output at 224 px
 
 def _caffe_block(ones: int, reduce3: int, threes: int, reduce5: int, fives: int,
                  pooled: int) -> Layer:
-    return Concat(**{
+    branches: dict[str, Table] = {
         "1x1": {"1x1": Conv(ones, 1)},
         "3x3": {"3x3_reduce": Conv(reduce3, 1), "3x3": Conv(threes, 3, padding=1)},
         "5x5": {"5x5_reduce": Conv(reduce5, 1), "5x5": Conv(fives, 5, padding=2)},
-        "pool": {"pool": MaxPool(3, 1, padding=1, ceil=True), "pool_proj": Conv(pooled, 1)}})
+        "pool": {"pool": MaxPool(3, 1, padding=1, ceil=True), "pool_proj": Conv(pooled, 1)}}
+    return Concat(**branches)
 
 
 _CAFFE_HEAD = AuxHead({                                     # of 512 x 14 x 14; 528 x 14 x 14

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from minitensor import Generator, Tensor, nn
 
 from .layers import Layer, Shape, Table, modules
-from .tables import buffers_of, changed, has_outputs, parameters_of
+from .tables import buffers_of, changed, has_outputs, kept_of, parameters_of
 
 Heard = list[tuple[float, Tensor]]      # a head's weight and its logits
 _heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
@@ -37,6 +37,9 @@ class AuxHead(Layer):
 
     def buffers(self, shape: Shape) -> dict[str, Shape]:
         return buffers_of(self.table, shape)
+
+    def kept(self, shape: Shape) -> int:
+        return kept_of(self.table, shape)
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return AuxiliaryHead(modules(self.table, shape, generator), self.weight)

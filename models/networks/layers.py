@@ -38,7 +38,7 @@ class Layer:
         return 0
 
     def kept(self, shape: Shape) -> int:
-        """How many numbers of its output for one image stay in memory until the backward pass."""
+        """How many numbers of one image it adds to what stays in memory for the backward pass."""
         return math.prod(self.output(shape))
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:

@@ -67,13 +67,17 @@ def buffers_of(table: Table, shape: Shape) -> dict[str, Shape]:
 def activations(table: Table, image_size: int) -> int:
     """Bytes that a training step keeps of one image for its backward pass, without the weights.
 
-    Counted are the image and the outputs of all layers, in float32, an output that is the same
-    memory as another once. Not counted, a few percent: which pixel won in a max-pool, the scales
-    of LRN, the statistics of batches.
+    Counted are the image and the outputs of all layers, those of auxiliary heads too, in float32,
+    an output that is the same memory as another once. Not counted, a few percent: which pixel won
+    in a max-pool, the scales of LRN, the statistics of batches.
     """
     shape = (3, image_size, image_size)
-    kept = sum(place.layer.kept(place.input) for place in walk(table, shape))
-    return 4 * (math.prod(shape) + kept)
+    return 4 * (math.prod(shape) + kept_of(table, shape))
+
+
+def kept_of(table: Table, shape: Shape) -> int:
+    """How many numbers a table's layers keep of one input of this shape."""
+    return sum(place.layer.kept(place.input) for place in walk(table, shape))
 
 
 def smallest_image(table: Table) -> int:

@@ -125,14 +125,19 @@ def _linear(graph: Graph, x: str, place: Place, module: Any) -> str:
 def _pool(graph: Graph, x: str, place: Place, module: Any) -> str:
     """What hangs over the edge is written as padding, which every runtime reads alike.
 
-    Averages leave it out.
+    Averages leave it out; their own padding counts.
     """
     k, s, p = module.kernel_size, module.stride, module.padding
     hanging = [max(0, reach(out, k, s) - side - p)
                for out, side in zip(place.output[1:], place.input[1:])]
-    operator = "MaxPool" if isinstance(module, nn.MaxPool2d) else "AveragePool"
-    return graph.node(operator, [x], place.name, kernel_shape=[k, k], strides=[s, s],
-                      pads=[p, p, *hanging])
+    pads = [p, p, *(max(p, more) for more in hanging)]
+    shape = {"kernel_shape": [k, k], "strides": [s, s], "pads": pads}
+    if isinstance(module, nn.MaxPool2d):
+        return graph.node("MaxPool", [x], place.name, **shape)
+    if p and pads[2:] != [p, p]:
+        raise ValueError(f"{place.name} is an average whose padding counts and whose last window "
+                         "hangs over it, for which there is no ONNX here")
+    return graph.node("AveragePool", [x], place.name, **shape, count_include_pad=int(p > 0))
 
 
 def _adaptive_average(graph: Graph, x: str, place: Place, module: Any) -> str:

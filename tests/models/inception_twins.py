@@ -150,3 +150,121 @@ def caffe_googlenet(torch, width, classes):
             return (logits, heads) if self.training else logits
 
     return GoogLeNet().double()
+
+
+def inception_v3(torch, width, classes):
+    """torchvision's."""
+    layers, F = torch.nn, torch.nn.functional
+    row, column = {"kernel": (1, 7), "padding": (0, 3)}, {"kernel": (7, 1), "padding": (3, 0)}
+
+    class Block(layers.Module):
+        """Chains of convolutions under torchvision's names, side by side, and then a pool."""
+
+        def __init__(self, ins, pool, **chains):
+            super().__init__()
+            self.pool, self.chains = pool, []
+            for branch, sizes in chains.items():
+                chain, channels = [], ins
+                for i, (outs, kernel, where) in enumerate(sizes, 1):
+                    name = f"{branch}_{i}" if len(sizes) > 1 else branch
+                    self.add_module(name, basic_conv(torch, channels, outs // width, kernel,
+                                                     **where))
+                    channels = outs // width
+                    chain.append(name)
+                self.chains.append(chain)
+
+        def forward(self, x):
+            results = []
+            for chain in self.chains:
+                y = x
+                if chain == ["branch_pool"]:
+                    y = F.avg_pool2d(x, 3, 1, 1)
+                for name in chain:
+                    y = getattr(self, name)(y)
+                results.append(y)
+            return torch.cat(results + ([F.max_pool2d(x, 3, 2)] if self.pool else []), 1)
+
+    class Wide(Block):
+        """The last blocks, of which two branches fork."""
+
+        def __init__(self, ins):
+            super().__init__(ins, None, branch1x1=[(320, 1, {})], branch_pool=[(192, 1, {})])
+            self.branch3x3_1 = basic_conv(torch, ins, 384 // width, 1)
+            self.branch3x3dbl_1 = basic_conv(torch, ins, 448 // width, 1)
+            self.branch3x3dbl_2 = basic_conv(torch, 448 // width, 384 // width, 3, padding=1)
+            for name in ("branch3x3_2", "branch3x3dbl_3"):
+                for end, kernel, padding in (("a", (1, 3), (0, 1)), ("b", (3, 1), (1, 0))):
+                    self.add_module(name + end, basic_conv(
+                        torch, 384 // width, 384 // width, kernel, padding=padding))
+
+        def forward(self, x):
+            def fork(name, y):
+                return [getattr(self, name + end)(y) for end in "ab"]
+
+            return torch.cat([self.branch1x1(x), *fork("branch3x3_2", self.branch3x3_1(x)),
+                              *fork("branch3x3dbl_3", self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
+                              self.branch_pool(F.avg_pool2d(x, 3, 1, 1))], 1)
+
+    def fine(ins, pooled):
+        return Block(ins // width, False, branch1x1=[(64, 1, {})],
+                     branch5x5=[(48, 1, {}), (64, 5, {"padding": 2})],
+                     branch3x3dbl=[(64, 1, {}), (96, 3, {"padding": 1}), (96, 3, {"padding": 1})],
+                     branch_pool=[(pooled, 1, {})])
+
+    def seven(outs, how):
+        return outs, how["kernel"], {"padding": how["padding"]}
+
+    def middle(c):
+        return Block(768 // width, False, branch1x1=[(192, 1, {})],
+                     branch7x7=[(c, 1, {}), seven(c, row), seven(192, column)],
+                     branch7x7dbl=[(c, 1, {}), seven(c, column), seven(c, row), seven(c, column),
+                                   seven(192, row)],
+                     branch_pool=[(192, 1, {})])
+
+    class Head(layers.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv0 = basic_conv(torch, 768 // width, 128 // width, 1)
+            self.conv1 = basic_conv(torch, 128 // width, 768 // width, 5)
+            self.fc = layers.Linear(768 // width, classes)
+
+        def forward(self, x):
+            return self.fc(self.conv1(self.conv0(F.avg_pool2d(x, 5, 3))).mean((2, 3)))
+
+    class Inception3(layers.Module):
+        def __init__(self):
+            super().__init__()
+            ins = 3
+            for name, outs, where in (("1a_3x3", 32, {"stride": 2}), ("2a_3x3", 32, {}),
+                                      ("2b_3x3", 64, {"padding": 1}), ("3b_1x1", 80, {}),
+                                      ("4a_3x3", 192, {})):
+                self.add_module(f"Conv2d_{name}", basic_conv(torch, ins, outs // width,
+                                                             int(name[-1]), **where))
+                ins = outs // width
+            stride = {"stride": 2}
+            self.Mixed_5b, self.Mixed_5c = fine(192, 32), fine(256, 64)
+            self.Mixed_5d = fine(288, 64)
+            self.Mixed_6a = Block(288 // width, True, branch3x3=[(384, 3, stride)],
+                                  branch3x3dbl=[(64, 1, {}), (96, 3, {"padding": 1}),
+                                                (96, 3, stride)])
+            self.Mixed_6b, self.Mixed_6c = middle(128), middle(160)
+            self.Mixed_6d, self.Mixed_6e = middle(160), middle(192)
+            self.AuxLogits = Head()
+            self.Mixed_7a = Block(768 // width, True, branch3x3=[(192, 1, {}), (320, 3, stride)],
+                                  branch7x7x3=[(192, 1, {}), seven(192, row), seven(192, column),
+                                               (192, 3, stride)])
+            self.Mixed_7b, self.Mixed_7c = Wide(1280 // width), Wide(2048 // width)
+            self.fc = layers.Linear(2048 // width, classes)
+
+        def forward(self, x):
+            x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
+            x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, 2)))
+            x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(F.max_pool2d(x, 3, 2))))
+            x = self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))
+            x = self.Mixed_6e(self.Mixed_6d(x))
+            heads = [self.AuxLogits(x)] if self.training else []
+            x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
+            logits = self.fc(x.mean((2, 3)))
+            return (logits, heads) if self.training else logits
+
+    return Inception3().double()

@@ -21,13 +21,18 @@ from models_cli import StopAfter, complaint, log, models
 
 # parameters without heads and with them, of those the heads' weights; multiplications in 10^9
 PUBLISHED = {"googlenet": (6_624_904, 13_004_888, 1.498),
-             "caffe-googlenet": (6_998_552, 13_378_280, 1.583)}
-WEIGHTS = {"googlenet": [0.3, 0.3], "caffe-googlenet": [0.3, 0.3]}         # of the heads' losses
-STATES = {"googlenet": (364, 15_072)}       # arrays in torchvision's file, numbers in its buffers
+             "caffe-googlenet": (6_998_552, 13_378_280, 1.583),
+             "inception_v3": (23_834_568, 27_161_264, 5.713)}
+WEIGHTS = {"googlenet": [0.3, 0.3], "caffe-googlenet": [0.3, 0.3],      # of the heads' losses
+           "inception_v3": [0.4]}
+# Arrays in torchvision's file, and numbers in its running statistics.
+STATES = {"googlenet": (364, 15_072), "inception_v3": (580, 36_224)}
 # What finite differences are taken of, beside the image: heads, layers before and behind them.
 CHECKED = {"googlenet": ("conv1.", "aux1.", "inception4b.branch3.", "aux2.", "fc."),
-           "caffe-googlenet": ("conv1.", "loss1.", "inception_4b.5x5", "loss2.", "loss3.")}
-SMALL = {"googlenet": 64, "caffe-googlenet": 96}                   # an image_size for tests
+           "caffe-googlenet": ("conv1.", "loss1.", "inception_4b.5x5", "loss2.", "loss3."),
+           "inception_v3": ("Conv2d_1a_3x3.", "Mixed_6b.branch7x7.", "AuxLogits.",
+                            "Mixed_7b.branch3x3.2.", "fc.")}
+SMALL = {"googlenet": 64, "caffe-googlenet": 96, "inception_v3": 299}   # image sizes for tests
 
 
 def total(sizes):
@@ -53,6 +58,16 @@ def test_the_sizes_of_googlenets_stages():
         (64, 112, 112), (64, 56, 56), (192, 56, 56), (192, 28, 28), (256, 28, 28), (480, 28, 28),
         (480, 14, 14), (512, 14, 14), (528, 14, 14), (832, 14, 14), (832, 7, 7), (1024, 7, 7),
         (1024, 1, 1)]
+
+
+def test_the_sizes_of_inceptions_stages():
+    """Szegedy et al. 2015, table 1, as torchvision has it."""
+    at = shapes(FAMILY["inception_v3"].table, 299)
+    assert [at[name] for name in ("Conv2d_1a_3x3.bn", "Conv2d_2b_3x3.bn", "maxpool1",
+                                  "Conv2d_4a_3x3.bn", "maxpool2", "Mixed_5b", "Mixed_5d",
+                                  "Mixed_6a", "Mixed_6e", "Mixed_7a", "Mixed_7c")] == [
+        (32, 149, 149), (64, 147, 147), (64, 73, 73), (192, 71, 71), (192, 35, 35), (256, 35, 35),
+        (288, 35, 35), (768, 17, 17), (768, 17, 17), (1280, 8, 8), (2048, 8, 8)]
 
 
 def test_the_summary_counts_parameters_with_heads_and_without(capsys):
@@ -162,7 +177,8 @@ def all_logits(network):
     return run
 
 
-@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("name", ["googlenet", "caffe-googlenet", pytest.param(
+    "inception_v3", marks=pytest.mark.slow)])
 def test_finite_differences_of_a_miniature_with_its_heads(name):
     network = build(name, 3, SMALL[name], 1 / 32, generator=Generator(0)).to(dtype=np.float64)
     rng = np.random.default_rng(0)
@@ -184,7 +200,8 @@ def saved(path, name, ablations=()):
     with auxiliary_logits():
         network(Tensor(np.random.default_rng(0).standard_normal(
             (4, *network.input_shape)).astype(np.float32)))
-    pictures = {"resize": 72, "crop": SMALL[name], "mean": [0.5] * 3, "std": [0.25] * 3}
+    size = SMALL[name]
+    pictures = {"resize": size + 8, "crop": size, "mean": [0.5] * 3, "std": [0.25] * 3}
     checkpoint.save(path, network.state_dict(), metadata_of(network, list("abcde"), pictures))
     return network.eval()
 
@@ -348,6 +365,14 @@ def test_a_run_with_heads_is_evaluated_converted_and_fine_tuned_without(tmp_path
     capsys.readouterr()
     assert models("train", *common, "--ablations", "tanh", "--out", tmp_path / "no") == 2
     assert "--ablations ['tanh'] does not fit --weights" in complaint(capsys)
+
+
+def test_inception_takes_smaller_images_without_its_head():
+    with pytest.raises(ValueError, match="image_size must be at least 299, not 96: some layer "
+                       "would have no output; 75 without the auxiliary heads"):
+        build("inception_v3", 5, 96, 1 / 32, generator=Generator(0))
+    network = build("inception_v3", 5, 75, 1 / 32, ablations=["no-heads"], generator=Generator(0))
+    assert network.eval()(Tensor(np.zeros((1, 3, 75, 75), np.float32))).shape == (1, 5)
 
 
 def test_dropout_is_each_layers_own_unless_told():
