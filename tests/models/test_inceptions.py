@@ -72,11 +72,14 @@ def test_the_sizes_of_inceptions_stages():
 
 def test_the_summary_counts_parameters_with_heads_and_without(capsys):
     assert models("summary", "googlenet") == 0
-    *_, last, beside = capsys.readouterr().out.strip().splitlines()
+    *_, last, beside, slip = capsys.readouterr().out.strip().splitlines()
     assert last.split()[1:] == ["13,004,888", "1,498,376,192"]
     assert beside == "6,624,904 parameters without aux1, aux2, which are for training only"
+    assert "5 x 5 filters, these are 3 x 3" in slip
     assert models("summary", "googlenet", "--ablations", "no-heads") == 0
-    assert capsys.readouterr().out.strip().splitlines()[-1].split()[1] == "6,624,904"
+    assert capsys.readouterr().out.strip().splitlines()[-2].split()[1] == "6,624,904"
+    assert models("summary") == 0
+    assert "13,004,888 parameters with the auxiliary heads" in capsys.readouterr().out
 
 
 # ---- the same in PyTorch -------------------------------------------------------------------------
