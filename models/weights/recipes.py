@@ -1,7 +1,8 @@
 """How images are prepared for published weights: as in the training that they come from.
 
 A recipe says the shorter side that an image is scaled to (bilinear, in all of them), the crop
-that goes with it, and the mean and deviation of red, green and blue within 0..1.
+that goes with it, and the mean and deviation of red, green and blue within 0..1. Which network it
+is decides; of two weights of one network, the file.
 """
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ TORCHVISION = {"resize": 256, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.22
 # images that were normalised as for the others.
 TENSORFLOW = {"resize": 256, "mean": [0.5] * 3, "std": [0.5] * 3}
 OF_TORCHVISION: dict[str, dict[str, Any]] = {
-    "googlenet": TENSORFLOW, "inception_v3": {**TENSORFLOW, "resize": 342, "crop": 299}}
+    "googlenet": TENSORFLOW,
+    "inception_v3": {**TENSORFLOW, "resize": 342, "crop": 299, "square": False}}
 
 
 def _minus(blue: float, green: float, red: float, **more: Any) -> dict[str, Any]:

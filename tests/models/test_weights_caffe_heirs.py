@@ -4,10 +4,9 @@ import pytest
 
 import inception_twins
 from minitensor import Tensor, no_grad
-from models.networks.build import FAMILY
 from models.training.checkpoints import load_network
 from models.weights import WeightsError, load
-from models_cli import Said
+from models_cli import Said, complaint, models
 from test_heirs import VGGS, torch_vgg
 from test_weights_caffe import blob, field
 
@@ -54,23 +53,44 @@ def assert_gives(path, model, mean, torch):
     return metadata
 
 
-@pytest.mark.parametrize("how", ["layer", "V1", "V0"])
-@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
-def test_caffes_vgg(name, how, torch, tmp_path):
+def vgg(torch, name):
+    """({layer: blobs} of Caffe's, a sixteenth as wide, the model)."""
     torch.manual_seed(0)
     model = rounded(torch, torch_vgg(torch, VGGS[name], False, 4, 256, 1000))
     state = [tensor.numpy() for tensor in model.state_dict().values()]
-    pairs = list(zip(state[::2], state[1::2], strict=True))
     names = [f"conv{stage}_{i}" for stage, count in enumerate(VGGS[name], 1)
              for i in range(1, count + 1)] + ["fc6", "fc7", "fc8"]
+    pairs = zip(state[::2], state[1::2], strict=True)
+    return {"data": (), **dict(zip(names, pairs, strict=True)), "prob": ()}, model
+
+
+@pytest.mark.parametrize("how", ["layer", "V1", "V0"])
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_caffes_vgg(name, how, torch, tmp_path):
+    layers, model = vgg(torch, name)
     path = tmp_path / "VGG_ILSVRC_layers.caffemodel"
-    path.write_bytes(caffemodel({"data": (), **dict(zip(names, pairs, strict=True)), "prob": ()},
-                                how))
+    path.write_bytes(caffemodel(layers, how))
     metadata = assert_gives(path, model, VGG_MEAN, torch)
     p = metadata["preprocessing"]
     assert metadata["network"] == name and metadata["config"]["width"] == 1 / 16
     assert (p["resize"], p["crop"], p.get("squash")) == (256, 224, None)
     assert [255 * value for value in p["mean"]] == pytest.approx(VGG_MEAN[::-1])
+
+
+def test_caffes_vgg_under_torchvisions_names_sees_red_first(torch, tmp_path, capsys):
+    from safetensors.torch import load_file
+    layers, model = vgg(torch, "vgg16")
+    (tmp_path / "in.caffemodel").write_bytes(caffemodel(layers, "V1"))
+    assert models("convert", tmp_path / "in.caffemodel", tmp_path / "out.safetensors",
+                  "--torchvision") == 0
+    assert ("its pictures are normalised with mean 0.485 0.458 0.4076 and std 0.003922 0.003922 "
+            "0.003922, for torchvision's own vgg16 with 0.485 0.456 0.406 and 0.229 0.224 0.225"
+            ) in complaint(capsys)
+    x = torch.rand(1, 3, 224, 224, dtype=torch.float64)
+    with torch.no_grad():
+        expected = model(x.flip(1))
+        model.load_state_dict(load_file(tmp_path / "out.safetensors"), strict=True)
+        torch.testing.assert_close(model(x), expected)
 
 
 def googlenet(torch):
@@ -112,8 +132,3 @@ def test_last_layers_of_googlenet_under_other_names(torch, tmp_path):
     path.write_bytes(caffemodel({**layers, "extra/a": layers["conv1/7x7_s2"]}, "layer"))
     with pytest.raises(WeightsError, match="beside the layers of caffe-googlenet it holds extra/a"):
         load(str(path))
-
-
-def test_caffes_own_sizes_of_pictures():
-    """Full networks are fed 224 pixels; the heads' linear layers tell so."""
-    assert {FAMILY[name].image_size for name in ("vgg16", "vgg19", "caffe-googlenet")} == {224}

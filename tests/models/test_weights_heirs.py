@@ -3,6 +3,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import weights_files as whole
 from minitensor import Generator
@@ -140,6 +141,24 @@ def test_a_renamed_file_is_told_by_its_sum_else_the_choice_is_said(tmp_path, mon
         assert metadata["preprocessing"]["resize"] == resize and said == []
     path.write_bytes(whole.torch_zip(narrow_state("resnet50", 10, 1 / 32)[1]))
     assert told(path)[2] == [], "somebody's own, of other classes: nothing is known of it"
+
+
+@pytest.mark.parametrize("name, file, resize", [
+    ("vgg16", "", 256), ("resnet50", "0676ba61", 256), ("resnet50", "11ad3fa6", 232),
+    ("googlenet", "", 256), ("inception_v3", "", 342)])
+def test_pictures_are_scaled_and_cropped_as_by_pillow(name, file, resize):
+    """Bilinear, the longer side cut to whole pixels, the crop's corner rounded, as torchvision."""
+    crop = FAMILY[name].image_size
+    p = recipes.preprocessing(name, {"num_classes": 1000, "image_size": crop}, False, file, [])
+    p |= {"mean": [0.0] * 3, "std": [1.0] * 3}
+    for width, height in ((401, 301), (401, 302), (300, 533), (533, 300), (120, 90)):
+        pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        sides = [int(resize * side / min(width, height)) for side in (width, height)]
+        scaled = Image.fromarray(pixels).resize(sides, Image.Resampling.BILINEAR)
+        left, top = (int(round((side - crop) / 2)) for side in sides)
+        expected = np.asarray(scaled.crop((left, top, left + crop, top + crop)))
+        ours = evaluation_transform(p)(pixels, None)
+        np.testing.assert_allclose(ours.transpose(1, 2, 0) * 255, expected, atol=1e-4)
 
 
 def test_transform_input_is_another_mean_and_deviation():
