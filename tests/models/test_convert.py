@@ -104,7 +104,7 @@ def test_a_converted_network_is_read_back_as_it_was(plain, name, size, ablations
     assert models("convert", tmp_path / "ours.safetensors", tmp_path / "new.safetensors",
                   *flag) == 0
     differs = plain and (name, ablations) != ("torchvision", [])
-    assert ("which torchvision's own AlexNet computes otherwise" in capsys.readouterr().err
+    assert ("which torchvision's own network of these names computes otherwise" in capsys.readouterr().err
             ) == differs
     back, info = load_network(str(tmp_path / "new.safetensors"))
     x = pictures(network)
