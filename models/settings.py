@@ -20,6 +20,7 @@ class Settings:
     # The shorter side before a crop; None: 256/227 of image_size, image_size for built-in images.
     resize: int | None = None
     random_crop: bool = True        # else the centre
+    crop_padding: int = 0           # black pixels on every side before a random crop
     flip: bool = True               # mirror half of the training images
     pca_noise: float = 0.0          # sigma; 0.1 in the paper
     # In place of resize and crop: the least share of the area that a random part of it has.

@@ -69,6 +69,9 @@ def _add_pictures(group: Any) -> None:
                 "the crop's size, packed ones keep theirs)")
     add_setting(group, "random_crop", None, "cut training pictures anywhere, else in the centre",
                 action=argparse.BooleanOptionalAction)
+    add_setting(group, "crop_padding", number(int, 0, LARGEST), "black pixels put on every side of "
+                "a training picture before it is cut anywhere; 4 is usual at 32 pixels",
+                metavar="N")
     add_setting(group, "flip", None, "mirror half of the training pictures",
                 action=argparse.BooleanOptionalAction)
     add_setting(group, "pca_noise", number(float, 0), "colour noise along the principal "

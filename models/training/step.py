@@ -171,6 +171,9 @@ class Training:
                  if name in SCHEDULE_STATE}
         self.schedule.load_state_dict(moves)
         self.counters = Counters(**metadata["progress"])
+        if any(type(value) not in (int, type(getattr(Counters, name)))
+               for name, value in vars(self.counters).items()):
+            raise ValueError(f"its progress is {metadata['progress']}")
         self.warmup.load_state_dict({"done": self.counters.step})
         self.generator.step = metadata["generator_step"]
         self.metadata["colours"] = metadata.get("colours", {})
