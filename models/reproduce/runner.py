@@ -57,7 +57,10 @@ def _train(path: Path, given: dict[str, Any], progress: Progress) -> int:
     """
     folder = RunFolder(path)
     if not folder.latest.exists():
-        folder.log.unlink(missing_ok=True)      # of a process killed before its first checkpoint
+        if folder.log.exists():                 # of a process killed before its first checkpoint
+            with folder.alone():
+                folder.log.unlink()
+                folder.best.unlink(missing_ok=True)
         return start.start(Settings(**given), progress, str(path))
     stopped = start.stopped(str(path))
     settings = start.changed(stopped.settings, given, set(CHANGEABLE) - {"lr"})

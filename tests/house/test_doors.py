@@ -26,8 +26,8 @@ def doors():
 
 OUTSIDE = {     # beside NumPy
     "minitensor.backend": {"cupy"}, "minitensor.kernels.cuda.launcher": {"cupy"},
-    "minitensor.checkpoint": {"safetensors"}, "minitensor.gradcheck.networks": {"models"},
-    "data.__main__": {"tqdm", "PIL"},
+    "minitensor.checkpoint": {"safetensors"}, "minitensor.gradcheck.family": {"models"},
+    "data.__main__": {"tqdm", "PIL", "minitensor"},
 }
 
 DOORS = doors()
