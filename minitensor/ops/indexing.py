@@ -16,10 +16,11 @@ class GetItem(Op):
     """x[index] for every index NumPy knows; elements picked twice get both gradients."""
 
     def __init__(self, index: tuple):
-        # With the Ellipsis what is picked is an array, be it of one element.
-        self.index = index if any(i is Ellipsis for i in index) else (*index, Ellipsis)
         self.basic = all(i is None or i is Ellipsis or isinstance(i, (Integral, slice))
                          and not isinstance(i, bool) for i in index)
+        # With the Ellipsis one element is a view, too, and not a number.
+        whole = self.basic and not any(i is Ellipsis for i in index)
+        self.index = (*index, Ellipsis) if whole else index
 
     def forward(self, x):
         self.shape = x.shape
