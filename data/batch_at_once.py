@@ -27,6 +27,11 @@ class Steps(NamedTuple):
     flip: RandomHorizontalFlip | None
     normalize: Normalize
 
+    @property
+    def padding(self) -> int:
+        """Black pixels on every side of an image before it is cropped."""
+        return getattr(self.crop, "padding", 0)
+
 
 BLOCK_BYTES = 1 << 19       # of images made at a time: they stay in the cache from step to step
 KINDS = ((PCANoise,), (SubtractMean,), (CenterCrop, RandomCrop, TenCrop), (RandomHorizontalFlip,),
@@ -66,9 +71,11 @@ def _feasible(steps: Steps, side: int | None) -> Steps | None:
     if side is None or steps.normalize is None:
         return None
     steps = steps._replace(crop=steps.crop or CenterCrop(side))
+    padding = steps.padding
     mean_fits = steps.subtract is None or steps.subtract.mean.shape == (side, side, 3)
-    fits = steps.crop.size <= side and mean_fits
-    return steps if fits and not getattr(steps.crop, "padding", 0) else None
+    fits = steps.crop.size <= side + 2 * padding and mean_fits
+    colours_padding = bool(padding and steps.noise)     # one by one, noise comes before padding
+    return steps if fits and not colours_padding else None
 
 
 class SquareBatchMaker(BatchMaker):
@@ -80,6 +87,7 @@ class SquareBatchMaker(BatchMaker):
     def __init__(self, steps: Steps, *arguments: Any):
         super().__init__(*arguments)
         self.steps = steps
+        self.side: int = self.dataset.side + 2 * steps.padding
 
     def make(self, epoch: int, number: int, allocate: Allocate = np.empty,
              announce: Announce = lambda index: None) -> Batch:
@@ -105,7 +113,7 @@ class SquareBatchMaker(BatchMaker):
 
         shift (n, 1, 3) is added to their colours.
         """
-        pixels = self.dataset.crops(indices[:, None], top, left, self.steps.crop.size)
+        pixels = self._crops(indices, top, left)
         if shift is not None:
             pixels = add_colour(pixels, shift)
         pixels[mirrored] = mirror(pixels[mirrored])
@@ -113,6 +121,19 @@ class SquareBatchMaker(BatchMaker):
             means = self._means(self.steps.subtract.mean, top, left, mirrored)
             pixels = np.subtract(pixels, means, out=images)
         self.steps.normalize.normalize(pixels, images)
+
+    def _crops(self, indices: np.ndarray, top: np.ndarray, left: np.ndarray) -> np.ndarray:
+        """The bytes of the crops of n images -> uint8 (n, k, size, size, 3)"""
+        size = self.steps.crop.size
+        if not self.steps.padding:
+            return self.dataset.crops(indices[:, None], top, left, size)
+        zero = np.zeros(len(indices), np.intp)
+        images = self._padded(self.dataset.crops(indices, zero, zero, self.dataset.side))
+        return crops_of(images, np.arange(len(images))[:, None], top, left, size)
+
+    def _padded(self, images: np.ndarray) -> np.ndarray:
+        """(n, H, W, 3) with zeros around every image"""
+        return np.pad(images, ((0, 0), *[(self.steps.padding,) * 2] * 2, (0, 0)))
 
     def _shift(self, count: int, rng: np.random.Generator) -> np.ndarray | None:
         """What is added to the colours of each image -> (n, 1, 3)"""
@@ -122,7 +143,7 @@ class SquareBatchMaker(BatchMaker):
     def _places(self, count: int,
                 rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Top row, left column and direction of every crop -> (n, k) each"""
-        crop, flip, side = self.steps.crop, self.steps.flip, self.dataset.side
+        crop, flip, side = self.steps.crop, self.steps.flip, self.side
         margin = side - crop.size
         top: Any
         left: Any
@@ -142,6 +163,6 @@ class SquareBatchMaker(BatchMaker):
                mirrored: np.ndarray) -> np.ndarray:
         """The same crops of the mean image -> float32 (n, k, size, size, 3)"""
         size = self.steps.crop.size
-        both = np.stack([mean, mirror(mean)])
-        left = np.where(mirrored, self.dataset.side - size - left, left)
+        both = self._padded(np.stack([mean, mirror(mean)]))
+        left = np.where(mirrored, self.side - size - left, left)
         return crops_of(both, mirrored.astype(int), top, left, size)

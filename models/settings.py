@@ -20,6 +20,7 @@ class Settings:
     # The shorter side before a crop; None: 256/227 of image_size, image_size for built-in images.
     resize: int | None = None
     random_crop: bool = True        # else the centre
+    crop_padding: int = 0           # black pixels on every side before a random crop
     flip: bool = True               # mirror half of the training images
     pca_noise: float = 0.0          # sigma; 0.1 in the paper
     # In place of resize and crop: the least share of the area that a random part of it has.
@@ -31,7 +32,7 @@ class Settings:
     network: str = "alexnet"        # a name in the family
     image_size: int = 227
     width: float = 1.0
-    dropout: float = 0.5
+    dropout: float | None = None    # None: the network's own
     ablations: Sequence[str] = ()   # what is changed in the network
     init: str = "he"
     departures: Sequence[str] = ()  # from the paper's initial values, where init is "paper"

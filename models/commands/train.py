@@ -69,6 +69,9 @@ def _add_pictures(group: Any) -> None:
                 "the crop's size, packed ones keep theirs)")
     add_setting(group, "random_crop", None, "cut training pictures anywhere, else in the centre",
                 action=argparse.BooleanOptionalAction)
+    add_setting(group, "crop_padding", number(int, 0, LARGEST), "black pixels put on every side of "
+                "a training picture before it is cut anywhere; 4 is usual at 32 pixels",
+                metavar="N")
     add_setting(group, "flip", None, "mirror half of the training pictures",
                 action=argparse.BooleanOptionalAction)
     add_setting(group, "pca_noise", number(float, 0), "colour noise along the principal "
@@ -200,9 +203,14 @@ def new_settings(given: dict[str, Any], recipe: str | None,
     return settings
 
 
+def _bound(setting: Any) -> Any:
+    """What a network keeps of a setting of its weights: auxiliary heads may be taken or left."""
+    return [one for one in setting if one != "no-heads"] if isinstance(setting, list) else setting
+
+
 def _check_fine_tuning(given: dict[str, Any], inherited: dict[str, Any]) -> None:
     for name, own in inherited.items():
-        if name != "dropout" and given.get(name, own) != own:
+        if name != "dropout" and _bound(given.get(name, own)) != _bound(own):
             raise UsageError(f"{option(name)} {given[name]} does not fit --weights, "
                              f"whose network has {own}")
     if "weights" not in given:

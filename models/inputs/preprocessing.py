@@ -88,7 +88,9 @@ def train_transform(settings: Settings, p: dict[str, Any], colours: dict[str, An
 
     p: preprocessing; colours: colour_noise, or nothing where there is none.
     """
-    square, crop = _square(p), [(RandomCrop if settings.random_crop else CenterCrop)(p["crop"])]
+    square, crop = _square(p), [RandomCrop(p["crop"], settings.crop_padding)
+                                if settings.random_crop else CenterCrop(p["crop"])]
+    _check_padding(settings, p["crop"])
     if settings.random_resized_crop:
         if "mean_image" in p:
             raise SettingError("random_resized_crop", " moves pixels away from their places in "
@@ -100,6 +102,16 @@ def train_transform(settings: Settings, p: dict[str, Any], colours: dict[str, An
     erasing = [RandomErasing(settings.random_erasing)] if settings.random_erasing else []
     return Compose([*square, *noise, *jitter, *_subtraction(p), *crop, *flip,
                     Normalize(p["mean"], p["std"]), *erasing])
+
+
+def _check_padding(settings: Settings, crop: int) -> None:
+    padding = settings.crop_padding
+    if padding and (settings.random_resized_crop or not settings.random_crop):
+        raise SettingError("crop_padding", f" {padding} is for random crops, of which there are "
+                           "none here")
+    if padding >= crop:
+        raise SettingError("crop_padding", f" must be less than the {crop} pixels of a crop, "
+                           f"not {padding}: some would hold nothing of the picture")
 
 
 def evaluation_transform(p: dict[str, Any], ten_crop: bool = False) -> Compose:

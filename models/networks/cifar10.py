@@ -1,4 +1,4 @@
-"""cuda-convnet's network for CIFAR-10."""
+"""cuda-convnet's network: a small AlexNet for CIFAR-10 (Krizhevsky 2012)."""
 from .layers import LRN, AvgPool, Conv, Flatten, Linear, MaxPool, Table
 
 # Published with cuda-convnet's code as layers-18pct.cfg, for its 18 % test error.

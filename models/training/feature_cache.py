@@ -31,7 +31,7 @@ def is_possible(training: Training) -> bool:
     settings, p = training.settings, training.metadata["preprocessing"]
     moves = (settings.flip or settings.pca_noise or settings.random_resized_crop
              or any(settings.color_jitter) or settings.random_erasing
-             or (settings.random_crop and p["resize"] > p["crop"]))
+             or (settings.random_crop and p["resize"] + settings.crop_padding > p["crop"]))
     has_frozen = any(split(training.network)[0].named_children())
     return settings.cache_features and not moves and has_frozen
 

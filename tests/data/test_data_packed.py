@@ -57,11 +57,12 @@ def order(pictures, seed, epoch):
 
 
 @pytest.mark.parametrize("mean", [False, True], ids=["", "mean image"])
-@pytest.mark.parametrize("noise", [None, PCANoise(sigma=2)], ids=["", "colours"])
-def test_training_batches_are_the_same_steps_one_by_one(pictures, noise, mean):
+@pytest.mark.parametrize("noise, padding", [(None, 0), (PCANoise(sigma=2), 0), (None, 3)],
+                         ids=["", "colours", "padding"])
+def test_training_batches_are_the_same_steps_one_by_one(pictures, noise, padding, mean):
     before = [*([noise] if noise else []), *([SubtractMean(MEAN)] if mean else [])]
-    steps = [Resize(SIDE), CenterCrop(SIDE), *before, RandomCrop(SIZE), RandomHorizontalFlip(0.4),
-             NORMALIZE]
+    steps = [Resize(SIDE), CenterCrop(SIDE), *before, RandomCrop(SIZE, padding),
+             RandomHorizontalFlip(0.4), NORMALIZE]
     loader = DataLoader(pictures, 8, Compose(steps), shuffle=True, seed=5)
     batches = list(loader.epoch(2))
     assert len(batches) == -(-len(pictures) // 8) and type(loader._maker) is SquareBatchMaker
@@ -69,12 +70,13 @@ def test_training_batches_are_the_same_steps_one_by_one(pictures, noise, mean):
         indices = order(pictures, 5, 2)[8 * number:8 * number + 8]
         rng = chances(5, 2, number)
         alpha = rng.normal(0, 2, (len(indices), 3)) if noise else None
-        top, left = rng.integers(0, SIDE - SIZE + 1, (2, len(indices)))
+        top, left = rng.integers(0, SIDE + 2 * padding - SIZE + 1, (2, len(indices)))
         flipped = rng.random(len(indices)) < 0.4
         for k, index in enumerate(indices):
             picture, label = pictures[index]
             picture = add_colour(picture, noise.shift(alpha[k])) if noise else picture
             picture = picture - MEAN.astype(np.float32) if mean else picture
+            picture = np.pad(picture, ((padding,) * 2, (padding,) * 2, (0, 0)))
             crop = picture[top[k]:top[k] + SIZE, left[k]:left[k] + SIZE]
             crop = crop[:, ::-1] if flipped[k] else crop
             np.testing.assert_array_equal(images[k], NORMALIZE(crop, None))
@@ -166,7 +168,10 @@ def test_every_crop_and_both_directions_occur(packed):
     ([Resize(SIDE + 1), CenterCrop(9), NORMALIZE], False),
     ([RandomHorizontalFlip(), CenterCrop(9), NORMALIZE], False),
     ([CenterCrop(9), RandomCrop(9), NORMALIZE], False),
-    ([RandomCrop(9, padding=1), NORMALIZE], False),
+    ([RandomCrop(9, padding=1), NORMALIZE], True),
+    ([RandomCrop(SIDE, padding=1), NORMALIZE], True),
+    ([RandomCrop(SIDE + 3, padding=1), NORMALIZE], False),
+    ([PCANoise(), RandomCrop(9, padding=1), NORMALIZE], False),
     ([RandomCrop(SIDE + 1), NORMALIZE], False),
     ([SubtractMean(MEAN[1:, 1:]), RandomCrop(9), NORMALIZE], False),
     ([CenterCrop(9), lambda image, rng: image, NORMALIZE], False),

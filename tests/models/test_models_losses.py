@@ -9,6 +9,7 @@ import pytest
 
 from data import ColorJitter, PCANoise, RandomErasing, RandomResizedCrop
 from minitensor import Tensor
+from models.errors import SettingError
 from models.inputs.preprocessing import COLOURS, train_transform
 from models.settings import Settings
 from models.training.class_weights import class_weights
@@ -92,8 +93,32 @@ def test_without_their_options_there_are_no_augmentations():
     assert kinds == ["Resize", "CenterCrop", "RandomCrop", "RandomHorizontalFlip", "Normalize"]
 
 
+def test_padded_crops_reach_over_every_side_of_the_picture():
+    still = replace(SMALL, flip=False, crop_padding=4)
+    p = {"resize": 8, "crop": 8, "mean": [0.0] * 3, "std": [1 / 255] * 3}
+    steps = train_transform(still, p, {})
+    picture = np.random.default_rng(0).integers(1, 256, (8, 8, 3), np.uint8)
+    padded = np.zeros((16, 16, 3), np.float32)
+    padded[4:12, 4:12] = picture
+    expected = {padded[top:top + 8, left:left + 8].tobytes()
+                for top in range(9) for left in range(9)}
+    rng = np.random.default_rng(1)
+    found = {np.rint(steps(picture, rng)).transpose(1, 2, 0).tobytes() for _ in range(1500)}
+    assert found == expected
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"crop_padding": 4, "random_crop": False}, "crop_padding 4 is for random crops"),
+    ({"crop_padding": 4, "random_resized_crop": 0.5}, "crop_padding 4 is for random crops"),
+    ({"crop_padding": 67}, "crop_padding must be less than the 67 pixels of a crop, not 67")])
+def test_padding_that_nothing_crops_is_refused(settings, words):
+    with pytest.raises(SettingError, match=words):
+        train_transform(replace(SMALL, **settings), P, {})
+
+
 @pytest.mark.parametrize("option", [{"random_resized_crop": 0.3}, {"color_jitter": [0.1]},
-                                    {"random_erasing": 0.5}])
+                                    {"random_erasing": 0.5},
+                                    {"crop_padding": 4, "random_crop": True}])
 def test_features_are_not_cached_where_augmentations_change_the_pictures(option):
     still = replace(SMALL, freeze="features", flip=False, random_crop=False)
     assert is_possible(Training(still, ["cat", "dog"], P))
