@@ -88,7 +88,8 @@ def _open(settings: Settings) -> Parts:
     if "train" not in splits:
         raise UserError(f"{source} has pictures to test on, but no train/")
     if len(splits) == 1:
-        raise UserError(f"{source} has train/ but neither test/ nor val/")
+        raise UserError(f"{source} has train/ but neither test/ nor val/; of its train folder "
+                        "alone a part would be held out")
     training, last = splits["train"](), splits["test" if "test" in splits else "val"]
     if choice == "test":
         return Parts(training, last(), None)
