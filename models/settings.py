@@ -14,6 +14,8 @@ class Settings:
     data: str = ""                  # "builtin", or the absolute path of a folder
     labels: str = "fine"            # of CIFAR-100; or "coarse"
     pictures: int = 4000            # built-in images to train on; a quarter as many in val and test
+    classes: Sequence[int] = ()     # places of those that take part, of the data's; none: all
+    pictures_per_class: int | None = None   # training images at most
     # Which images choose the best epoch, as inputs/sources.py explains: "auto", the share of the
     # training images that is held out for it, or "test".
     validation: str | float = "auto"

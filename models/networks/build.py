@@ -11,12 +11,13 @@ from minitensor.nn.summary import as_table
 from minitensor.random import default_generator
 
 from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISION
-from .cifar10 import CIFAR10_18PCT
+from .cifar10 import CIFAR10_18PCT, CIFAR10_VGG
 from .initial import INITS
 from .layers import Shape, Table, modules
 from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, cifar
-from .tables import (has_outputs, scaled, smallest_image, walk, with_classes, with_dropout,
-                     with_tanh, without_groups, without_lrn, without_overlap)
+from .tables import (has_outputs, scaled, smallest_image, walk, with_5x5, with_classes,
+                     with_dropout, with_tanh, without_batch_norm, without_groups, without_lrn,
+                     without_overlap)
 from .vgg import VGG11, VGG13, VGG16, VGG19, with_batch_norm
 
 
@@ -40,6 +41,7 @@ FAMILY = {
     "caffenet": Design(CAFFENET),
     "torchvision": Design(TORCHVISION, 224),
     "cifar10-18pct": Design(CIFAR10_18PCT, 32, "cuda-convnet"),
+    "cifar10-vgg": Design(CIFAR10_VGG, 32),
     "vgg11": Design(VGG11, 224),
     "vgg13": Design(VGG13, 224),
     "vgg16": Design(VGG16, 224),
@@ -56,7 +58,8 @@ FAMILY = {
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }
 ABLATIONS = {"tanh": with_tanh, "no-overlap": without_overlap, "no-lrn": without_lrn,
-             "one-tower": without_groups}
+             "one-tower": without_groups, "no-batch-norm": without_batch_norm,
+             "one-5x5": with_5x5}
 
 
 class Network(nn.Sequential):

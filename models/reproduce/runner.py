@@ -12,6 +12,7 @@ from ..files import write_file, write_text
 from ..progress import Progress
 from ..settings import CHANGEABLE, Settings
 from ..training import start
+from ..training.checkpoints import load_parameters
 from ..training.run_folder import RunFolder
 from .experiment import QUICK_SEEDS, Experiment, Run, Runs
 from .experiments import EXPERIMENTS
@@ -28,7 +29,7 @@ def reproduce(name: str, quick: bool, given: dict[str, Any], progress: Progress,
     experiment = EXPERIMENTS[name]
     folder = Path(out or f"runs/{name}{'-quick' if quick else ''}")
     seeds = seeds or (min(experiment.seeds, QUICK_SEEDS) if quick else experiment.seeds)
-    runs = [run._replace(settings={**run.settings, **given})
+    runs = [run._replace(settings=_settings(run, folder, given))
             for run in experiment.runs(given["data"], quick, seeds)]
     progress.say(heading(name, experiment))
     for number, run in enumerate(runs, 1):
@@ -41,6 +42,12 @@ def reproduce(name: str, quick: bool, given: dict[str, Any], progress: Progress,
         if number % len(experiment.variants) == 0:
             progress.say("\n" + _conclude(name, experiment, runs[:number], folder, quick))
     return 0
+
+
+def _settings(run: Run, folder: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """With what is given, and the weights' place within the experiment's folder."""
+    weights = run.settings.get("weights")
+    return {**run.settings, **given, **({"weights": str(folder / weights)} if weights else {})}
 
 
 def heading(name: str, experiment: Experiment) -> str:
@@ -58,10 +65,14 @@ def _train(path: Path, given: dict[str, Any], progress: Progress) -> int:
     folder = RunFolder(path)
     if not folder.latest.exists():
         folder.log.unlink(missing_ok=True)      # of a process killed before its first checkpoint
-        return start.start(Settings(**given), progress, str(path))
+        weights = given.get("weights")
+        begin_with = start.Trained(*load_parameters(weights)) if weights else None
+        return start.start(Settings(**given), progress, str(path), begin_with)
     stopped = start.stopped(str(path))
     settings = start.changed(stopped.settings, given, set(CHANGEABLE) - {"lr"})
-    if stopped.epochs >= settings.epochs or folder.read().reached(settings.target_error):
+    is_trained = (folder.read().reached(settings.target_error)
+                  or stopped.epochs >= settings.epochs)
+    if is_trained and (settings.validation == "test" or folder.tested):
         progress.say(f"already trained: {path}")
         return 0
     return start.resume(stopped, settings, progress)
