@@ -14,16 +14,20 @@ from ..kernels import SETS, KernelSet, kernel_set, use_kernels
 from ..tensor import Tensor
 from . import GradientError, gradcheck
 from .cases import Case, op_cases
-from .networks import Network, alexnet, miniature
+from .family import HEIRS, alexnet, heir, resnet18
+from .networks import Network, miniature
 
 EXAMPLES = """examples:
   python -m minitensor.gradcheck                everything, on every kernel set of the CPU
   python -m minitensor.gradcheck --op conv2d    one op
   python -m minitensor.gradcheck --op alexnet   the full network: 62,378,344 parameters at 227 x 227
-  python -m minitensor.gradcheck --quick        all but the full network
+  python -m minitensor.gradcheck --op resnet18  the same of 11,689,512 parameters
+  python -m minitensor.gradcheck --quick        all but these two
   python -m minitensor.gradcheck --quick --kernels my_kernels.py        kernels of your own"""
 
-NETWORKS: dict[str, Callable[[], Network]] = {"miniature": miniature, "alexnet": alexnet}
+FULL: dict[str, Callable[[], Network]] = {"resnet18": resnet18, "alexnet": alexnet}
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "miniature": miniature, **{name: partial(heir, name) for name in HEIRS}, **FULL}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +50,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
                         help="'reference', the device's own (default: both), or your .py file")
     parser.add_argument("--op", metavar="NAME", choices=names,
                         help=f"only this one of: {', '.join(names)}")
-    parser.add_argument("--quick", action="store_true", help="leave out the full AlexNet")
+    parser.add_argument("--quick", action="store_true", help="leave out the full networks")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and (problem := gpu_problem()):
         parser.exit(2, f"{parser.prog}: {problem}\n")
@@ -73,7 +77,7 @@ def _everything(
             check = partial(_check_case, case, options.device)
             yield from ((case.op, kernels, check) for kernels in options.sets)
     for name, build in NETWORKS.items():
-        if options.op == name or options.op is None and not (options.quick and name == "alexnet"):
+        if options.op == name or options.op is None and not (options.quick and name in FULL):
             try:
                 network = build()
             except ImportError as error:
@@ -91,7 +95,10 @@ def _check_case(case: Case, device: str, report: Report) -> None:
 def _check_network(network: Network, device: str, report: Report) -> None:
     inputs, names = network.prepare(device)
     titles = [f"{name} {' x '.join(map(str, x.shape))}" for name, x in zip(names, inputs)]
-    gradcheck(network.forward, inputs, names=titles, report=report, **network.options)
+    each = (lambda name, error: None) if network.is_one_row else report
+    worst = gradcheck(network.forward, inputs, names=titles, report=each, **network.options)
+    if network.is_one_row:
+        report(f"{network.module.num_parameters():,} parameters and the input", worst)
 
 
 class Table:

@@ -1,4 +1,4 @@
-"""Whole networks for `python -m minitensor.gradcheck`: a miniature of every layer, and AlexNet.
+"""Whole networks for `python -m minitensor.gradcheck`, and a miniature of every layer.
 
 Kinks. A step moves every relu and every maximum of a network a little. Each one that changes sides
 spoils the difference by up to its share of the sum, here 1e-3; a unit that moves by h changes sides
@@ -24,6 +24,7 @@ class Network(NamedTuple):
     module: nn.Module
     input_shape: tuple[int, ...]
     options: dict[str, Any]  # for gradcheck
+    is_one_row: bool = False  # of the command's table, in place of one for each input
 
     def prepare(self, device: str) -> tuple[list[Tensor], list[str]]:
         """The input and every parameter, in float64 on device, and their names."""
@@ -78,17 +79,3 @@ def miniature() -> Network:
     )
     options = {"eps": 1e-7, "retries": 1, "tolerance": 1e-5, "max_elements": 200}
     return Network("miniature", module, (2, 3, 67, 67), options)
-
-
-def alexnet() -> Network:
-    """All 62,378,344 parameters at 227 pixels.
-
-    Raises ImportError when the package `models` is not on the path.
-    """
-    try:
-        from models import AlexNet
-    except ImportError as error:
-        raise ImportError("the full AlexNet needs the package `models`: "
-                          f"run this from a checkout of the repository ({error})") from None
-    options = {"eps": 1e-8, "retries": 2, "tolerance": 2e-5, "max_elements": 0}
-    return Network("alexnet", AlexNet(generator=Generator(0)), (1, 3, 227, 227), options)

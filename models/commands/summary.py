@@ -1,30 +1,38 @@
-"""`summary`: the layers of a network, from its name or from a checkpoint."""
+"""`summary`: the family of networks; or the layers of one, from its name or from a checkpoint."""
 from __future__ import annotations
 
 import argparse
+import math
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from minitensor import Generator
 
 from ..errors import as_user_error, require
+from ..networks import alexnet, cifar10, resnet, vgg
 from ..networks.build import FAMILY, Network, build
+from ..networks.published import RESULTS, Result
+from ..networks.tables import activations, parameter_shapes, walk
 from ..progress import Terminal
 from .options import OWN, add_network
 from .values import UsageError, number, option
 
-HELP = "Print a network's layers: output shapes, parameters, multiplications."
+HELP = ("Print the family of networks, with what others reached; or a network's layers: output "
+        "shapes, parameters, multiplications.")
 EXAMPLES = """  python -m models summary
   python -m models summary alexnet-paper
   python -m models summary alexnet --image-size 131 --width 1/4 --classes 10
   python -m models summary runs/cifar10"""
 NEEDS = ()
+# The first network of each branch of the family, and the file that tells what it changed.
+BRANCHES = {"alexnet": alexnet, "cifar10-18pct": cifar10, "vgg11": vgg, "resnet18": resnet}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", metavar="NETWORK", nargs="?", default="alexnet",
+    parser.add_argument("network", metavar="NETWORK", nargs="?",
                         help=f"a checkpoint, a run folder, or a name: {', '.join(FAMILY)} "
-                        "(default: alexnet)")
+                        "(default: a line for each of these)")
     add_network(parser)
     parser.add_argument("--classes", dest="num_classes", type=number(int, 2),
                         default=argparse.SUPPRESS, metavar="N",
@@ -33,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: dict[str, Any]) -> int:
     name = options.pop("network")
+    if name is None:
+        if options:
+            raise UsageError(f"{option(next(iter(options)))} is for one network: name it")
+        print(*family_tree(), sep="\n")
+        return 0
     with as_user_error(ValueError, error=UsageError):
         if name in FAMILY:
             network = build(name, **options, generator=Generator(0))
@@ -53,3 +66,49 @@ def _from_checkpoint(path: str, config: dict[str, Any]) -> Network:
                          f"leave out {option(next(iter(config)))}")
     require("safetensors")
     return load_network(path, progress=Terminal())[0]
+
+
+# ---- the family ----------------------------------------------------------------------------------
+
+LINE = "{:15}{:>6}{:>13}{:>16}{:>11}{:>11}{:>7}{:>7}  {}".format
+
+
+def family_tree() -> Iterator[str]:
+    """Lines: a heading for each branch, and below it its networks, of their own image size."""
+    yield ("MACs (multiply-accumulates) per image. Memory: what a training step keeps for its "
+           "backward pass, float32, without weights.\n"
+           "top-1, top-5: % of images right, as published; behind it, who did, and the weights "
+           "that fit.")
+    for name in FAMILY:
+        if name in BRANCHES:
+            yield f"\n{str(BRANCHES[name].__doc__).splitlines()[0]}"
+            yield LINE("network", "input", "parameters", "MACs", "batch 1", "batch 128", "top-1",
+                       "top-5", "source").rstrip()
+        yield from _lines(name)
+
+
+def _lines(name: str) -> Iterator[str]:
+    """A network's, one more for each other published result, and its note."""
+    design = FAMILY[name]
+    table, size = design.table, design.image_size
+    parameters = sum(map(math.prod, parameter_shapes(table, size).values()))
+    macs = sum(place.layer.macs(place.input) for place in walk(table, (3, size, size)))
+    kept = activations(table, size)
+    figures = [name, size, f"{parameters:,}", f"{macs:,}", _memory(kept), _memory(128 * kept)]
+    for result in RESULTS.get(name, ()):
+        yield LINE(*figures, *_published(result))
+        figures = [""] * 6
+    if name not in RESULTS:
+        yield LINE(*figures, "-", "-", "").rstrip()
+    if design.note:
+        yield f"  {design.note}"
+
+
+def _memory(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def _published(result: Result) -> tuple[str, str, str]:
+    top5 = "-" if result.top5 is None else f"{result.top5:.2f}"
+    return (f"{result.top1:.2f}", top5,
+            f"{result.source}: {result.weights}" if result.weights else result.source)

@@ -1,4 +1,7 @@
-"""The five AlexNets, each as one table of named layers."""
+"""AlexNet: convolutions, ReLU and dropout, learned from a million images (Krizhevsky et al. 2012).
+
+Five of them, each as one table of named layers.
+"""
 from .layers import LRN, AdaptiveAvgPool, Conv, Dropout, Flatten, Linear, MaxPool, Table
 
 # AlexNet as one tower: no groups, no normalisation.

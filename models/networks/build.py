@@ -11,23 +11,27 @@ from minitensor.nn.summary import as_table
 from minitensor.random import default_generator
 
 from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISION
-from .cifar10 import CIFAR10_18PCT, CIFAR10_VGG
+from .cifar10 import CIFAR10_18PCT
 from .initial import INITS
 from .layers import Shape, Table, modules
-from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, cifar
+from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, STRIDE, cifar
 from .tables import (has_outputs, scaled, smallest_image, walk, with_5x5, with_classes,
                      with_dropout, with_tanh, without_batch_norm, without_groups, without_lrn,
                      without_overlap)
-from .vgg import VGG11, VGG13, VGG16, VGG19, with_batch_norm
+from .vgg import CIFAR10_VGG, VGG11, VGG13, VGG16, VGG19, with_batch_norm
 
 
 @dataclass(frozen=True)
 class Design:
-    """A table whose last layer is a Linear that gives the logits, and what suits it by default."""
+    """A table whose last layer is a Linear that gives the logits, and what suits it by default.
+
+    note    a sentence that its summary ends with
+    """
 
     table: Table
     image_size: int = 227
     init: str = "he"
+    note: str = ""
 
     @property
     def num_classes(self) -> int:
@@ -41,7 +45,6 @@ FAMILY = {
     "caffenet": Design(CAFFENET),
     "torchvision": Design(TORCHVISION, 224),
     "cifar10-18pct": Design(CIFAR10_18PCT, 32, "cuda-convnet"),
-    "cifar10-vgg": Design(CIFAR10_VGG, 32),
     "vgg11": Design(VGG11, 224),
     "vgg13": Design(VGG13, 224),
     "vgg16": Design(VGG16, 224),
@@ -50,10 +53,11 @@ FAMILY = {
     "vgg13_bn": Design(with_batch_norm(VGG13), 224),
     "vgg16_bn": Design(with_batch_norm(VGG16), 224),
     "vgg19_bn": Design(with_batch_norm(VGG19), 224),
+    "cifar10-vgg": Design(CIFAR10_VGG, 32),
     "resnet18": Design(RESNET18, 224),
     "resnet34": Design(RESNET34, 224),
-    "resnet50": Design(RESNET50, 224),
-    "resnet101": Design(RESNET101, 224),
+    "resnet50": Design(RESNET50, 224, note=STRIDE),
+    "resnet101": Design(RESNET101, 224, note=STRIDE),
     **{f"resnet{depth}": Design(cifar(depth), 32) for depth in (20, 32, 44, 56)},
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }
@@ -89,7 +93,8 @@ class Network(nn.Sequential):
                          " x ".join(map(str, place.output)),
                          sum(map(math.prod, place.layer.parameters(place.input).values())),
                          place.layer.macs(place.input)))
-        return as_table(self.name, self.input_shape, rows, self.num_parameters())
+        table = as_table(self.name, self.input_shape, rows, self.num_parameters())
+        return "\n".join(filter(None, [table, FAMILY[self.name].note]))
 
 
 def build(name: str, num_classes: int | None = None, image_size: int | None = None,

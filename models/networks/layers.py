@@ -36,6 +36,10 @@ class Layer:
         """Multiply-accumulates for one image."""
         return 0
 
+    def kept(self, shape: Shape) -> int:
+        """How many numbers of its output for one image stay in memory until the backward pass."""
+        return math.prod(self.output(shape))
+
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         """The module for inputs of this shape; generator draws its weights."""
         raise NotImplementedError(f"{type(self).__name__} defines no module")
@@ -181,6 +185,9 @@ class Flatten(Layer):
     def output(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
 
+    def kept(self, shape: Shape) -> int:
+        return 0                        # a view of its input
+
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         return nn.Flatten()
 
@@ -256,6 +263,9 @@ class Residual(Layer):
             raise ValueError(f"Residual: the body gives {body} but the shortcut {shortcut} "
                              f"for an image {shape}")
         return body
+
+    def kept(self, shape: Shape) -> int:
+        return 0                        # the sum is the output of the body's last layer
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
         body = _chain(self.body, shape, generator)

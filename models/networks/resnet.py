@@ -29,9 +29,11 @@ def basic(channels: int, stride: int, is_first: bool) -> Layer:
     return Residual(body, _around(channels, stride, is_first and stride > 1))
 
 
+STRIDE = "A block strides in its 3 x 3, as torchvision's; the paper's in its first 1 x 1."
+
+
 def bottleneck(channels: int, stride: int, is_first: bool) -> Layer:
-    """1 x 1, 3 x 3 on a fourth of the channels, 1 x 1. The stride is the 3 x 3's, as torchvision's;
-    the paper strides in the first 1 x 1."""
+    """1 x 1, 3 x 3 on a fourth of the channels, 1 x 1."""
     body = {"conv1": _conv(channels, 1), "bn1": BatchNorm(),
             "conv2": _conv(channels, 3, stride), "bn2": BatchNorm(),
             "conv3": _conv(4 * channels, 1), "bn3": BatchNorm(activation=None)}
@@ -46,7 +48,7 @@ def _stage(name: str, block: Block, count: int, channels: int, stride: int) -> T
     return {f"{name}.{i}": block(channels, 1 if i else stride, i == 0) for i in range(count)}
 
 
-def _imagenet(block: Block, counts: tuple[int, int, int, int]) -> Table:
+def imagenet(block: Block, counts: tuple[int, int, int, int]) -> Table:
     return {                                                # output at 224 px; bottleneck's
         "conv1": _conv(64, 7, 2),                           # 64 x 112 x 112
         "bn1": BatchNorm(),                                 # 64 x 112 x 112
@@ -61,10 +63,10 @@ def _imagenet(block: Block, counts: tuple[int, int, int, int]) -> Table:
     }
 
 
-RESNET18 = _imagenet(basic, (2, 2, 2, 2))
-RESNET34 = _imagenet(basic, (3, 4, 6, 3))
-RESNET50 = _imagenet(bottleneck, (3, 4, 6, 3))
-RESNET101 = _imagenet(bottleneck, (3, 4, 23, 3))
+RESNET18 = imagenet(basic, (2, 2, 2, 2))
+RESNET34 = imagenet(basic, (3, 4, 6, 3))
+RESNET50 = imagenet(bottleneck, (3, 4, 6, 3))
+RESNET101 = imagenet(bottleneck, (3, 4, 23, 3))
 
 
 # ---- CIFAR-10: section 4.2 -----------------------------------------------------------------------

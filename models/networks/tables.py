@@ -1,6 +1,7 @@
 """Tables of layers: one walk that tells what is in them, and how they are changed."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeGuard
@@ -51,6 +52,18 @@ def state_shapes(table: Table, image_size: int) -> dict[str, Shape]:
     buffers = {f"{place.name}.{name}": shape for place in walk(table, (3, image_size, image_size))
                for name, shape in place.layer.buffers(place.input).items()}
     return {**parameter_shapes(table, image_size), **buffers}
+
+
+def activations(table: Table, image_size: int) -> int:
+    """Bytes that a training step keeps of one image for its backward pass, without the weights.
+
+    Counted are the image and the outputs of all layers, in float32, an output that is the same
+    memory as another once. Not counted, a few percent: which pixel won in a max-pool, the scales
+    of LRN, the statistics of batches.
+    """
+    shape = (3, image_size, image_size)
+    kept = sum(place.layer.kept(place.input) for place in walk(table, shape))
+    return 4 * (math.prod(shape) + kept)
 
 
 def smallest_image(table: Table) -> int:

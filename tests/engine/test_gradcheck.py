@@ -218,11 +218,6 @@ def test_the_miniature_passes_on_every_kernel_set(kernels):
     gradcheck(network.forward, inputs, names=names, **network.options)
 
 
-@pytest.mark.slow
-def test_the_full_alexnet_passes():
-    assert command.main(["--op", "alexnet", "--kernels", "cpu"]) == 0
-
-
 @pytest.mark.parametrize("case", list(op_cases()), ids=lambda case: f"{case.op} {case.name}")
 def test_a_case_rejects_a_gradient_wrong_by_a_twentieth_of_a_percent(case):
     """Each case can fail: it notices gradients of its inputs that are 1.0005 times too large."""
@@ -287,13 +282,6 @@ def test_the_command_fails_for_a_kernel_that_raises_and_goes_on(monkeypatch, cap
     assert command.main(["--op", "softmax"]) == 1
     printed = capsys.readouterr().out
     assert "FloatingPointError: out of order" in printed and "2 passed, 2 failed" in printed
-
-
-def test_the_command_says_where_the_full_network_is(monkeypatch, capsys):
-    monkeypatch.setitem(command.sys.modules, "models", None)
-    assert command.main(["--op", "alexnet"]) == 1  # nothing was checked
-    printed = capsys.readouterr().out
-    assert "alexnet: skipped, the full AlexNet needs the package `models`" in printed
 
 
 def test_without_a_gpu_the_command_says_in_one_sentence_what_is_missing(monkeypatch, capsys):

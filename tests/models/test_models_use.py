@@ -167,7 +167,7 @@ def test_ten_classes_show_five(tmp_path, capsys):
 # ---- summary, help -----------------------------------------------------------------------------
 
 def test_summary_of_the_seed_network(capsys):
-    assert models("summary") == 0
+    assert models("summary", "alexnet") == 0
     assert "62,378,344" in capsys.readouterr().out
 
 

@@ -50,20 +50,35 @@ class WideRows:
 
 
 class Affine(NamedTuple):
-    """w (x - mean) / deviation as scale · (x - near) + shift: near is the mean rounded to x's
-    dtype, and shift takes back what the rounding moved."""
-    near: np.ndarray
+    """w (x - mean) / deviation as scale · (x - near) + shift.
+
+    near is the mean rounded to x's dtype, and shift takes back what the rounding moved; or near is
+    None, and shift takes back the mean: a pass less, as precise where no mean is large.
+    """
+    near: np.ndarray | None
     scale: np.ndarray
     moved: np.ndarray           # near - mean
     deviation: np.ndarray
+
+    def apart(self, x: np.ndarray, rows: WideRows) -> np.ndarray:
+        """x - near of a block, in scratch."""
+        if self.near is None:
+            return x
+        near = rows.beside(self.near)[:x.shape[1]]
+        return np.subtract(x, near, out=scratch("apart", x.shape, x.dtype))
 
 
 def _affine(x: np.ndarray, w: np.ndarray | None, mean: np.ndarray, variance: np.ndarray,
             eps: float) -> Affine:
     deviation = np.sqrt(variance.astype(np.float64) + eps)
-    near = mean.astype(x.dtype)
-    moved = near.astype(np.float64) - mean
+    near = None if _are_near_zero(mean, deviation) else mean.astype(x.dtype)
+    moved = (0 if near is None else near.astype(np.float64)) - mean
     return Affine(near, (1.0 if w is None else w) / deviation, moved, deviation)
+
+
+def _are_near_zero(means: np.ndarray, deviations: np.ndarray) -> bool:
+    """Whether squares lose two bits at most for not being taken around the means."""
+    return bool((np.abs(means) <= 2 * deviations).all())
 
 
 def batch_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,15 +88,22 @@ def batch_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     means, squares = np.empty((count, rows.C)), np.empty((count, rows.C))
     sizes = np.array([[block.stop - block.start] for block in rows.blocks], np.float64)
 
+    def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(C,) the means of x and of (x - mean)²."""
+        pixels = x.size // rows.C
+        mean = rows.by_channel(np.add.reduce(x, axis=0)) / pixels
+        return mean, rows.by_channel(np.einsum("ij,ij->j", x, x)) / pixels - mean**2
+
     def task(i: int) -> None:
         x, = rows.cut(rows.blocks[i], all_x)
-        about = rows.by_channel(np.add.reduce(x, axis=0)) / sizes[i]
-        about = about.astype(x.dtype)
-        apart = np.subtract(x, rows.beside(about)[:x.shape[1]],
-                            out=scratch("apart", x.shape, x.dtype))
-        mean = rows.by_channel(np.add.reduce(apart, axis=0)) / sizes[i]
-        means[i] = about + mean
-        squares[i] = rows.by_channel(np.einsum("ij,ij->j", apart, apart)) - sizes[i] * mean**2
+        means[i], squares[i] = moments(x)
+        if not _are_near_zero(means[i], np.sqrt(np.maximum(squares[i], 0))):
+            about = means[i].astype(x.dtype)
+            apart = np.subtract(x, rows.beside(about)[:x.shape[1]],
+                                out=scratch("apart", x.shape, x.dtype))
+            means[i], squares[i] = moments(apart)
+            means[i] += about
+        squares[i] *= sizes[i]
 
     parallel_for(task, range(count))
     mean = (sizes * means).sum(axis=0) / rows.pixels
@@ -93,7 +115,7 @@ def batch_norm(x: np.ndarray, w: np.ndarray | None, epilogue: Epilogue, mean: np
                variance: np.ndarray, eps: float) -> np.ndarray:
     rows, y, a = WideRows(x), empty_nhwc(x.shape, x.dtype), _affine(x, w, mean, variance, eps)
     bias = 0.0 if epilogue.bias is None else epilogue.bias
-    near, scale, shift = map(rows.beside, (a.near, a.scale, bias + a.moved * a.scale))
+    scale, shift = map(rows.beside, (a.scale, bias + a.moved * a.scale))
     all_x, all_y = rows.of(x), rows.of(y)
     residual = None if epilogue.residual is None else rows.of(epilogue.residual)
 
@@ -101,8 +123,7 @@ def batch_norm(x: np.ndarray, w: np.ndarray | None, epilogue: Epilogue, mean: np
         x, y = rows.cut(block, all_x, all_y)
         around = None if residual is None else rows.cut(block, residual)[0]
         width = x.shape[1]
-        np.subtract(x, near[:width], out=y)
-        np.multiply(y, scale[:width], out=y)
+        np.multiply(a.apart(x, rows), scale[:width], out=y)
         finish(y, Epilogue(shift[:width], around, epilogue.activation), out=y)
 
     parallel_for(task, rows.blocks)
@@ -127,16 +148,15 @@ def _sums(rows: WideRows, dy: np.ndarray, all_x: np.ndarray, y: np.ndarray | Non
           before: np.ndarray, a: Affine, activation: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Σ g and Σ g (x - mean), of g, the gradient before the activation, which is written."""
     arrays = [all_x, *(rows.of(array) for array in (dy, y, before) if array is not None)]
-    near, sums = rows.beside(a.near), np.zeros((2, len(rows.blocks), rows.C))
+    sums = np.empty((2, len(rows.blocks), rows.C))
 
     def task(i: int) -> None:
         x, dy, *more = rows.cut(rows.blocks[i], *arrays)
         g = more[-1] if activation else dy
         if activation:
             activations.WRITE_BACKWARD[activation](dy, more[0], g)
-        apart = np.subtract(x, near[:x.shape[1]], out=scratch("apart", x.shape, x.dtype))
         sums[0, i] = rows.by_channel(np.add.reduce(g, axis=0))
-        sums[1, i] = rows.by_channel(np.einsum("ij,ij->j", g, apart))
+        sums[1, i] = rows.by_channel(np.einsum("ij,ij->j", g, a.apart(x, rows)))
 
     parallel_for(task, range(len(rows.blocks)))
     db, along = sums.sum(axis=1)
@@ -147,7 +167,7 @@ def _write_dx(rows: WideRows, all_g: np.ndarray, all_x: np.ndarray, all_dx: np.n
               sums: tuple[np.ndarray, np.ndarray] | None) -> None:
     """dx = scale · g, and of a batch's statistics, whose sums are given, + slope · (x - near) +
     shift."""
-    near, scale, slope, shift = rows.beside(a.near), rows.beside(a.scale), None, None
+    scale, slope, shift = rows.beside(a.scale), None, None
     if sums is not None:
         db, along = sums
         slopes = -a.scale * along / (a.deviation**2 * rows.pixels)
@@ -159,9 +179,9 @@ def _write_dx(rows: WideRows, all_g: np.ndarray, all_x: np.ndarray, all_dx: np.n
         width = x.shape[1]
         np.multiply(g, scale[:width], out=dx)
         if slope is not None and shift is not None:
-            apart = np.subtract(x, near[:width], out=scratch("apart", x.shape, x.dtype))
-            np.multiply(apart, slope[:width], out=apart)
-            np.add(apart, shift[:width], out=apart)
-            np.add(dx, apart, out=dx)
+            of_x = scratch("apart", x.shape, x.dtype)
+            np.multiply(a.apart(x, rows), slope[:width], out=of_x)
+            np.add(of_x, shift[:width], out=of_x)
+            np.add(dx, of_x, out=dx)
 
     parallel_for(task, rows.blocks)

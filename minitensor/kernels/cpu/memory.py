@@ -43,7 +43,7 @@ def scratch(name: str, shape: tuple[int, ...], dtype) -> np.ndarray:
     The next scratch() of the same name in the same thread overwrites it: never return it from a
     kernel, never ask twice for one name.
     """
-    size = math.prod(shape) * np.dtype(dtype).itemsize + tuning.LINE_BYTES
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     buffers = getattr(_local, "scratch", None)
     if buffers is None:
         buffers = _local.scratch = _Buffers()
@@ -51,10 +51,10 @@ def scratch(name: str, shape: tuple[int, ...], dtype) -> np.ndarray:
     memory = buffers.get(name)
     if memory is None or memory.size < size:
         buffers.pop(name, None)
-        memory = np.empty(size, np.uint8)
+        memory = _aligned(np.empty(size + tuning.LINE_BYTES, np.uint8), (size,), np.uint8)
         if sum(kept.size for kept in buffers.values()) + size <= tuning.SCRATCH_BYTES:
             buffers[name] = memory
-    return _aligned(memory, shape, dtype)
+    return np.ndarray(shape, dtype, memory)
 
 
 # ---- results -------------------------------------------------------------------------------------

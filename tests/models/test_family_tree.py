@@ -1,0 +1,101 @@
+"""`python -m models summary`: the family, with published figures and the memory of activations."""
+import re
+
+import numpy as np
+import pytest
+
+from minitensor import Generator, Op, Tensor, cross_entropy
+from models.networks.build import FAMILY, build
+from models.networks.published import RESULTS
+from models.networks.tables import activations
+from models_cli import complaint, models
+
+# parameters, GMAC, % right of the first guess and of the first five
+FIGURES = {
+    "torchvision": (61_100_840, 0.714, 56.52, 79.07), "vgg11": (132_863_336, 7.609, 69.02, 88.63),
+    "vgg16": (138_357_544, 15.470, 71.59, 90.38), "vgg16_bn": (138_365_992, 15.470, 73.36, 91.52),
+    "resnet18": (11_689_512, 1.814, 69.76, 89.08), "resnet34": (21_797_672, 3.664, 73.31, 91.42),
+    "resnet50": (25_557_032, 4.089, 76.13, 92.86), "resnet101": (44_549_160, 7.801, 77.37, 93.55),
+    "caffe-alexnet": (60_965_224, 0.724, 57.1, 80.2)}
+
+
+def tree(capsys):
+    assert models("summary") == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def number(text):
+    return float(text.replace(",", ""))
+
+
+def test_summary_without_a_name_lists_the_family_tree(capsys):
+    lines = tree(capsys)
+    first = [line.split()[0] for line in lines if re.match(r"\S+ +\d+ +[\d,]{5,}", line)]
+    assert first == list(FAMILY)
+    for name, (parameters, gmac, top1, top5) in FIGURES.items():
+        row = re.split(r"\s{2,}", next(line for line in lines if line.startswith(f"{name} ")))
+        assert number(row[2]) == parameters
+        assert round(number(row[3]) / 1e9, 3) == gmac
+        assert (number(row[6]), number(row[7])) == (top1, top5)
+    assert max(map(len, lines)) <= 140
+
+
+def test_every_published_figure_names_its_source_and_the_weights_that_fit(capsys):
+    text = "\n".join(tree(capsys))
+    for name, results in RESULTS.items():
+        assert name in FAMILY
+        for result in results:
+            assert result.source and result.weights in text
+    assert "80.86  95.43  torchvision V2: resnet50-11ad3fa6.pth" in text
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet101"])
+def test_the_summary_says_where_a_bottleneck_strides(name, capsys):
+    assert models("summary", name, "--width", "1/16", "--image-size", 64) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "strides in its 3 x 3" in last and "1 x 1" in last
+    assert last.strip() in "\n".join(tree(capsys))
+    assert models("summary", "resnet18", "--width", "1/16") == 0
+    assert "strides" not in capsys.readouterr().out
+
+
+def test_the_tree_takes_no_options_of_one_network(capsys):
+    assert models("summary", "--width", "1/2") == 2
+    assert complaint(capsys).endswith("--width is for one network: name it")
+
+
+# ---- memory --------------------------------------------------------------------------------------
+
+def held(loss, parameters):
+    """Bytes of all arrays that the graph behind loss holds, but for the parameters."""
+    seen, arrays, left = set(), {}, [loss]
+    while left:
+        thing = left.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, np.ndarray):
+            while isinstance(thing.base, np.ndarray):
+                thing = thing.base
+            arrays[id(thing)] = thing
+        elif isinstance(thing, Tensor):
+            left += [thing.data, thing.creator]
+        elif isinstance(thing, Op):
+            left += vars(thing).values()
+        elif isinstance(thing, (tuple, list)):
+            left += thing
+    shared = [array for array in arrays.values()
+              if not any(np.shares_memory(array, p.data) for p in parameters)]
+    return sum(array.nbytes for array in shared)
+
+
+@pytest.mark.parametrize("name, size", [
+    ("alexnet", 67), ("alexnet-paper", 99), ("vgg11", 64), ("vgg11_bn", 64), ("resnet18", 64),
+    ("resnet50", 64), ("resnet20", 32), ("plain20", 32)])
+def test_activations_are_what_a_training_step_holds_for_its_backward_pass(name, size):
+    """But for a few percent: winners of pools, scales of LRN, statistics."""
+    network = build(name, 10, size, 1 / 4, generator=Generator(0))
+    images = np.random.default_rng(0).standard_normal((4, *network.input_shape), np.float32)
+    loss = cross_entropy(network(Tensor(images)), np.arange(4))
+    measured = held(loss, list(network.parameters())) / 4
+    assert measured == pytest.approx(activations(network.table, size), rel=0.1)
