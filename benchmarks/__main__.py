@@ -20,7 +20,7 @@ from .errors import BenchmarkError
 PROG = "python -m benchmarks"
 EXAMPLES = """examples:
   python -m benchmarks cpu --json cpu.json --png cpu.png
-  python -m benchmarks cpu --only network --network alexnet-paper
+  python -m benchmarks cpu --network resnet18 --batch 16
   python -m benchmarks engines                    a training step beside DeZero's and MyGrad's
   python -m benchmarks gpu --json gpu.json --png gpu.png
   python -m benchmarks data --data photos/
@@ -59,6 +59,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
+    from models import FAMILY
     parser = Parser(
         prog=PROG, epilog=EXAMPLES,
         description="Time the kernels and the network, checked against the textbook kernels "
@@ -69,11 +70,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="data: a folder CLASS/PICTURE to pack (default: drawn pictures)")
     add("--quick", action="store_true",
         help="tiny layers and a tiny network, in seconds: does everything run?")
-    add("--network", choices=["alexnet", "alexnet-paper", "cifar10-18pct"], default="alexnet",
-        help="cpu: which one (default %(default)s)")
+    add("--network", choices=FAMILY, metavar="NAME",
+        help="cpu: this network of the family alone; `python -m models summary` lists them "
+        "(default: alexnet, after the kernels of its layers)")
     add("--only", choices=["kernels", "network"], help="half of it")
     add("--batch", type=_positive, metavar="N",
-        help="images a batch, for kernels and for reading (default 128)")
+        help="images a batch (default 128; for a network 1, 16 and 128, as far as they fit into "
+        "memory)")
     add("--threads", type=_positive, metavar="N", default=get_num_threads(),
         help="default: this machine's, %(default)s")
     add("--seconds", type=float, metavar="S", default=2.0,
@@ -84,7 +87,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     for name, commands in MEANT_FOR.items():
         if getattr(options, name) != parser.get_default(name) and options.what not in commands:
             parser.error(f"--{name} has no effect on `{options.what}`")
+    options.batches = [options.batch] if options.batch else []
     options.batch = options.batch or (4 if options.quick else 128)
+    if options.network:
+        options.only = options.only or "network"
     if options.png and find_spec("matplotlib") is None:
         parser.error("--png needs matplotlib; install it with: pip install matplotlib")
     return options

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from . import cpu_tables, layers, network, updates
@@ -11,6 +12,7 @@ from .job import Job, Network
 from .output import begin, written_at_the_end
 
 SEED_NETWORK_PARAMETERS = 62_378_344
+TEXTBOOK_MACS = 20e9    # a batch of more takes the textbook kernels minutes and 10 GB
 
 
 def main(options: argparse.Namespace) -> int:
@@ -48,14 +50,27 @@ def _kernels(options: argparse.Namespace, torch: Any, results: dict[str, Any]) -
 
 
 def _networks(options: argparse.Namespace, torch: Any, rows: list[dict[str, Any]]) -> None:
-    design = Network.called(options.network, options.quick)
+    design = Network.called(options.network or "alexnet", options.quick)
     seconds, rounds = (0.01, (1, 3)) if options.quick else (4 * options.seconds, (5, 50))
-    print(f"\n{cpu_tables.network_header()}", flush=True)
+    batches = options.batches or ([2] if options.quick else _fitting(design))
+    print(f"\n{cpu_tables.network_header(design)}", flush=True)
     for mode in ("train", "infer"):
-        for batch in (2,) if options.quick else (1, 16, 128):
+        for batch in batches:
             engines = ["cpu", *(torch_side.LAYOUTS if torch else ())]
-            if batch <= 16:                     # at 128 the textbook kernels take minutes and 10 GB
+            if batch * design.macs <= TEXTBOOK_MACS:
                 engines.insert(0, "reference")
             jobs = [Job(engine, mode, batch, options.threads, design) for engine in engines]
-            rows.append(network.measure(jobs, seconds, rounds))
+            rows.append({"network": design.name, **network.measure(jobs, seconds, rounds)})
             print(cpu_tables.network_line(rows[-1]), flush=True)
+
+
+def _fitting(design: Network) -> list[int]:
+    """The batches whose training fits into memory: in three engines at once, each with as much for
+    gradients as for what it keeps."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = {batch: 6 * batch * design.activations for batch in (1, 16, 128)}
+    for batch, size in needed.items():
+        if size > memory:
+            print(f"batch {batch} is left out: its training needs about {size / 1e9:.0f} GB; "
+                  f"--batch {batch} tries it")
+    return [batch for batch, size in needed.items() if size <= memory]

@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .job import Network
 from .output import Results, Times, draw_ratios, megabytes, milliseconds, ratio, two_digits
 
 CONTESTANTS = ("reference", "cpu", "torch", "torch channels-last")
@@ -24,9 +25,10 @@ def kernel_line(row: dict[str, Any], peak: float) -> str:
             f"{share}  {row['shape']}")
 
 
-def network_header() -> str:
+def network_header(network: Network) -> str:
     columns = "".join(f"{name:>28}" for name in CONTESTANTS)
-    return ("Network: milliseconds, median (fastest - slowest), peak memory in MB\n"
+    return (f"Network {network.name}, images {network.image_size} x {network.image_size}: "
+            "milliseconds, median (fastest - slowest), peak memory in MB\n"
             f"{'mode':7}{'batch':>5}{columns}{'cpu/torch':>11}")
 
 
@@ -51,7 +53,7 @@ def engines_table(row: dict[str, Any]) -> str:
 def write_png(path: Path, results: Results) -> None:
     """Bars: the cpu set's time over PyTorch's, or without PyTorch over the reference set's."""
     rows = [(f"{row['layer']} {row['pass']}", row["times"]) for row in results["kernels"]]
-    rows += [(f"network, {row['mode']}, batch {row['batch']}", row["times"])
+    rows += [(f"{row['network']}, {row['mode']}, batch {row['batch']}", row["times"])
              for row in results["network"]]
     about = results["machine"]
     against_torch = about["torch"] is not None

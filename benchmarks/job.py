@@ -22,10 +22,13 @@ class Network(NamedTuple):
     @classmethod
     def called(cls, name: str, quick: bool) -> Network:
         """As the family designs it; quick: tiny."""
-        if quick:
-            return cls(10, 67, 1 / 32, name)
         from models import FAMILY
-        return cls(FAMILY[name].num_classes, FAMILY[name].image_size, 1.0, name)
+        from models.networks.tables import smallest_image
+        design = FAMILY[name]
+        if quick:
+            size = min(design.image_size, max(67, smallest_image(design.table)))
+            return cls(10, size, 1 / 32, name)
+        return cls(design.num_classes, design.image_size, 1.0, name)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -37,13 +40,25 @@ class Network(NamedTuple):
         from models.networks.build import table_of
         return table_of(self.name, self.num_classes, self.image_size, self.width)
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image."""
+        from models.networks.tables import walk
+        return sum(place.layer.macs(place.input) for place in walk(self.table, self.input_shape))
+
+    @property
+    def activations(self) -> int:
+        """Bytes that a step of training keeps of one image."""
+        from models.networks.tables import activations
+        return activations(self.table, self.image_size)
+
     def built(self, generator: Any) -> Any:
         """minitensor's network, with the weights that every engine begins with."""
         from models import build
         network = build(self.name, self.num_classes, self.image_size, self.width,
                         generator=generator)
-        for index, parameter in enumerate(network.parameters()):
-            parameter.data[...] = weights(parameter.shape, index)
+        for index, (name, parameter) in enumerate(network.named_parameters()):
+            parameter.data[...] = weights(name, parameter.shape, index)
         return network
 
 
@@ -64,10 +79,12 @@ def images(job: Job) -> tuple[np.ndarray, np.ndarray]:
     return x, rng.integers(0, job.network.num_classes, job.batch)
 
 
-def weights(shape: tuple[int, ...], index: int) -> np.ndarray:
-    """The initial values of parameter number index: He's weights (F, C, ...), small biases (F,)."""
+def weights(name: str, shape: tuple[int, ...], index: int) -> np.ndarray:
+    """The initial values of parameter number index: He's weights (F, C, ...), small biases (F,),
+    scales (F,) about 1, as BatchNorm's weights are."""
     std = (2 / np.prod(shape[1:]))**0.5 if len(shape) > 1 else 0.01
-    return np.random.default_rng(index).standard_normal(shape, np.float32) * np.float32(std)
+    values = np.random.default_rng(index).standard_normal(shape, np.float32) * np.float32(std)
+    return values + np.float32(len(shape) == 1 and name.endswith("weight"))
 
 
 def evaluated(network: Any, infer: Callable[[], np.ndarray], mode: str) -> np.ndarray:

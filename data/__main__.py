@@ -5,7 +5,9 @@ import argparse
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import Any
+
+from minitensor.command_line import Parser
 
 from .checks import whole
 from .images import UnreadableImage
@@ -45,16 +47,8 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog=PROG, epilog=EXAMPLES, description="Prepare pictures for training.",
-                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(PROG, epilog=EXAMPLES, description="Prepare pictures for training.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     packing = commands.add_parser(
         "pack", help="make a folder of pictures into a few large files, which train faster",

@@ -15,20 +15,19 @@ def is_archive(path: str | os.PathLike[str]) -> bool:
     return os.path.isfile(path) and tarfile.is_tarfile(path)
 
 
-def find_files(root: str | os.PathLike[str], folders: Sequence[str],
+def find_files(root: str | os.PathLike[str], inside: Sequence[str],
                names: Sequence[str]) -> Files:
-    """The files of these names, or of all with .bin, in root or one of its folders, or anywhere in
-    the archive root.
+    """The files of these names, or of all with .bin, in root or a folder or an archive inside it.
 
     Raises FileNotFoundError where the first, or in a folder any, is missing; ValueError for a
     damaged archive.
     """
     sets = [[name + suffix for name in names] for suffix in (".bin", "")]
-    if is_archive(root):
-        return _from_archive(os.fspath(root), sets)
-    for folder in ("", *folders):
+    for place in (os.fspath(root), *(os.path.join(root, name) for name in inside)):
+        if is_archive(place):
+            return _from_archive(place, sets)
         for files in sets:
-            paths = [os.path.join(root, folder, name) for name in files]
+            paths = [os.path.join(place, name) for name in files]
             if os.path.isfile(paths[0]):
                 return {path: _content(path) for path in paths}
     raise FileNotFoundError(f"{root} holds neither {names[0]}.bin nor {names[0]}")

@@ -17,8 +17,8 @@ PLANES = 3072               # bytes of an image: 32 x 32 for red, then for green
 
 
 class CIFAR10:
-    """CIFAR-10, found in `root`: a folder, the folder of it that the official archive unpacks to,
-    or the archive itself.
+    """CIFAR-10, found in `root`: the official archive, the folder that it unpacks to, or the folder
+    that one of them lies in.
 
     Binary: data_batch_1.bin ... 5 and test_batch.bin, of records: a label, then PLANES. Python:
     data_batch_1 ... 5 and test_batch, pickled dicts (see cifar_pickles.py), of which nothing but
@@ -30,7 +30,8 @@ class CIFAR10:
                               "horse", "ship", "truck")
     side = 32
     title = "CIFAR-10"
-    folders = ("cifar-10-batches-bin", "cifar-10-batches-py")
+    inside = ("cifar-10-batches-bin", "cifar-10-batches-py",
+              "cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
     train_files, test_files = tuple(f"data_batch_{n}" for n in range(1, 6)), ("test_batch",)
     label_key = "labels"
     label_keys: Sequence[str] = (label_key,)    # in the order of a record's first bytes
@@ -38,7 +39,7 @@ class CIFAR10:
 
     def __init__(self, root: str | os.PathLike[str], train: bool = True):
         self.root, self.train = os.fspath(root), bool(train)
-        files = find_files(root, self.folders, self.train_files if train else self.test_files)
+        files = find_files(root, self.inside, self.train_files if train else self.test_files)
         planes, found = zip(*(self._read(path, content) for path, content in files.items()))
         images = np.concatenate(planes).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         self.images = np.ascontiguousarray(images)      # (N, 32, 32, 3)
@@ -48,7 +49,7 @@ class CIFAR10:
     def is_in(cls, root: str | os.PathLike[str]) -> bool:
         """Whether its test images are there."""
         try:
-            return bool(find_files(root, cls.folders, cls.test_files))
+            return bool(find_files(root, cls.inside, cls.test_files))
         except FileNotFoundError:
             return False
 
@@ -107,7 +108,8 @@ class CIFAR100(CIFAR10):
     """
 
     title = "CIFAR-100"
-    folders = ("cifar-100-binary", "cifar-100-python")
+    inside = ("cifar-100-binary", "cifar-100-python",
+              "cifar-100-binary.tar.gz", "cifar-100-python.tar.gz")
     train_files, test_files = ("train",), ("test",)
     label_keys = ("coarse_labels", "fine_labels")
     images_per_file = None
@@ -124,7 +126,7 @@ class CIFAR100(CIFAR10):
     def _names(self, root: str | os.PathLike[str], key: str) -> tuple[str, ...]:
         for name in ("meta", f"{key}.txt"):
             try:
-                (path, content), = find_files(root, self.folders, (name,)).items()
+                (path, content), = find_files(root, self.inside, (name,)).items()
             except FileNotFoundError:
                 continue
             if name == "meta":

@@ -76,12 +76,17 @@ def class_folders(root: str) -> list[str]:
     """
     if not os.path.isdir(root):
         raise FileNotFoundError(f"{root} is not a folder")
-    names = sorted(entry.name for entry in os.scandir(root)
-                   if entry.is_dir() and not _is_litter(entry.name))
+    names = subfolders(root)
     if not names:
         raise ValueError(f"{root} has no class folders; pictures are expected in "
                          f"{os.path.join(root, 'CLASS', 'PICTURE.jpg')}")
     return names
+
+
+def subfolders(root: str) -> list[str]:
+    """The names of the folders in root, sorted; none where there is no root."""
+    return sorted(name for name in (os.listdir(root) if os.path.isdir(root) else ())
+                  if not _is_litter(name) and os.path.isdir(os.path.join(root, name)))
 
 
 def _is_litter(name: str) -> bool:
@@ -103,7 +108,7 @@ def image_files(folder: str) -> list[str]:
     """
     found: list[str] = []
     seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=_refused, followlinks=True):
         # Sorted, so that of two ways to a folder the same is taken always.
         folders[:] = sorted(name for name in folders if not _is_litter(name))
         place = os.path.realpath(parent)
@@ -114,6 +119,11 @@ def image_files(folder: str) -> list[str]:
         found += [os.path.join(parent, name) for name in names
                   if name.lower().endswith(SUFFIXES) and not _is_litter(name)]
     return sorted(found)
+
+
+def _refused(error: OSError) -> None:
+    """os.walk passes over a folder that may not be read, and its images would be missing."""
+    raise error
 
 
 class Subset:
@@ -165,14 +175,17 @@ def at_most(dataset: Dataset, count: int, seed: int = 0) -> Subset:
 
 
 def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Subset, Subset]:
-    """Take a random `fraction` of every class for validation -> the rest, that, both in order."""
+    """Take a random `fraction` of every class for validation -> the rest, that, both in order.
+
+    One image of a class, at least, stays in the rest.
+    """
     if not 0 < fraction < 1:
         raise ValueError(f"split: fraction must lie between 0 and 1, not {fraction}")
     rng = np.random.default_rng(seed)
     taken = np.zeros(len(dataset), bool)
     for label in range(len(dataset.classes)):
         members = rng.permutation(np.flatnonzero(dataset.labels == label))
-        taken[members[:round(fraction * len(members))]] = True
+        taken[members[:-1][:round(fraction * len(members))]] = True
     if taken.all() or not taken.any():
         raise ValueError(
             f"split: a fraction of {fraction} of each class leaves one part empty: "

@@ -32,6 +32,30 @@ def written_whole(path: str) -> Iterator[BinaryIO]:
         raise
 
 
+@contextlib.contextmanager
+def alone_with(path: str | os.PathLike, otherwise: Exception) -> Iterator[None]:
+    """Keep other processes from path, a file or a folder, in this way; raises otherwise where one
+    keeps us.
+
+    Where there are no such locks, on Windows and some network drives, nobody is kept.
+    """
+    handle = None
+    try:
+        import fcntl
+        handle = os.open(path, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle or 0)
+        raise otherwise from None
+    except (ImportError, OSError):
+        pass
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 def sha256(path: str | os.PathLike, report: Callable[[int], object] = lambda size: None) -> str:
     """The SHA-256 of a file, in hexadecimal; `report(n)` is told of n more bytes read."""
     digest = hashlib.sha256()

@@ -59,6 +59,8 @@ def load_rgb(file: Source, name: str | None = None,
         with warnings.catch_warnings(), _pillow_allowing(max_pixels):
             warnings.simplefilter("ignore")         # odd metadata is no reason to complain
             with Image.open(file) as image:
+                if image.format == "EPS":
+                    raise ValueError("it is PostScript, a program, which is not run")
                 if max(image.size) > LONGEST * min(image.size):
                     raise ValueError(f"{image.width} x {image.height} pixels, one side more than "
                                      f"{LONGEST} times the other")

@@ -10,14 +10,15 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
 import PIL
 
 from .checks import whole
-from .files import sha256, written_whole
+from .files import alone_with, sha256, written_whole
 from .packed import FORMAT, MANIFEST, PLAN, VERSION, Manifest, read_manifest
 from .protocols import Dataset
 from .shards import ImageMaker, Report, pack_shards, read_notes, remove_notes
@@ -45,8 +46,11 @@ def pack(dataset: Dataset, folder: str | os.PathLike[str], side: int = 256, *, w
     side = whole("pack: size", side, 1)
     shard_images = whole("pack: shard_images",
                          shard_images or max(1, SHARD_BYTES // (3 * side * side)), 1)
+    if sys.platform == "win32":
+        raise ValueError("pack: needs Linux or macOS, to keep two processes from writing into one "
+                         "folder")
     os.makedirs(folder, exist_ok=True)
-    with _alone_in(folder):
+    with alone_with(folder, ValueError(f"pack: another process is packing into {folder}")):
         names = [_without(root, dataset.name(index)) for index in range(len(dataset))]
         plan = _plan(dataset, names, side, shard_images)
         if _finished(folder, plan):
@@ -59,24 +63,6 @@ def pack(dataset: Dataset, folder: str | os.PathLike[str], side: int = 256, *, w
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, PLAN))
     return read_manifest(folder)
-
-
-@contextlib.contextmanager
-def _alone_in(folder: str) -> Iterator[None]:
-    """Keep other processes from packing into folder, for as long as this one lives."""
-    try:
-        import fcntl                                                # here: Windows has none
-    except ImportError:
-        raise ValueError("pack: needs Linux or macOS, to keep two processes from writing into one "
-                         "folder") from None
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise ValueError(f"pack: another process is packing into {folder}") from None
-    finally:
-        os.close(handle)
 
 
 def _without(root: str, name: str) -> str:

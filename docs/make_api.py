@@ -4,6 +4,7 @@
 """
 import importlib
 import inspect
+import itertools
 import re
 import sys
 import textwrap
@@ -42,7 +43,8 @@ def public_names(module: ModuleType) -> Iterator[tuple[str, Any]]:
     for name in sorted(listed or vars(module), key=str.lower):
         value = vars(module)[name]
         home = getattr(value, "__module__", None) or ""
-        inside = home.split(".")[0] == module.__name__.split(".")[0]
+        of_package = home.split(".")[0] == module.__name__.split(".")[0]
+        inside = of_package if hasattr(module, "__path__") else home == module.__name__
         if not name.startswith("_") and callable(value) and (listed or inside):
             yield name, value
 
@@ -51,11 +53,26 @@ def _entry(name: str, value: Any) -> str:
     call = f"{value.__name__}{_signature(value)}"
     entry = f"### {name}\n\n```python\n{call}\n```\n\n{_docstring(value)}"
     if inspect.isclass(value):
-        methods = [_method(method, function) for method, function in vars(value).items()
+        methods = [_method(method, function) for method, function in _members(value).items()
                    if not method.startswith("_") and inspect.getdoc(function)
                    and (inspect.isfunction(function) or isinstance(function, property))]
         entry += "".join(f"\n{method}" for method in ["", *methods]) if methods else ""
     return entry
+
+
+def _members(value: type) -> dict[str, Any]:
+    """What a class defines itself, or has of a base class that has no entry of its own."""
+    private = itertools.takewhile(lambda base: not _is_public(base), value.__mro__[1:])
+    own = [value, *private]
+    return {name: member for base in reversed(own) for name, member in vars(base).items()}
+
+
+def _is_public(base: type) -> bool:
+    """Whether base has an entry, or is Python's."""
+    package = base.__module__.split(".")[0]
+    modules = [name for name in MODULES if name.split(".")[0] == package]
+    return not modules or any(base is value for name in modules
+                              for _, value in public_names(importlib.import_module(name)))
 
 
 def _method(name: str, function: Any) -> str:

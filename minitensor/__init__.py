@@ -51,10 +51,10 @@ from .ops import tanh as tanh
 from .ops import where as where
 from .random import Generator as Generator
 from .random import manual_seed as manual_seed
+from .recording import is_grad_enabled as is_grad_enabled
+from .recording import no_grad as no_grad
 from .tensor import Op as Op
 from .tensor import Tensor as Tensor
-from .tensor import is_grad_enabled as is_grad_enabled
-from .tensor import no_grad as no_grad
 from .upload import uploaded as uploaded
 
 __version__ = "0.2.0"

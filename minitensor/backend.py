@@ -17,6 +17,8 @@ Array = Any  # a numpy.ndarray or a cupy.ndarray
 DEVICES = ("cpu", "cuda")
 CUDA = 13           # the major version of CUDA whose CuPy is asked for where there is none
 
+NUMPYS_DEFAULT = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
 _capturing: ContextVar[bool] = ContextVar("capturing", default=False)
 
 
@@ -49,9 +51,6 @@ def as_array(data: Any) -> Array:
     """
     if not isinstance(data, np.ndarray) and is_array(data):
         return data
-    if isinstance(data, np.ma.MaskedArray):
-        raise TypeError("a masked array cannot be used: choose what stands for its gaps, with "
-                        ".filled(value)")
     if hasattr(data, "__cuda_array_interface__"):   # of another library, on a GPU
         check_device("cuda")
         return cupy().asarray(data)
@@ -59,7 +58,23 @@ def as_array(data: Any) -> Array:
         array = np.asarray(data)                    # np.matrix becomes a plain array
     except (TypeError, RuntimeError) as error:      # PyTorch's bfloat16, or one with a gradient
         raise TypeError(f"NumPy cannot read a {type_name(data)}: {error}") from error
+    if _is_masked(data, array.ndim):
+        raise TypeError("a masked array cannot be used: choose what stands for its gaps, with "
+                        ".filled(value)")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _is_masked(data: Any, ndim: int) -> bool:
+    """Whether data, of ndim axes, is a masked array, or a list that holds one."""
+    if ndim > 1 and isinstance(data, (list, tuple)):
+        return any(_is_masked(value, ndim - 1) for value in data)
+    return isinstance(data, np.ma.MaskedArray)
+
+
+def quiet() -> np.errstate:
+    """A with-block in which NumPy does not warn of what becomes infinite or NaN: as on a GPU, and
+    in PyTorch, it shows in the numbers. What a user has chosen by `numpy.seterr` stays."""
+    return np.errstate(all="ignore") if np.geterr() == NUMPYS_DEFAULT else np.errstate()
 
 
 class Form(NamedTuple):
@@ -73,9 +88,11 @@ class Form(NamedTuple):
 
 
 def form_of(value: Any) -> Form | str:
-    """The Form of an array, the name of the type of anything else."""
-    if isinstance(value, (np.ndarray, np.generic)):
+    """The Form of a plain array, the name of the type of anything else."""
+    if type(value) is np.ndarray or isinstance(value, np.generic):
         return Form(value.shape, value.dtype, "cpu")
+    if isinstance(value, np.ndarray):           # a masked array, a matrix
+        return type_name(value)
     return Form(value.shape, value.dtype, "cuda") if is_array(value) else type_name(value)
 
 

@@ -1,4 +1,4 @@
-"""The parser of every command line here but that of `data`, which knows nothing of the engine."""
+"""The parser of every command line here."""
 from __future__ import annotations
 
 import argparse
@@ -29,5 +29,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Those of its commands, too."""
     for action in parser._actions:
         yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _options(command)

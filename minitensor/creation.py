@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 
 from .backend import to_device, xp_of
-from .random import Generator, default_generator
+from .random import Generator, chosen
 from .tensor import FLOATS, Tensor
 
 
@@ -73,7 +73,7 @@ def _drawn(op: str, draw: str, size: tuple, generator: Generator | None, dtype: 
            requires_grad: bool) -> Tensor:
     if np.dtype(dtype).name not in FLOATS:
         raise TypeError(f"{op}: dtype must be {' or '.join(FLOATS)}, not {np.dtype(dtype)}")
-    source = (generator or default_generator).numpy()
+    source = chosen(generator).numpy()
     array = getattr(source, draw)(_size(op, size), dtype=np.dtype(dtype))
     return Tensor(to_device(array, device), requires_grad=requires_grad)
 

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -22,8 +23,8 @@ class Guard:
     """Guards arrays and the arrays whose memory they view, until `release` or its own deletion."""
 
     def __init__(self, holder: str, values: Iterable[Any]):
-        """holder: the op that needs them. values: arrays, tuples of arrays, and anything else,
-        which is passed over."""
+        """holder: the op that needs them. values: arrays, tuples, lists and dicts of them, and
+        anything else, which is passed over."""
         self.holder = holder
         self.owners = [_lock(array, holder) for array in _arrays(values)]
 
@@ -42,21 +43,71 @@ class Guard:
 def check_writable(name: str, array: Any) -> None:
     """Raises RuntimeError, which begins with name, where a backward pass that has not run needs
     array, or another array in the same memory, and where array is read-only for another reason."""
+    _check_free(name, array)
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        raise RuntimeError(f"{name} is read-only, as the memory it was made of is; use .clone()")
+
+
+def _check_free(name: str, array: Any) -> None:
     lock = _locks.get(id(_owner(array)))
     if lock is not None:
         raise RuntimeError(f"{name} is still needed by a backward pass that has not run: "
                            f"{min(lock.holders)} keeps it; call backward first, drop its result, "
                            "or compute it under no_grad")
-    if isinstance(array, np.ndarray) and not array.flags.writeable:
-        raise RuntimeError(f"{name} is read-only, as a view of another tensor is; use .clone()")
 
+
+# ---- views -----------------------------------------------------------------------------------
+
+_views: WeakValueDictionary[int, np.ndarray] = WeakValueDictionary()    # that `view_of` made, by id
+
+
+def view_of(x: Any, view: Any) -> Any:
+    """view, which an op took of x: read-only, where it is NumPy's, but for `writable`."""
+    if isinstance(view, np.ndarray) and view.base is not None:
+        if view.flags.writeable or _is_ours(x):
+            _views[id(view)] = view
+        view.flags.writeable = False
+    return view
+
+
+def _is_ours(x: np.ndarray) -> bool:
+    """Whether x, which is read-only, is so because it is such a view or is guarded."""
+    lock = _locks.get(id(_owner(x)))
+    guarded = lock is not None and any(a is x for a in lock.to_restore)
+    return guarded or _views.get(id(x)) is x
+
+
+def writable(name: str, array: Any) -> Any:
+    """array, to be written to in place, be it a view of another tensor's that an op took.
+
+    Raises what `check_writable` raises.
+    """
+    _check_free(name, array)
+    if _views.get(id(array)) is array:
+        array = frozen(array)
+        array.flags.writeable = True
+    check_writable(name, array)
+    return array
+
+
+def frozen(array: Any) -> Any:
+    """A read-only view of array, where it is NumPy's."""
+    if isinstance(array, np.ndarray):
+        array = array.view()
+        array.flags.writeable = False
+    return array
+
+
+# ---- locks -----------------------------------------------------------------------------------
 
 def _arrays(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
-        if isinstance(value, tuple):
-            yield from _arrays(value)
-        elif is_array(value):
+        if is_array(value):
             yield value
+        elif isinstance(value, (tuple, list)):
+            yield from _arrays(value)
+        elif isinstance(value, dict):
+            yield from _arrays(value.values())
 
 
 class _Lock:

@@ -1,15 +1,17 @@
-"""What Tensor is to others (a number, an array), and the signatures of its methods that are ops.
+"""What Tensor is to others (a list, a number, an array), and the signatures of its methods that are
+ops.
 
 Each of those is bound to Tensor, with its docstring, by the file of ops/ that is named above it.
 """
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .backend import Array, to_numpy
+from .backend import Array, device_of, to_numpy
 
 Self = TypeVar("Self", bound="Methods")
 Number = float                      # in the class these names are those of methods
@@ -20,6 +22,52 @@ class Methods:
     """The base class of Tensor."""
 
     __slots__ = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the elements."""
+        return self.data.dtype
+
+    @property
+    def device(self) -> str:
+        """Where data is: "cpu" or "cuda"."""
+        return device_of(self.data)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """shape, or the size of axis dim."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("a tensor without axes has no length")
+        return len(self.data)
+
+    def __iter__(self: Self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> Flag:
+        if self.data.size != 1:
+            raise ValueError(f"a tensor {self.shape} is neither true nor false; "
+                             "use .any() or .all()")
+        return Flag(self.data)
 
     def __float__(self) -> Any:
         return float(self.item())
@@ -64,7 +112,7 @@ class Methods:
         """The data as a NumPy array, of no gradient; shares memory with it on the CPU."""
         return to_numpy(self.data)
 
-    # ---- bound by ops/ ----
+    # ---- bound by ops/ -----------------------------------------------------------------------
 
     if TYPE_CHECKING:
         data: Array

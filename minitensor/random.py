@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import capturing, to_device
+from .backend import capturing, to_device, type_name
 
 
 class Generator:
@@ -68,6 +68,14 @@ class Generator:
 
 
 default_generator = Generator(0)
+
+
+def chosen(generator: Generator | None) -> Generator:
+    """generator, or the default one for None. Raises TypeError for what is neither."""
+    if not isinstance(generator, Generator | None):
+        raise TypeError("generator must be a Generator of minitensor or None, "
+                        f"not {type_name(generator)}; Generator(seed) makes one")
+    return default_generator if generator is None else generator
 
 
 def manual_seed(seed: int) -> Generator:

@@ -7,58 +7,16 @@ from. `Tensor.backward` walks those ops from the last to the first. First order 
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
-from functools import wraps
-from inspect import isgeneratorfunction
 from typing import Any
 
 import numpy as np
 
-from .backend import Array, Form, as_array, device_of, form_of, is_array, type_name, xp_of
-from .guard import Guard
+from .backend import (Array, Form, as_array, form_of, is_array, quiet, type_name, xp_of)
+from .guard import Guard, frozen
 from .methods import Methods
+from .recording import is_grad_enabled
 
 FLOATS = ("float32", "float64")
-
-_pauses: ContextVar[int] = ContextVar("pauses", default=0)     # the blocks of no_grad around here
-
-
-class no_grad:
-    """Inside the with-block (or the function it decorates) nothing is recorded for a backward pass.
-
-    A decorated generator records nothing while it runs; its consumer goes on recording. From inside
-    a with-block a `yield` would stop the recording in the consumer, too: leave the block before.
-    """
-
-    def __enter__(self) -> None:
-        _pauses.set(_pauses.get() + 1)
-
-    def __exit__(self, *error: Any) -> None:
-        _pauses.set(max(_pauses.get() - 1, 0))      # 0: a generator may be closed by another thread
-
-    def __call__(self, function: Callable) -> Callable:
-        @wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return function(*args, **kwargs)
-
-        @wraps(function)
-        def generate(*args: Any, **kwargs: Any) -> Iterator:
-            values = function(*args, **kwargs)
-            while True:
-                with self:
-                    try:
-                        value = next(values)
-                    except StopIteration as end:
-                        return end.value
-                yield value
-        return generate if isgeneratorfunction(function) else call
-
-
-def is_grad_enabled() -> bool:
-    """Whether what is computed here is recorded; False under `no_grad`."""
-    return not _pauses.get()
 
 
 class Tensor(Methods):
@@ -75,68 +33,48 @@ class Tensor(Methods):
     Raises TypeError for data that is not numeric or cannot have a gradient.
     """
 
-    __slots__ = ("data", "grad", "requires_grad", "creator", "__weakref__")
+    __slots__ = ("_data", "grad", "_requires_grad", "creator", "__weakref__")
 
     def __init__(self, data: Any, *, dtype: Any = None, requires_grad: bool = False):
         if isinstance(data, Tensor):
             raise TypeError("Tensor: data is a Tensor already; "
                             "use .detach() for a second one on the same array")
         listed = not hasattr(data, "__array__") and not is_array(data)
-        data = as_array(data)
-        if listed and dtype is None and data.dtype == np.float64:
+        array = as_array(data)
+        if listed and dtype is None and array.dtype == np.float64:
             dtype = np.float32
-        if data.dtype.kind not in "fiub":
-            raise TypeError(f"Tensor: data of dtype {data.dtype} is not numeric")
-        self.data: Array = data if dtype is None else data.astype(dtype, copy=False)
-        if requires_grad and self.data.dtype.name not in FLOATS:
-            raise TypeError(f"Tensor: only {' and '.join(FLOATS)} can have a gradient, "
-                            f"not {self.data.dtype}")
+        if dtype is not None:
+            with quiet():                       # 1e300 becomes infinite
+                array = array.astype(dtype, copy=False)
+        self._data: Array = _numeric(array)
+        self._requires_grad = False
         self.grad: Array | None = None
-        self.requires_grad = requires_grad
         self.creator: Op | None = None
-
-    # ---- looking at it -----------------------------------------------------------------------
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The size of each axis."""
-        return self.data.shape
+        if requires_grad:
+            self.requires_grad = True
 
     @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self.data.ndim
+    def data(self) -> Array:
+        """The array. What is assigned to it may be whatever `Tensor` takes."""
+        return self._data
+
+    @data.setter
+    def data(self, data: Any) -> None:
+        self._data = _numeric(as_array(data.data if isinstance(data, Tensor) else data))
 
     @property
-    def dtype(self) -> np.dtype:
-        """The type of the elements."""
-        return self.data.dtype
+    def requires_grad(self) -> bool:
+        """Whether `backward` reaches this tensor. It can be set for leaves."""
+        return self._requires_grad
 
-    @property
-    def device(self) -> str:
-        """Where data is: "cpu" or "cuda"."""
-        return device_of(self.data)
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self.data.size
-
-    def dim(self) -> int:
-        """The number of axes."""
-        return self.data.ndim
-
-    def size(self, dim: int | None = None) -> Any:
-        """shape, or the size of axis dim."""
-        return self.shape if dim is None else self.shape[dim]
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
-    def __bool__(self) -> bool:
-        return bool(self.data)
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        if self.creator:
+            raise RuntimeError("requires_grad: the tensor is the result of an op; use .detach()")
+        if requires_grad and self.dtype.char not in "fd":       # float32, float64
+            raise TypeError(f"Tensor: only {' and '.join(FLOATS)} can have a gradient, "
+                            f"not {self.dtype}")
+        self._requires_grad = bool(requires_grad)
 
     def detach(self) -> Tensor:
         """A leaf on the same array, outside the graph."""
@@ -144,9 +82,7 @@ class Tensor(Methods):
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set requires_grad of a leaf; returns it. Raises RuntimeError for the result of an op."""
-        if self.creator:
-            raise RuntimeError("requires_grad_: the tensor is the result of an op; use .detach()")
-        self.requires_grad = Tensor(self.data, requires_grad=requires_grad).requires_grad
+        self.requires_grad = requires_grad
         return self
 
     def __repr__(self) -> str:
@@ -172,9 +108,12 @@ class Tensor(Methods):
         if self.creator is None:
             self._accumulate(dy, [dy])
             return
-        gradients: dict[Op, Array] = {self.creator: dy}
-        for op in _backward_order(self.creator):
-            dy = as_array(gradients.pop(op))        # NumPy makes numbers of arrays ()
+        with quiet():
+            self._walk({self.creator: dy}, retain_graph)
+
+    def _walk(self, gradients: dict[Op, Array], retain_graph: bool) -> None:
+        for op in _backward_order(*gradients):
+            dy = frozen(as_array(gradients.pop(op)))    # NumPy makes numbers of arrays ()
             elsewhere = [dy]
             for parent, dx in zip(op.parents, op._run_backward(dy)):
                 if isinstance(parent, Tensor):
@@ -191,23 +130,34 @@ class Tensor(Methods):
                 raise ValueError(f"backward: a tensor of shape {self.shape} needs grad, "
                                  "an array of the same shape")
             return xp_of(self.data).ones_like(self.data)
-        grad = grad.data if isinstance(grad, Tensor) else grad
+        grad = operand("backward", grad.data if isinstance(grad, Tensor) else grad)
         grad = xp_of(self.data).asarray(grad, dtype=self.dtype)
         if grad.shape != self.shape:
             raise ValueError(f"backward: grad has shape {grad.shape} but the tensor {self.shape}")
         return grad
 
     def _accumulate(self, dx: Array, elsewhere: list[Array | None]) -> None:
-        """Add dx to `.grad`, which shares memory with no other gradient: users may change it.
+        """Add dx to `.grad`, which shares memory with no other array: users may change it.
 
-        A dx that is or views one of the arrays that are elsewhere, too, is copied.
+        A dx that is or views one of the arrays that are elsewhere, too, or is read-only, is copied.
         """
+        dx = as_array(dx)
         if self.grad is not None:
+            if form_of(self.grad) != form_of(dx):
+                raise RuntimeError(f"backward: .grad is {form_of(self.grad)}, to which a gradient "
+                                   f"{form_of(dx)} cannot be added; set it to None before")
             self.grad = as_array(self.grad + dx)
         else:
-            shared = any(type(other) is type(dx) and xp_of(dx).may_share_memory(dx, other)
-                         for other in elsewhere)
-            self.grad = dx.copy(order="K") if shared else as_array(dx)
+            shared = isinstance(dx, np.ndarray) and not dx.flags.writeable or any(
+                type(other) is type(dx) and xp_of(dx).may_share_memory(dx, other)
+                for other in elsewhere)
+            self.grad = dx.copy(order="K") if shared else dx
+
+
+def _numeric(array: Array) -> Array:
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"Tensor: data of dtype {array.dtype} is not numeric")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def bind(**methods: Any) -> None:
@@ -253,17 +203,18 @@ class Op:
         arrays = [None if t is None else t.data for t in tensors]
         recording = is_grad_enabled()
         self.needs = tuple(recording and t is not None and t.requires_grad for t in tensors)
-        y = self.forward(*arrays)
+        with quiet():
+            y = self.forward(*arrays)
         if not (is_array(y) or isinstance(y, np.generic)):
             raise TypeError(f"{name}: forward must return an array, not {type_name(y)}")
-        result = Tensor(y)
+        result = Tensor(y, requires_grad=any(self.needs))
         self.called = True
         if any(self.needs):
             self.guard = Guard(name, vars(self).values())
             self.parents = tuple((t.creator or t) if t is not None and t.requires_grad else None
                                  for t in tensors)
             self.forms = tuple(map(form_of, arrays))
-            result.requires_grad, result.creator = True, self
+            result.creator = self
         return result
 
     def _run_backward(self, dy: Array) -> tuple[Array | None, ...]:
@@ -271,7 +222,13 @@ class Op:
         if self.guard is None:
             raise RuntimeError(f"backward: the graph was freed at {name}; "
                                "the first pass needs retain_graph=True")
-        gradients = self.backward(dy)
+        try:
+            gradients = self.backward(dy)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise RuntimeError(f"backward: {name} writes to dy or to what forward kept, which "
+                               "others may need; let it write to a copy") from error
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         if len(gradients) != len(self.parents):
             raise RuntimeError(f"backward: {name} returned {len(gradients)} "
@@ -319,6 +276,8 @@ def _constant(op: str, value: Any, like: Array) -> Array:
 def operand(op: str, value: Any) -> Array:
     """value, which stands beside a Tensor, as an array. Raises TypeError for what is no number."""
     array = as_array(value)
+    if array.dtype.kind == "O" and isinstance(value, int):
+        raise OverflowError(f"{op}: an integer of {value.bit_length()} bits does not fit 64")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{op}: cannot use a {type_name(value)} as an operand")
     return array

@@ -44,6 +44,8 @@ def writing(path: str | os.PathLike) -> AbstractContextManager[None]:
 
 
 def sentence(exception: Exception) -> str:
+    if isinstance(exception, KeyError):         # its own words are the key alone
+        return f"it has no {exception}"
     return getattr(exception, "strerror", None) or str(exception)
 
 

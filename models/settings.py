@@ -34,7 +34,7 @@ class Settings:
     network: str = "alexnet"        # a name in the family
     image_size: int = 227
     width: float = 1.0
-    dropout: float = 0.5
+    dropout: float | None = None    # None: the network's own
     ablations: Sequence[str] = ()   # what is changed in the network
     init: str = "he"
     departures: Sequence[str] = ()  # from the paper's initial values, where init is "paper"

@@ -27,8 +27,8 @@ def parameters(network: Network) -> Iterator[np.ndarray]:
     if any(layer.branches() for layer in network.table.values()):
         raise BenchmarkError(f"{network.name} has branches: DeZero and MyGrad are timed on chains")
     shapes = parameter_shapes(network.table, network.image_size)
-    for index, shape in enumerate(shapes.values()):
-        array = weights(shape, index)
+    for index, (name, shape) in enumerate(shapes.items()):
+        array = weights(name, shape, index)
         yield np.ascontiguousarray(array.T) if array.ndim == 2 else array
 
 

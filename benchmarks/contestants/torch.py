@@ -39,8 +39,8 @@ def twin(torch: Any, network: Network) -> Any:
     from models.networks.torch_twin import torch_twin
     module = torch_twin(network.table, network.input_shape)
     with torch.no_grad():
-        for index, parameter in enumerate(module.parameters()):
-            parameter.copy_(torch.from_numpy(weights(tuple(parameter.shape), index)))
+        for index, (name, parameter) in enumerate(module.named_parameters()):
+            parameter.copy_(torch.from_numpy(weights(name, tuple(parameter.shape), index)))
     return module
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..backend import Array, xp_of
 from ..ops.norm import statistics_kept
-from ..tensor import Tensor, no_grad
+from ..recording import no_grad
+from ..tensor import Tensor
 
 
 class GradientError(AssertionError):

@@ -19,13 +19,13 @@ from .loss import BCEWithLogitsLoss as BCEWithLogitsLoss
 from .loss import CrossEntropyLoss as CrossEntropyLoss
 from .loss import MSELoss as MSELoss
 from .loss import NLLLoss as NLLLoss
-from .module import Buffer as Buffer
 from .module import Module as Module
-from .module import Parameter as Parameter
 from .norm import BatchNorm2d as BatchNorm2d
 from .norm import LocalResponseNorm as LocalResponseNorm
 from .observe import Seen as Seen
 from .observe import observe as observe
+from .parameter import Buffer as Buffer
+from .parameter import Parameter as Parameter
 from .pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from .pool import AvgPool2d as AvgPool2d
 from .pool import MaxPool2d as MaxPool2d

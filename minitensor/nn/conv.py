@@ -6,7 +6,8 @@ from ..ops.checks import known_activation, one_activation, padding_of, pair, pos
 from ..random import Generator
 from ..tensor import Tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 
 class Conv2d(Module):

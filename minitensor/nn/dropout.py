@@ -1,7 +1,7 @@
 """Dropout as a layer."""
 from .. import ops
 from ..ops.checks import probability
-from ..random import Generator
+from ..random import Generator, chosen
 from ..tensor import Tensor
 from .module import Module
 
@@ -14,6 +14,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, generator: Generator | None = None):
         probability("Dropout", p)
+        chosen(generator)
         self.p, self.generator = p, generator
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import ops
 from ..ops.checks import one_activation
-from ..tensor import Tensor, is_grad_enabled
+from ..recording import is_grad_enabled
+from ..tensor import Tensor
 from .conv import Conv2d
 from .module import Module, watched
 from .norm import BatchNorm2d

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ..backend import Array, xp_of
-from ..random import Generator, default_generator
+from ..random import Generator, chosen
 from .module import Module
 
 CONSTANTS = {"bias": 0, "scale": 1}
@@ -16,7 +16,7 @@ CONSTANTS = {"bias": 0, "scale": 1}
 
 def normal_(array: Array, std: float, generator: Generator | None = None) -> Array:
     """Fill array from N(0, std²), drawn in logical order whatever the order in memory."""
-    source = (generator or default_generator).numpy()
+    source = chosen(generator).numpy()
     values = source.standard_normal(array.shape, dtype=array.dtype.type)
     array[...] = xp_of(array).asarray(values * array.dtype.type(std))
     return array

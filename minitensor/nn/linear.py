@@ -8,7 +8,8 @@ from ..ops.checks import known_activation, one_activation, positive
 from ..random import Generator
 from ..tensor import Tensor
 from . import init
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 
 class Linear(Module):

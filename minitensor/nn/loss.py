@@ -3,7 +3,8 @@ from typing import Any
 
 from .. import ops
 from ..tensor import Tensor
-from .module import Buffer, Module
+from .module import Module
+from .parameter import Buffer
 
 
 class _Loss(Module):

@@ -1,6 +1,7 @@
 """Module: a layer or a network, and the parameters, buffers and modules assigned to it."""
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,36 +14,12 @@ from ..backend import Array, as_array, is_array, to_device, type_name
 from ..guard import check_writable
 from ..random import Generator
 from ..tensor import FLOATS, Tensor
+from .parameter import Buffer, Parameter
 
-KINDS = ("weight", "bias", "scale")
+COLLECTIONS = (list, tuple, set, frozenset, dict, deque)
 
 Watch = Callable[["Module", Tensor], Tensor]
 _watches: ContextVar[tuple[Watch, ...]] = ContextVar("watches", default=())
-
-
-class Parameter(Tensor):
-    """A tensor that a module owns and an optimizer changes.
-
-    kind    "weight", "bias" or "scale" (what multiplies a normalised input): initial values, weight
-            decay and learning rates go by it
-    """
-
-    __slots__ = ("kind",)
-
-    def __init__(self, data: Any, kind: str = "weight"):
-        if kind not in KINDS:
-            raise ValueError(f"Parameter: kind must be one of {KINDS}, not {kind!r}")
-        super().__init__(data, requires_grad=True)
-        self.kind = kind
-
-
-class Buffer(Tensor):
-    """A tensor of a module's state that no optimizer changes: running statistics, a counter."""
-
-    __slots__ = ()
-
-    def __init__(self, data: Any):
-        super().__init__(data)
 
 
 Own = TypeVar("Own", Parameter, Buffer)
@@ -55,14 +32,19 @@ class Module:
 
     training    True or False for this module and all inside it; set by `train()` and `eval()`
 
-    A list, tuple, set or dict that holds any of them is refused with a TypeError, for what is in it
-    would be neither trained nor saved: use ModuleList, ModuleDict or one attribute each.
+    A list, tuple, set, dict or deque that holds any of them is refused with a TypeError, for what
+    is in it would be neither trained nor saved: use ModuleList, ModuleDict or one attribute each.
     """
 
     training: bool = True
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._refuse_hidden(name, value)
+        kind = _kind(vars(self).get(name))
+        if kind and value is not None and not isinstance(value, kind):
+            raise TypeError(f"{type(self).__name__}: {name} is a {kind.__name__}, which a "
+                            f"{type_name(value)} would hide; assign a {kind.__name__} or None, "
+                            "or change its array, .data[...] = value")
         super().__setattr__(name, value)
 
     def forward(self, *inputs: Any, **options: Any) -> Tensor:
@@ -159,7 +141,7 @@ class Module:
         return 0
 
     def _refuse_hidden(self, name: str, value: Any) -> None:
-        if isinstance(value, (list, tuple, set, dict)) and _holds_state(value):
+        if isinstance(value, COLLECTIONS) and _holds_state(value):
             raise TypeError(f"{type(self).__name__}: {name} is a {type(value).__name__} of modules "
                             "or parameters, which would be neither trained nor saved; "
                             "use nn.ModuleList, nn.ModuleDict, or one attribute each")
@@ -213,6 +195,8 @@ class Module:
 
         Integer buffers keep their dtype. Raises TypeError for a dtype without gradients.
         """
+        if device is not None and not isinstance(device, str):      # to(numpy.float64)
+            device, dtype = None, device
         if dtype is not None and np.dtype(dtype).name not in FLOATS:
             raise TypeError(f"to: dtype must be {' or '.join(FLOATS)}, not {dtype}")
         for tensor in chain(self.parameters(), self.buffers()):
@@ -305,11 +289,16 @@ def watched() -> bool:
 
 def _holds_state(value: Any, around: frozenset[int] = frozenset()) -> bool:
     """around: the lists that value is in; one may hold itself."""
-    if isinstance(value, (list, tuple, set, dict)):
+    if isinstance(value, COLLECTIONS):
         around |= {id(value)}
         inside = value.values() if isinstance(value, dict) else value
         return any(_holds_state(v, around) for v in inside if id(v) not in around)
-    return isinstance(value, (Module, Parameter, Buffer))
+    return _kind(value) is not None
+
+
+def _kind(value: Any) -> type | None:
+    """Module, Parameter or Buffer, if value is one."""
+    return next((kind for kind in (Module, Parameter, Buffer) if isinstance(value, kind)), None)
 
 
 def _array_of(name: str, value: Any) -> Array:

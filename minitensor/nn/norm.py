@@ -2,11 +2,12 @@
 import numpy as np
 
 from .. import ops
-from ..ops.checks import known_activation, one_activation, positive
+from ..ops.checks import known_activation, one_activation, positive, probability
 from ..ops.norm import tracks_statistics
 from ..random import Generator
 from ..tensor import Tensor
-from .module import Buffer, Module, Parameter
+from .module import Module
+from .parameter import Buffer, Parameter
 
 
 class LocalResponseNorm(Module):
@@ -43,8 +44,8 @@ class BatchNorm2d(Module):
         known_activation("BatchNorm2d", activation)
         if not eps > 0:
             raise ValueError(f"BatchNorm2d: eps must be above 0, not {eps}")
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(f"BatchNorm2d: momentum must be in [0, 1] or None, not {momentum}")
+        if momentum is not None:
+            probability("BatchNorm2d", momentum, "momentum")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.activation = activation

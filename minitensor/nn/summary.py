@@ -4,7 +4,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..backend import to_device
-from ..tensor import Tensor, no_grad
+from ..recording import no_grad
+from ..tensor import Tensor
 from .module import Module, watching
 
 

@@ -1,7 +1,7 @@
 """What the ops check before a kernel runs, each failure one sentence that names the argument and
 its value."""
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from ..backend import type_name
@@ -43,9 +43,9 @@ def positive(op: str, **integers: int) -> None:
             raise ValueError(f"{op}: {name} must be an integer >= 1, not {value!r}")
 
 
-def probability(op: str, p: float) -> None:
-    if not 0 <= p <= 1:
-        raise ValueError(f"{op}: p must be in [0, 1], not {p}")
+def probability(op: str, p: Any, name: str = "p") -> None:
+    if not (isinstance(p, Real) and 0 <= float(p) <= 1):
+        raise ValueError(f"{op}: {name} must be in [0, 1], not {p!r}")
 
 
 def known_activation(op: str, activation: str | None) -> None:
@@ -61,9 +61,10 @@ def one_activation(layer: str, own: str | None, given: str | None) -> str | None
     return own or given
 
 
-def floating(op: str, **tensors: Tensor | None) -> None:
-    """All are Tensors (or None) of one dtype, float32 or float64."""
-    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+def floating(op: str, optional: dict[str, Tensor | None] | None = None, **tensors: Tensor) -> None:
+    """All are Tensors of one dtype, float32 or float64; those in optional may be None."""
+    given: dict[str, Any] = {**tensors, **{name: tensor for name, tensor in (optional or {}).items()
+                                           if tensor is not None}}
     for name, tensor in given.items():
         if not isinstance(tensor, Tensor):
             raise TypeError(f"{op}: {name} must be a Tensor, not {type_name(tensor)}")

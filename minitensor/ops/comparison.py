@@ -3,18 +3,25 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from ..backend import as_array, xp_of
+from ..backend import as_array, type_name, xp_of
 from ..tensor import Tensor, bind
+from .operators import bind_operator
 from .promotion import promoted
 
 
 def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
     """The method of an operator such as <."""
     def method(x: Tensor, other: Any) -> Any:
-        """Elementwise, with broadcasting: a Tensor of bool, which has no gradient."""
+        """Elementwise, with broadcasting: a Tensor of bool, which has no gradient.
+
+        Integers are compared as they are, others in the dtype that their sum would have.
+        """
         values = as_array(other.data if isinstance(other, Tensor) else other)
         if values.dtype.kind not in "fiub":             # None, text: Python's own answer
             return NotImplemented
+        if "f" in (x.dtype.kind, values.dtype.kind):
+            x, other = promoted(compare.__name__, x, other)
+            values = other.data
         if isinstance(other, Tensor) and other.device != x.device:
             raise RuntimeError(f"{compare.__name__}: one tensor is on {x.device!r}, the other on "
                                f"{other.device!r}; move one with .to(device)")
@@ -22,13 +29,13 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], An
     return method
 
 
-def logic(operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Tensor]:
+def logic(name: str, operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Tensor]:
     """The function of &, | or ^, which raises TypeError for fractions."""
     def method(a: Any, b: Any) -> Tensor:
         """Of bools and of the bits of integers, elementwise, with broadcasting."""
-        x, y = promoted(operate.__name__, a, b)
+        x, y = promoted(name, a, b)
         if x.dtype.kind == "f":
-            raise TypeError(f"{operate.__name__}: expected bools or integers, not {x.dtype}")
+            raise TypeError(f"{name}: expected bools or integers, not {x.dtype}")
         return Tensor(operate(x.data, y.data))
     return method
 
@@ -41,14 +48,19 @@ def invert(x: Tensor) -> Tensor:
 
 
 def contains(x: Tensor, value: Any) -> bool:
-    """Whether any element equals value, as in PyTorch."""
-    return bool((x == value).data.any())
+    """Whether any element equals value, as in PyTorch. Raises TypeError for what is no number."""
+    found = x == value
+    if not isinstance(found, Tensor):
+        raise TypeError(f"in: a tensor holds numbers, and no {type_name(value)}")
+    return bool(found.data.any())
 
 
 COMPARISONS = {name: comparison(getattr(operator, name))
                for name in ("eq", "ne", "lt", "le", "gt", "ge")}
-LOGIC = {"and": logic(operator.and_), "or": logic(operator.or_), "xor": logic(operator.xor)}
+LOGIC = {"and": logic("and", operator.and_), "or": logic("or", operator.or_),
+         "xor": logic("xor", operator.xor)}
 
 bind(__hash__=object.__hash__, __contains__=contains, __invert__=invert,
-     **{f"__{name}__": method for name, method in (*COMPARISONS.items(), *LOGIC.items())},
-     **{f"__r{name}__": method for name, method in LOGIC.items()})     # a & b is b & a
+     **{f"__{name}__": method for name, method in COMPARISONS.items()})
+for name, method in LOGIC.items():
+    bind_operator(name, name, method)

@@ -67,7 +67,7 @@ def conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, stride=1, padding=0, d
     argument when shapes do not fit.
     """
     images("conv2d", x)
-    floating("conv2d", x=x, w=w, b=b, residual=residual)
+    floating("conv2d", {"b": b, "residual": residual}, x=x, w=w)
     known_activation("conv2d", activation)
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
     _check_filters(x, w, b, groups)

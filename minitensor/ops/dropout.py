@@ -4,7 +4,7 @@ Training scales what is kept, so evaluation does nothing.
 """
 from ..backend import xp_of
 from ..kernels import kernels_for
-from ..random import Generator, default_generator
+from ..random import Generator, chosen
 from ..tensor import Op, Tensor
 from .checks import floating, probability
 
@@ -35,4 +35,4 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *,
     probability("dropout", p)
     if not (training and p):
         return x
-    return Dropout(float(p), (generator or default_generator).next_key())(x)
+    return Dropout(float(p), chosen(generator).next_key())(x)

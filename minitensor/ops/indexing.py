@@ -4,24 +4,25 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import as_array, is_array, to_device, xp_of
-from ..guard import check_writable
-from ..tensor import Op, Tensor, bind, is_grad_enabled
+from ..backend import as_array, is_array, quiet, to_device, xp_of
+from ..guard import view_of, writable
+from ..recording import is_grad_enabled
+from ..tensor import Op, Tensor, bind
 from .promotion import promoted
-from .shape import read_only
 
 
 class GetItem(Op):
     """x[index] for every index NumPy knows; elements picked twice get both gradients."""
 
     def __init__(self, index: tuple):
-        self.index = index
+        # With the Ellipsis what is picked is an array, be it of one element.
+        self.index = index if any(i is Ellipsis for i in index) else (*index, Ellipsis)
         self.basic = all(i is None or i is Ellipsis or isinstance(i, (Integral, slice))
                          and not isinstance(i, bool) for i in index)
 
     def forward(self, x):
         self.shape = x.shape
-        return read_only(xp_of(x).asarray(x[self.index]))
+        return view_of(x, x[self.index])
 
     def backward(self, dy):
         if self.basic:                      # picks no element twice
@@ -51,11 +52,12 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
     if is_grad_enabled() and (x.requires_grad or y.requires_grad):
         raise RuntimeError("set_item: x[index] = value loses the gradient; use no_grad(), or "
                            "where(mask, value, x)")
-    check_writable(f"set_item: a tensor {x.shape}", x.data)
+    array = writable(f"set_item: a tensor {x.shape}", x.data)
     if not np.can_cast(y.dtype, x.dtype, "same_kind"):
         raise TypeError(f"set_item: a tensor of {x.dtype} cannot hold {y.dtype}; "
                         "convert it with .to(dtype=...)")
-    x.data[_index(x, index)] = y.data
+    with quiet():
+        array[_index(x, index)] = y.data
 
 
 def _index(x: Tensor, index: Any) -> tuple:

@@ -28,7 +28,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None, *, residual: Tensor | 
     residual is of y's shape; activation is None, "relu", "tanh" or "sigmoid". Raises ValueError for
     sizes that do not fit, TypeError unless all are float32 or all are float64.
     """
-    floating("linear", x=x, w=w, b=b, residual=residual)
+    floating("linear", {"b": b, "residual": residual}, x=x, w=w)
     known_activation("linear", activation)
     if x.ndim < 1 or w.ndim != 2 or x.shape[-1] != w.shape[1]:
         raise ValueError(f"linear: x must be (..., C) and w (F, C) with the same C "

@@ -8,7 +8,7 @@ from ..backend import Array, as_array, capturing, sum_of, to_device, xp_of
 from ..kernels import kernels_for
 from ..tensor import Op, Tensor
 from .activation import log_softmax
-from .checks import floating
+from .checks import floating, probability
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -74,8 +74,7 @@ def cross_entropy(input: Tensor, target: Any, weight: Any = None, ignore_index: 
     of range and shapes that do not fit.
     """
     _check("cross_entropy", input, ignore_index, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], not {label_smoothing}")
+    probability("cross_entropy", label_smoothing, "label_smoothing")
     weight, smoothing = _class_weights("cross_entropy", weight, input), float(label_smoothing)
     if _array(target).dtype.kind == "f":
         target = _probabilities(input, target, ignore_index)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from ..backend import Array
+from ..backend import Array, quiet
 from ..kernels import Epilogue, kernels_for
 from ..tensor import Op, Tensor
 from .checks import floating, images, known_activation, positive
@@ -106,10 +106,10 @@ def batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | Non
     statistics that are missing, and for a batch of one value a channel.
     """
     images("batch_norm", x)
-    floating("batch_norm", x=x, running_mean=running_mean, running_var=running_var, w=w, b=b,
-             residual=residual)
+    by_channel = {"running_mean": running_mean, "running_var": running_var, "w": w, "b": b}
+    floating("batch_norm", {**by_channel, "residual": residual}, x=x)
     known_activation("batch_norm", activation)
-    _check_shapes(x, dict(running_mean=running_mean, running_var=running_var, w=w, b=b), residual)
+    _check_shapes(x, by_channel, residual)
     if not eps > 0:
         raise ValueError(f"batch_norm: eps must be above 0, not {eps}")
     if (running_mean is None) != (running_var is None):
@@ -127,8 +127,9 @@ def batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | Non
     op = BatchNorm(running, float(eps), activation)
     y = op(x, w, b, residual)
     if training and running_mean is not None and running_var is not None and _tracking.get():
-        _follow(running_mean.data, op.mean, momentum)
-        _follow(running_var.data, op.variance * (count / (count - 1)), momentum)
+        with quiet():
+            _follow(running_mean.data, op.mean, momentum)
+            _follow(running_var.data, op.variance * (count / (count - 1)), momentum)
     return y
 
 

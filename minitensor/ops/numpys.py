@@ -64,7 +64,7 @@ FUNCTIONS: dict[Callable, Callable[..., Any]] = {
 
 def array_function(x: Tensor, function: Callable, types: Any, args: tuple, kwargs: dict) -> Any:
     """`numpy.stack([tensor, tensor])` and the like."""
-    return _result(FUNCTIONS.get(function), function, args, kwargs)
+    return _result(function.__name__, FUNCTIONS.get(function), function, args, kwargs)
 
 
 def array_ufunc(x: Tensor, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -72,13 +72,12 @@ def array_ufunc(x: Tensor, ufunc: np.ufunc, method: str, *args: Any, **kwargs: A
     if ufunc in MIRRORED and not isinstance(args[0], Tensor):
         ufunc, args = MIRRORED[ufunc], args[::-1]
     ours = UFUNCS.get(ufunc) if method == "__call__" else None
-    return _result(ours, getattr(ufunc, method), args, kwargs)
+    return _result(ufunc.__name__, ours, getattr(ufunc, method), args, kwargs)
 
 
-def _result(ours: Callable | None, numpys: Callable, args: tuple, kwargs: dict) -> Any:
+def _result(name: str, ours: Callable | None, numpys: Callable, args: tuple, kwargs: dict) -> Any:
     if ours is not None and _takes(ours, args, kwargs):
         return ours(*args, **kwargs)
-    name = getattr(numpys, "__name__", str(numpys))
     return numpys(*_arrays(name, args), **_arrays(name, kwargs))
 
 

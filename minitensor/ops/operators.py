@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..guard import check_writable
+from ..backend import quiet
+from ..guard import writable
 from ..tensor import Op, Tensor, bind
 from .arithmetic import (Add, Div, FloorDivide, MatMul, Mul, Neg, Pow, Power, Remainder, Sub)
 from .promotion import promoted
@@ -61,17 +62,19 @@ def in_place(name: str, operate: Callable[[Tensor, Any], Tensor], x: Tensor, oth
             raise RuntimeError(f"{name}: a leaf that requires a gradient cannot be changed "
                                "in place while it is recorded; use no_grad(), or x = x + ...")
         return y
-    check_writable(f"{name}: a tensor {x.shape}", x.data)
+    array = writable(f"{name}: a tensor {x.shape}", x.data)
     if y.shape != x.shape:
         raise ValueError(f"{name}: a tensor {x.shape} cannot become {y.shape} in place")
     if not np.can_cast(y.dtype, x.dtype, "same_kind"):
         raise TypeError(f"{name}: a tensor of {x.dtype} cannot hold {y.dtype}; "
                         "convert it with .to(dtype=...)")
-    x.data[...] = y.data
+    with quiet():
+        array[...] = y.data
     return x
 
 
-def _bind_operator(name: str, op: type[Op], operate: Callable[[Any, Any], Tensor]) -> None:
+def bind_operator(name: str, title: str, operate: Callable[[Any, Any], Tensor]) -> None:
+    """Tensor's operator name, on either side and in place; title: what messages call it."""
     def direct(a: Tensor, b: Any) -> Tensor:
         return operate(a, b)
 
@@ -79,13 +82,13 @@ def _bind_operator(name: str, op: type[Op], operate: Callable[[Any, Any], Tensor
         return operate(a, b)
 
     def changed(a: Tensor, b: Any) -> Tensor:
-        return in_place(op.__name__, operate, a, b)
+        return in_place(title, operate, a, b)
     bind(**{f"__{name}__": direct, f"__r{name}__": reflected, f"__i{name}__": changed})
 
 
 for name, op in (("add", Add), ("sub", Sub), ("mul", Mul), ("truediv", Div),
                  ("floordiv", FloorDivide), ("mod", Remainder)):
-    _bind_operator(name, op, partial(binary, op))
-_bind_operator("pow", Power, power)
-_bind_operator("matmul", MatMul, matmul)
+    bind_operator(name, op.__name__, partial(binary, op))
+bind_operator("pow", "Power", power)
+bind_operator("matmul", "MatMul", matmul)
 bind(__neg__=negative, pow=power)

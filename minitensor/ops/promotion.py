@@ -37,9 +37,9 @@ def _converted(op: str, x: Tensor, value: Any, dtype: np.dtype, device: str) -> 
             raise OverflowError(f"{op}: {value} does not fit {dtype}; convert the tensor with "
                                 ".to(dtype=...)")
     if isinstance(value, Number):                           # not by way of float32
-        x = Tensor(np.asarray(value, dtype=dtype))
+        x = Tensor(value, dtype=dtype)
     x = x if x.dtype == dtype else x.to(dtype=dtype)
-    return x if isinstance(value, Tensor) else x.to(device)
+    return x if isinstance(value, Tensor) or x.device == device else x.to(device)
 
 
 def _result_type(operands: list[Tensor], are_numbers: list[bool]) -> np.dtype:

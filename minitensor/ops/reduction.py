@@ -1,8 +1,6 @@
 """Reductions: sum, mean, var, max and others, over all axes (dim None), one (an int) or several."""
 import math
 
-import numpy as np
-
 from ..backend import Array, sum_of, xp_of
 from ..tensor import Op, Tensor, bind
 from .checks import axes_of
@@ -106,8 +104,8 @@ def var(x: Tensor, dim=None, unbiased: bool = True, keepdim: bool = False, *,
     count = math.prod(x.shape[axis] for axis in axes)
     freedom = count - (int(unbiased) if correction is None else correction)
     centred = x - mean(x, axes, keepdim=True) if axes else x - x
-    with np.errstate(invalid="ignore"):             # 0 · inf is NaN, as 0 / 0 in PyTorch
-        return sum_(centred * centred, axes, keepdim) * (1 / freedom if freedom > 0 else math.inf)
+    # 0 · inf is NaN, as 0 / 0 in PyTorch.
+    return sum_(centred * centred, axes, keepdim) * (1 / freedom if freedom > 0 else math.inf)
 
 
 def std(x: Tensor, dim=None, unbiased: bool = True, keepdim: bool = False, *,

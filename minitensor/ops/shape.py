@@ -1,6 +1,6 @@
 """Shapes: the same elements seen in another order, joined, on another device or converted.
 
-Where NumPy gives a view, the view is read-only: x.data is the one way to change x in place.
+Where NumPy gives a view, its array is read-only: it is changed by `view += 1` and `view[i] = 1`.
 """
 import math
 from collections.abc import Callable, Sequence
@@ -8,19 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import DEVICES, Array, device_of, to_device, type_name, xp_of
+from ..backend import DEVICES, device_of, to_device, type_name, xp_of
+from ..guard import view_of
 from ..tensor import FLOATS, Op, Tensor, bind
 from .arithmetic import unbroadcast
 from .checks import axes_of
 from .promotion import promoted
 
 DTYPES = {"float": "float32", "double": "float64", "int": "int32", "long": "int64", "bool": "bool"}
-
-
-def read_only(view: Array) -> Array:
-    if isinstance(view, np.ndarray) and view.base is not None:
-        view.flags.writeable = False
-    return view
 
 
 class Reshape(Op):
@@ -30,7 +25,7 @@ class Reshape(Op):
     def forward(self, x):
         self.input_shape = x.shape
         try:
-            return read_only(x.reshape(self.shape)[...])
+            return view_of(x, x.reshape(self.shape)[...])
         except ValueError:
             raise ValueError(f"reshape: x {x.shape} does not fit shape {self.shape}") from None
 
@@ -45,7 +40,7 @@ class Permute(Op):
     def forward(self, x):
         if sorted(d + x.ndim if d < 0 else d for d in self.dims) != list(range(x.ndim)):
             raise ValueError(f"permute: dims {self.dims} must name each axis of x {x.shape} once")
-        return read_only(x.transpose(self.dims))
+        return view_of(x, x.transpose(self.dims))
 
     def backward(self, dy):
         inverse = np.argsort([d % len(self.dims) for d in self.dims])
@@ -58,7 +53,7 @@ class Expand(Op):
 
     def forward(self, x):
         self.input_shape = x.shape
-        return read_only(xp_of(x).broadcast_to(x, self.shape))
+        return xp_of(x).broadcast_to(x, self.shape)      # NumPy's is read-only
 
     def backward(self, dy):
         return unbroadcast(dy, self.input_shape)

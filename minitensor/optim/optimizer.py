@@ -1,19 +1,21 @@
-"""Optimizers: what all have in common, SGD, Adam and AdamW; clipping of gradients."""
+"""Optimizers: what all have in common, SGD, Adam and AdamW."""
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress, islice
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from ..backend import DEVICES, Array, capturing, device_of, form_of, to_device, xp_of
+from ..backend import (DEVICES, Array, as_array, capturing, device_of, quiet, to_device, type_name,
+                       xp_of)
 from ..guard import check_writable
 from ..kernels import kernels_for
 from ..nn import Parameter
 from ..tensor import Tensor
+from .gradients import check_gradient, listed
 
 
 class Optimizer:
@@ -34,12 +36,13 @@ class Optimizer:
     STATE: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Parameter] | Sequence[dict], defaults: dict[str, Any]):
-        if isinstance(params, Tensor):
-            raise self._error("params must be a list of Parameters or of groups, not a single one",
-                              TypeError)
+        if isinstance(params, (Tensor, dict)) or not isinstance(params, Iterable):
+            raise self._error("params must be a list of Parameters or of groups, "
+                              f"not a single {type_name(params)}", TypeError)
         given: list[Any] = list(params)
-        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
-        self.groups = [{**defaults, **group, "params": _listed(group.get("params", ()))}
+        grouped = bool(given) and all(isinstance(group, dict) for group in given)
+        groups = given if grouped else [{"params": given}]
+        self.groups = [{**defaults, **group, "params": listed(group.get("params", ()))}
                        for group in groups]
         for group in self.groups:
             self._check_params(group, defaults)
@@ -69,7 +72,8 @@ class Optimizer:
                           if p.grad is not None and p.device == device]
                 if arrays:
                     ws, *kept, dws = map(list, zip(*arrays))
-                    self._update(group, lr, ws, kept, dws)
+                    with quiet():
+                        self._update(group, lr, ws, kept, dws)
 
     def _update(self, group: dict[str, Any], lr: Any, ws: Sequence[Array],
                 kept: Sequence[Sequence[Array]], dws: Sequence[Array]) -> None:
@@ -117,20 +121,27 @@ class Optimizer:
         """Go on from `state_dict()`.
 
         Raises ValueError, before anything is changed, when the names, the groups or the shapes are
-        not those of this optimizer, or hyperparameters are out of range.
+        not those of this optimizer, or hyperparameters are out of range, TypeError for what is no
+        array.
         """
-        if (len(state["groups"]) != len(self.groups)
-                or _shapes(state["state"]) != _shapes(self.state)):
+        self._check_keys(state)
+        arrays = {name: list(map(as_array, kept)) for name, kept in state["state"].items()}
+        if len(state["groups"]) != len(self.groups) or _forms(arrays) != _forms(self.state):
             raise ValueError(f"{type(self).__name__}.load_state_dict: the state is that of an "
                              "optimizer with other groups or parameters")
         for group, loaded in zip(self.groups, state["groups"]):
             self._check_params({**group, **loaded}, list(self._options(group)))
             self._check_group({**group, **loaded})
-        for name, arrays in self.state.items():
-            for array, loaded in zip(arrays, state["state"][name]):
+        for name, kept in self.state.items():
+            for array, loaded in zip(kept, arrays[name]):
                 array[...] = to_device(loaded, device_of(array))
         for group, loaded in zip(self.groups, state["groups"]):
             group.update(loaded)
+
+    def _check_keys(self, state: Any) -> None:
+        if not isinstance(state, Mapping) or not {"state", "groups"} <= state.keys():
+            raise self._error("load_state_dict: expected what state_dict() of an optimizer of "
+                              'minitensor gives, with "state" and "groups"')
 
     # ---- what is refused ---------------------------------------------------------------------
 
@@ -146,8 +157,11 @@ class Optimizer:
                               "but there is a group without params")
         for parameter in group["params"]:
             if not isinstance(parameter, Tensor):
-                raise self._error(f"params must be Parameters, not {type(parameter).__name__}",
+                raise self._error(f"params must be Parameters, not {type_name(parameter)}",
                                   TypeError)
+            if parameter.creator:
+                raise self._error("params must be leaves, and there is the result of a "
+                                  f"{type(parameter.creator).__name__}")
         unknown = group.keys() - {"params", *defaults}
         if unknown:
             raise self._error(f"unknown options {sorted(unknown)}; "
@@ -167,13 +181,7 @@ class Optimizer:
             if parameter.grad is None:
                 continue
             check_writable(f"{type(self).__name__}: a parameter {parameter.shape}", parameter.data)
-            if form_of(parameter.grad) != form_of(parameter.data):
-                raise self._error(f"a parameter, {form_of(parameter.data)}, has a gradient that is "
-                                  f"{form_of(parameter.grad)}")
-
-
-def _listed(params: Parameter | Iterable[Parameter]) -> list[Parameter]:
-    return [params] if isinstance(params, Tensor) else list(params)
+            check_gradient(type(self).__name__, parameter)
 
 
 def _moved_like(array: Array, w: Array) -> Array:
@@ -185,8 +193,9 @@ def _distinct(arrays: Iterable[Array]) -> list[Array]:
     return list({id(array): array for array in arrays}.values())
 
 
-def _shapes(state: Mapping[str, Sequence[Array]]) -> dict[str, list[tuple[int, ...]]]:
-    return {name: [array.shape for array in arrays] for name, arrays in state.items()}
+def _forms(state: Mapping[str, Sequence[Array]]) -> dict[str, list[tuple]]:
+    return {name: [(array.shape, array.dtype.kind) for array in arrays]
+            for name, arrays in state.items()}
 
 
 class SGD(Optimizer):
@@ -217,6 +226,7 @@ class SGD(Optimizer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`; one from before lr_in_velocity was an option has it."""
+        self._check_keys(state)
         groups = [{"lr_in_velocity": True, **group} for group in state["groups"]]
         super().load_state_dict({**state, "groups": groups})
 
@@ -282,12 +292,15 @@ class Adam(Optimizer):
         return {**super().state_dict(), "step": [int(count) for count in self._steps]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._check_keys(state)
         if "step" not in state:
             raise ValueError(f"{type(self).__name__}.load_state_dict: the state has no step; "
                              "it is that of another optimizer")
         steps = state["step"]
-        if len(steps) != len(self._steps):
+        if not isinstance(steps, Sequence) or len(steps) != len(self._steps):
             raise self._error("load_state_dict: the state is that of other parameters")
+        if not all(isinstance(step, Integral) and int(step) >= 0 for step in steps):
+            raise self._error(f"load_state_dict: step must hold integers >= 0, not {steps!r:.60}")
         super().load_state_dict(state)
         self._separate_steps(steps)
         for count, step in zip(self._steps, steps):
@@ -306,23 +319,3 @@ class AdamW(Adam):
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 1e-2):
         super().__init__(params, lr, betas, eps, weight_decay)
-
-
-def clip_grad_norm_(parameters: Parameter | Iterable[Parameter], max_norm: float) -> Tensor:
-    """Scale all gradients, in place, by min(1, max_norm / (norm + 1e-6)) (Pascanu et al. 2013).
-
-    norm, which is returned as a Tensor (), is that of all gradients as one vector, before. The GPU
-    is not waited for. Raises ValueError for a max_norm that is not above 0.
-    """
-    if not max_norm > 0:
-        raise ValueError(f"clip_grad_norm_: max_norm must be above 0, not {max_norm}")
-    learning = [p for p in _listed(parameters) if p.grad is not None]
-    if not learning:
-        return Tensor(0.0)
-    squares = [to_device(xp_of(p.grad).square(p.grad).sum(dtype=np.float64), learning[0].device)
-               for p in learning]
-    norm = sum(squares[1:], squares[0])**0.5
-    factor = xp_of(norm).minimum(1.0, max_norm / (norm + 1e-6))
-    for p in learning:
-        p.grad *= to_device(factor, p.device).astype(p.dtype)
-    return Tensor(norm, dtype=learning[0].dtype)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..backend import type_name
 from .optimizer import Optimizer
 
 
@@ -16,7 +17,7 @@ class Schedule:
     """
 
     def __init__(self, optimizer: Optimizer):
-        self.optimizer, self.epoch = optimizer, 0
+        self.optimizer, self.epoch = _optimizer(self, optimizer), 0
         self.initial = [group["lr"] for group in optimizer.groups]
         self._apply()
 
@@ -48,6 +49,13 @@ class Schedule:
         """
         vars(self).update(state)
         self._apply()
+
+
+def _optimizer(schedule: Any, optimizer: Optimizer) -> Optimizer:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{type(schedule).__name__}: expected an optimizer, "
+                        f"not a {type_name(optimizer)}")
+    return optimizer
 
 
 class StepLR(Schedule):
@@ -120,7 +128,8 @@ class ReduceLROnPlateau(Schedule):
         return self.reduction**self.reductions
 
     def step(self, metric: float) -> None:  # type: ignore[override]
-        """An epoch has ended; metric: its validation loss or error."""
+        """An epoch has ended; metric, a number or a Tensor of one: its validation loss or error."""
+        metric = float(metric)                          # so that the state is JSON
         self.epoch += 1
         if self._is_better(metric):
             self.best, self.bad_epochs = metric, 0
@@ -152,7 +161,7 @@ class LinearWarmup:
     def __init__(self, optimizer: Optimizer, steps: int):
         if steps < 0:
             raise ValueError(f"LinearWarmup: steps must be at least 0, not {steps}")
-        self.optimizer, self.steps = optimizer, steps
+        self.optimizer, self.steps = _optimizer(self, optimizer), steps
         self.load_state_dict({"done": 0})
 
     def factor(self, step: int) -> float:

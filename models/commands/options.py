@@ -49,9 +49,10 @@ def add_network(parser: Any) -> None:
     add_setting(parser, "width", width, "multiplies the channels of every hidden layer; "
                 "0.25 or 1/4 is four times narrower")
     add_setting(parser, "dropout", number(float, 0, 1, open_high=True),
-                "probability of dropping each value where the network drops any, in training")
-    add_setting(parser, "ablations", None, "what is changed in it, for comparison",
-                choices=ABLATIONS, nargs="+")
+                "probability of dropping each value where the network drops any, in training", OWN)
+    add_setting(parser, "ablations", None, "what is changed in it, for comparison; no-heads leaves "
+                "out the auxiliary heads that help a deep network to train",
+                choices=ABLATIONS, nargs="*")
 
 
 def add_weights(parser: Any, text: str) -> None:

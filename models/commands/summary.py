@@ -5,13 +5,16 @@ import argparse
 import math
 import os
 from collections.abc import Iterator
+from textwrap import fill
+from types import ModuleType
 from typing import Any
 
 from minitensor import Generator
 
 from ..errors import as_user_error, require
-from ..networks import alexnet, cifar10, resnet, vgg
+from ..networks import alexnet, cifar10, googlenet, inception, resnet, vgg
 from ..networks.build import FAMILY, Network, build
+from ..networks.heads import without_heads
 from ..networks.published import RESULTS, Result
 from ..networks.tables import activations, parameter_shapes, walk
 from ..progress import Terminal
@@ -26,7 +29,8 @@ EXAMPLES = """  python -m models summary
   python -m models summary runs/cifar10"""
 NEEDS = ()
 # The first network of each branch of the family, and the file that tells what it changed.
-BRANCHES = {"alexnet": alexnet, "cifar10-18pct": cifar10, "vgg11": vgg, "resnet18": resnet}
+BRANCHES = {"alexnet": alexnet, "cifar10-18pct": cifar10, "vgg11": vgg, "googlenet": googlenet,
+            "inception_v3": inception, "resnet18": resnet}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,17 +85,23 @@ def family_tree() -> Iterator[str]:
            "that fit.")
     for name in FAMILY:
         if name in BRANCHES:
-            yield f"\n{str(BRANCHES[name].__doc__).splitlines()[0]}"
+            yield f"\n{_first_sentence(BRANCHES[name])}"
             yield LINE("network", "input", "parameters", "MACs", "batch 1", "batch 128", "top-1",
                        "top-5", "source").rstrip()
         yield from _lines(name)
+
+
+def _first_sentence(module: ModuleType) -> str:
+    paragraph = " ".join(str(module.__doc__).partition("\n\n")[0].split())
+    return fill(paragraph, 100)
 
 
 def _lines(name: str) -> Iterator[str]:
     """A network's, one more for each other published result, and its note."""
     design = FAMILY[name]
     table, size = design.table, design.image_size
-    parameters = sum(map(math.prod, parameter_shapes(table, size).values()))
+    parameters, with_heads = (sum(map(math.prod, parameter_shapes(part, size).values()))
+                              for part in (without_heads(table), table))
     macs = sum(place.layer.macs(place.input) for place in walk(table, (3, size, size)))
     kept = activations(table, size)
     figures = [name, size, f"{parameters:,}", f"{macs:,}", _memory(kept), _memory(128 * kept)]
@@ -100,6 +110,8 @@ def _lines(name: str) -> Iterator[str]:
         figures = [""] * 6
     if name not in RESULTS:
         yield LINE(*figures, "-", "-", "").rstrip()
+    if with_heads > parameters:
+        yield f"  {with_heads:,} parameters with the auxiliary heads, which are for training only."
     if design.note:
         yield f"  {design.note}"
 

@@ -203,9 +203,14 @@ def new_settings(given: dict[str, Any], recipe: str | None,
     return settings
 
 
+def _bound(setting: Any) -> Any:
+    """What a network keeps of a setting of its weights: auxiliary heads may be taken or left."""
+    return [one for one in setting if one != "no-heads"] if isinstance(setting, list) else setting
+
+
 def _check_fine_tuning(given: dict[str, Any], inherited: dict[str, Any]) -> None:
     for name, own in inherited.items():
-        if name != "dropout" and given.get(name, own) != own:
+        if name != "dropout" and _bound(given.get(name, own)) != _bound(own):
             raise UsageError(f"{option(name)} {given[name]} does not fit --weights, "
                              f"whose network has {own}")
     if "weights" not in given:

@@ -41,7 +41,11 @@ def _matches(path: str, report: Report) -> list[str]:
 def _files(path: str, report: Report) -> list[str]:
     if not os.path.isdir(path):
         return [path]
-    found = image_files(path)
+    try:
+        found = image_files(path)
+    except OSError as error:
+        report(f"{error.filename} cannot be read: {error.strerror}")
+        return []
     if not found:
         report(f"the folder {path} holds no pictures")
     return found

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,13 @@ from minitensor.random import default_generator
 
 from .alexnet import ALEXNET, ALEXNET_PAPER, CAFFE_ALEXNET, CAFFENET, TORCHVISION
 from .cifar10 import CIFAR10_18PCT
+from .googlenet import CAFFE_GOOGLENET, GOOGLENET, SLIP
+from .heads import heads_in, with_classes, without_heads
+from .inception import INCEPTION_V3
 from .initial import INITS
 from .layers import Shape, Table, modules
 from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, STRIDE, cifar
-from .tables import (has_outputs, scaled, smallest_image, walk, with_5x5, with_classes,
+from .tables import (has_outputs, parameters_of, scaled, smallest_image, walk, with_5x5,
                      with_dropout, with_tanh, without_batch_norm, without_groups, without_lrn,
                      without_overlap)
 from .vgg import CIFAR10_VGG, VGG11, VGG13, VGG16, VGG19, with_batch_norm
@@ -54,6 +57,9 @@ FAMILY = {
     "vgg16_bn": Design(with_batch_norm(VGG16), 224),
     "vgg19_bn": Design(with_batch_norm(VGG19), 224),
     "cifar10-vgg": Design(CIFAR10_VGG, 32),
+    "googlenet": Design(GOOGLENET, 224, note=SLIP),
+    "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
+    "inception_v3": Design(INCEPTION_V3, 299),
     "resnet18": Design(RESNET18, 224),
     "resnet34": Design(RESNET34, 224),
     "resnet50": Design(RESNET50, 224, note=STRIDE),
@@ -62,8 +68,8 @@ FAMILY = {
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }
 ABLATIONS = {"tanh": with_tanh, "no-overlap": without_overlap, "no-lrn": without_lrn,
-             "one-tower": without_groups, "no-batch-norm": without_batch_norm,
-             "one-5x5": with_5x5}
+             "one-tower": without_groups, "no-heads": without_heads,
+             "no-batch-norm": without_batch_norm, "one-5x5": with_5x5}
 
 
 class Network(nn.Sequential):
@@ -94,18 +100,28 @@ class Network(nn.Sequential):
                          sum(map(math.prod, place.layer.parameters(place.input).values())),
                          place.layer.macs(place.input)))
         table = as_table(self.name, self.input_shape, rows, self.num_parameters())
-        return "\n".join(filter(None, [table, FAMILY[self.name].note]))
+        return "\n".join([table, *self._remarks()])
+
+    def _remarks(self) -> Iterator[str]:
+        heads = heads_in(self.table)
+        if heads:
+            kept = parameters_of(without_heads(self.table), self.input_shape).values()
+            yield (f"{sum(map(math.prod, kept)):,} parameters without {', '.join(heads)}, "
+                   "which are for training only")
+        if FAMILY[self.name].note:
+            yield FAMILY[self.name].note
 
 
 def build(name: str, num_classes: int | None = None, image_size: int | None = None,
-          width: float = 1.0, dropout: float = 0.5, ablations: Sequence[str] = (), *,
+          width: float = 1.0, dropout: float | None = None, ablations: Sequence[str] = (), *,
           generator: Generator | None = None, init: str | None = None) -> Network:
     """The network called name in FAMILY.
 
     num_classes     default: the design's, as are image_size's and init's
     image_size      in pixels, at least what leaves every layer an output
     width           multiplies the channels of every hidden layer
-    dropout         probability of dropping each input of the layers that drop any, while training
+    dropout         probability of dropping each input of the layers that drop any, while training;
+                    None: each layer's own
     ablations       names in ABLATIONS of what is changed, for comparison
     generator       draws the weights, then the dropout masks; None is the default one
     init            a name in INITS; "paper" learns slowly if at all on its own (see initial.py)
@@ -135,7 +151,8 @@ def AlexNet(num_classes: int = 1000, image_size: int = 227, width: float = 1.0,
 
 
 def table_of(name: str, num_classes: int | None = None, image_size: int | None = None,
-             width: float = 1.0, dropout: float = 0.5, ablations: Sequence[str] = ()) -> Table:
+             width: float = 1.0, dropout: float | None = None,
+             ablations: Sequence[str] = ()) -> Table:
     """The layers that `build` makes of the same arguments.
 
     Raises ValueError naming the argument that is out of range.
@@ -147,16 +164,18 @@ def table_of(name: str, num_classes: int | None = None, image_size: int | None =
         raise ValueError(f"{name}: num_classes must be at least 2, not {num_classes}")
     if not width > 0:
         raise ValueError(f"{name}: width must be above 0, not {width}")
-    if not 0 <= dropout < 1:
+    if dropout is not None and not 0 <= dropout < 1:
         raise ValueError(f"{name}: dropout must be in [0, 1), not {dropout}")
     table = with_classes(scaled(design.table, width), num_classes or design.num_classes)
-    table = with_dropout(table, dropout)
+    table = table if dropout is None else with_dropout(table, dropout)
     for ablation in ablations:
         if ablation not in ABLATIONS:
             raise ValueError(f"{name}: ablations must be among {tuple(ABLATIONS)}, "
                              f"not {ablation!r}")
         table = ABLATIONS[ablation](table)
-    if image_size is not None and not has_outputs(table, image_size):
-        raise ValueError(f"{name}: image_size must be at least {smallest_image(table)}, not "
-                         f"{image_size}: some layer would have no output")
+    if image_size is not None and not has_outputs(table, (3, image_size, image_size)):
+        least, bare = smallest_image(table), smallest_image(without_heads(table))
+        raise ValueError(f"{name}: image_size must be at least {least}, not {image_size}: some "
+                         "layer would have no output"
+                         + f"; {bare} without the auxiliary heads (no-heads)" * (bare < least))
     return table

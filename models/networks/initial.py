@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from minitensor import Generator, nn
 from minitensor.nn import init
 
+from .heads import logit_layers
+
 PAPER_ONES = ("conv2", "conv4", "conv5", "fc6", "fc7")      # layers whose biases start at 1
 
 
@@ -19,8 +21,9 @@ def he(network: nn.Module, generator: Generator) -> None:
 
     The loss starts near ln(num_classes), and no ReLU dies in the first steps.
     """
-    last = [parameter for parameter in network.parameters() if parameter.kind == "weight"][-1]
-    last.data[...] *= 0.1
+    parameters = dict(network.named_parameters())
+    for layer in logit_layers(network):
+        parameters[f"{layer}.weight"].data[...] *= 0.1
 
 
 def paper(network: nn.Module, generator: Generator) -> None:

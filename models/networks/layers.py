@@ -6,12 +6,13 @@ and the module that it becomes. Residual and Concat hold tables themselves, to a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from minitensor import Generator, Tensor, cat, nn
 from minitensor.backend import xp_of
-from minitensor.kernels.geometry import output_size
+from minitensor.kernels.geometry import Pair, output_size
 
 Shape = tuple[int, ...]         # of one image: (C, H, W), or (features,) once flattened
 Table = dict[str, Any]          # Layers by name, in the order of computation
@@ -37,7 +38,7 @@ class Layer:
         return 0
 
     def kept(self, shape: Shape) -> int:
-        """How many numbers of its output for one image stay in memory until the backward pass."""
+        """How many numbers of one image it adds to what stays in memory for the backward pass."""
         return math.prod(self.output(shape))
 
     def module(self, shape: Shape, generator: Generator) -> nn.Module:
@@ -48,24 +49,32 @@ class Layer:
         """The tables inside it, under the names that their modules have in its module."""
         return {}
 
-    def with_branches(self, tables: dict[str, Table]) -> Layer:
-        """The same with other tables inside."""
+    def with_tables(self, change: Callable[[Table], Table]) -> Layer:
+        """The same with change(table) for every table inside."""
         return self
 
 
-def windows(shape: Shape, channels: int, kernel: int, stride: int, padding: int = 0,
-            ceil: bool = False) -> Shape:
-    """(channels, OH, OW) of square windows over an image of shape (C, H, W)."""
-    sides = (output_size(side, kernel, stride, padding, ceil_mode=ceil) for side in shape[1:])
+def pair(sides: int | Pair) -> Pair:
+    """(height, width), which are the same where there is one number."""
+    return (sides, sides) if isinstance(sides, int) else sides
+
+
+def windows(shape: Shape, channels: int, kernel: int | Pair, stride: int,
+            padding: int | Pair = 0, ceil: bool = False) -> Shape:
+    """(channels, OH, OW) of windows over an image of shape (C, H, W)."""
+    sides = (output_size(side, k, stride, p, ceil_mode=ceil)
+             for side, k, p in zip(shape[1:], pair(kernel), pair(padding)))
     return (channels, *sides)
 
 
 @dataclass(frozen=True)
 class Conv(Layer):
+    """kernel and padding: one number, or (vertical, horizontal)."""
+
     channels: int
-    kernel: int
+    kernel: int | Pair
     stride: int = 1
-    padding: int = 0
+    padding: int | Pair = 0
     groups: int = 1
     activation: str | None = "relu"
     bias: bool = True
@@ -74,7 +83,7 @@ class Conv(Layer):
         return windows(shape, self.channels, self.kernel, self.stride, self.padding)
 
     def parameters(self, shape: Shape) -> dict[str, Shape]:
-        weight = (self.channels, shape[0] // self.groups, self.kernel, self.kernel)
+        weight = (self.channels, shape[0] // self.groups, *pair(self.kernel))
         return {"weight": weight, **({"bias": (self.channels,)} if self.bias else {})}
 
     def macs(self, shape: Shape) -> int:
@@ -277,8 +286,9 @@ class Residual(Layer):
         inside = {"": self.body, "shortcut": self.shortcut}
         return {name: table for name, table in inside.items() if table is not None}
 
-    def with_branches(self, tables: dict[str, Table]) -> Layer:
-        return replace(self, body=tables[""], shortcut=tables.get("shortcut"))
+    def with_tables(self, change: Callable[[Table], Table]) -> Layer:
+        return replace(self, body=change(self.body),
+                       shortcut=self.shortcut and change(self.shortcut))
 
 
 class Concat(Layer):
@@ -316,5 +326,5 @@ class Concat(Layer):
     def branches(self) -> dict[str, Table]:
         return self._branches
 
-    def with_branches(self, tables: dict[str, Table]) -> Layer:
-        return Concat(**tables)
+    def with_tables(self, change: Callable[[Table], Table]) -> Layer:
+        return Concat(**{name: change(table) for name, table in self._branches.items()})

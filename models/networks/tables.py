@@ -43,40 +43,54 @@ def shapes(table: Table, image_size: int) -> dict[str, Shape]:
 
 def parameter_shapes(table: Table, image_size: int) -> dict[str, Shape]:
     """The shapes of a network's parameters, by the names in its state dict."""
-    return {f"{place.name}.{name}": shape for place in walk(table, (3, image_size, image_size))
-            for name, shape in place.layer.parameters(place.input).items()}
+    return parameters_of(table, (3, image_size, image_size))
 
 
 def state_shapes(table: Table, image_size: int) -> dict[str, Shape]:
     """The shapes of a network's parameters and buffers, by the names in its state dict."""
-    buffers = {f"{place.name}.{name}": shape for place in walk(table, (3, image_size, image_size))
-               for name, shape in place.layer.buffers(place.input).items()}
-    return {**parameter_shapes(table, image_size), **buffers}
+    shape = 3, image_size, image_size
+    return {**parameters_of(table, shape), **buffers_of(table, shape)}
+
+
+def parameters_of(table: Table, shape: Shape) -> dict[str, Shape]:
+    """The shapes of the parameters of a table for inputs of this shape."""
+    return {f"{place.name}.{name}": own for place in walk(table, shape)
+            for name, own in place.layer.parameters(place.input).items()}
+
+
+def buffers_of(table: Table, shape: Shape) -> dict[str, Shape]:
+    """The shapes of the buffers of a table for inputs of this shape."""
+    return {f"{place.name}.{name}": own for place in walk(table, shape)
+            for name, own in place.layer.buffers(place.input).items()}
 
 
 def activations(table: Table, image_size: int) -> int:
     """Bytes that a training step keeps of one image for its backward pass, without the weights.
 
-    Counted are the image and the outputs of all layers, in float32, an output that is the same
-    memory as another once. Not counted, a few percent: which pixel won in a max-pool, the scales
-    of LRN, the statistics of batches.
+    Counted are the image and the outputs of all layers, those of auxiliary heads too, in float32,
+    an output that is the same memory as another once. Not counted, a few percent: which pixel won
+    in a max-pool, the scales of LRN, the statistics of batches.
     """
     shape = (3, image_size, image_size)
-    kept = sum(place.layer.kept(place.input) for place in walk(table, shape))
-    return 4 * (math.prod(shape) + kept)
+    return 4 * (math.prod(shape) + kept_of(table, shape))
+
+
+def kept_of(table: Table, shape: Shape) -> int:
+    """How many numbers a table's layers keep of one input of this shape."""
+    return sum(place.layer.kept(place.input) for place in walk(table, shape))
 
 
 def smallest_image(table: Table) -> int:
     """The least image_size at which every layer has an output."""
     size = 1
-    while not has_outputs(table, size):
+    while not has_outputs(table, (3, size, size)):
         size += 1
     return size
 
 
-def has_outputs(table: Table, image_size: int) -> bool:
-    """Whether every layer has an output."""
-    return all(all(place.output) for place in walk(table, (3, image_size, image_size)))
+def has_outputs(table: Table, shape: Shape) -> bool:
+    """Whether every layer has an output for one image of this shape."""
+    return all(all(place.output) for place in walk(table, shape))
 
 
 # ---- a table changed ---------------------------------------------------------------------------
@@ -88,8 +102,7 @@ def changed(table: Table, kinds: type | tuple[type, ...], change: Callable[[Any]
     """
     result = {}
     for name, layer in table.items():
-        layer = layer.with_branches({branch: changed(inner, kinds, change)
-                                     for branch, inner in layer.branches().items()})
+        layer = layer.with_tables(lambda inner: changed(inner, kinds, change))
         layer = change(layer) if isinstance(layer, kinds) else layer
         if layer is not None:
             result[name] = layer
@@ -108,11 +121,6 @@ def scaled(table: Table, width: float) -> Table:
     return changed(table, Linear, lambda layer: replace(layer, features=rounded(layer.features)))
 
 
-def with_classes(table: Table, num_classes: int) -> Table:
-    last = next(reversed(table))
-    return {**table, last: replace(table[last], features=num_classes)}
-
-
 def with_dropout(table: Table, p: float) -> Table:
     return changed(table, Dropout, lambda layer: replace(layer, p=p))
 
@@ -124,8 +132,9 @@ def with_tanh(table: Table) -> Table:
 
 
 def without_overlap(table: Table) -> Table:
-    """Pools whose windows are as wide as their stride (2012 paper, section 3.4)."""
-    return changed(table, Pool, lambda layer: replace(layer, kernel=layer.stride))
+    """Pools that shrink have windows as wide as their stride (2012 paper, section 3.4)."""
+    return changed(table, Pool, lambda layer: replace(
+        layer, kernel=layer.kernel if layer.stride == 1 else layer.stride))
 
 
 def without_lrn(table: Table) -> Table:
@@ -158,8 +167,7 @@ def _joined(table: Table, join: Callable[[Conv, Layer], Conv | None]) -> Table:
     """
     result: Table = {}
     for name, layer in table.items():
-        layer = layer.with_branches({branch: _joined(inner, join)
-                                     for branch, inner in layer.branches().items()})
+        layer = layer.with_tables(lambda inner: _joined(inner, join))
         before = next(reversed(result), name)
         is_behind = isinstance(result.get(before), Conv)
         joined = join(result[before], layer) if is_behind else None

@@ -11,31 +11,46 @@ import numpy as np
 
 from minitensor import nn
 
+from .build import FAMILY, Network
+from .heads import AuxiliaryHead, heads_in, logit_layers
+
 
 def layers_with_parameters(network: nn.Module) -> dict[str, list[str]]:
-    """The names of each layer's own parameters, by the layer's name.
+    """The names of each layer's own parameters, by the layer's name; without auxiliary heads.
 
     A parameter that layers share belongs to the first of them.
     """
+    heads = tuple(f"{name}." for name, module in network.named_modules()
+                  if isinstance(module, AuxiliaryHead))
     layers: dict[str, list[str]] = {}
     for name, _ in network.named_parameters():
-        layers.setdefault(name.rpartition(".")[0], []).append(name)
+        if not name.startswith(heads):
+            layers.setdefault(name.rpartition(".")[0], []).append(name)
     return layers
 
 
-def take_over(network: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
+def take_over(network: Network, arrays: Mapping[str, np.ndarray]) -> None:
     """Copy another network's state, arrays, into all layers but the last, which is new.
 
+    So is the last layer of every auxiliary head, and a head that the other network does not have.
     Raises ValueError for a misfit.
     """
-    new = last_parameters(network)
-    own = {name: array for name, array in network.state_dict().items() if name in new}
-    network.load_state_dict({**arrays, **own})
+    new, heads = last_parameters(network), heads_in(FAMILY[network.name].table)
+
+    def is_head(name: str) -> bool:
+        return name.partition(".")[0] in heads
+
+    state = network.state_dict()
+    own = {name: array for name, array in state.items()
+           if name in new or (is_head(name) and name not in arrays)}
+    theirs = {name: array for name, array in arrays.items() if name in state or not is_head(name)}
+    network.load_state_dict({**theirs, **own})
 
 
 def last_parameters(network: nn.Module) -> set[str]:
-    """The names of the last layer's parameters."""
-    return set(list(layers_with_parameters(network).values())[-1])
+    """The names of the parameters of the last layer, and of every auxiliary head's last."""
+    layers = logit_layers(network)
+    return {name for name, _ in network.named_parameters() if name.rpartition(".")[0] in layers}
 
 
 # ---- freezing ----------------------------------------------------------------------------------
@@ -46,7 +61,8 @@ def freeze(network: nn.Sequential, how: str) -> None:
     how is "none", "features" (those before the first Linear), or a number N as text (the first N).
     Their parameters need no gradient any more. They are in evaluation mode, and so is what
     `split` puts first: all that runs before the first layer that learns, or before a Dropout behind
-    the last frozen layer, which goes on dropping. Raises ValueError when nothing would be left to
+    the last frozen layer, which goes on dropping. An auxiliary head with nothing before it that
+    learns is frozen, too: it would teach nobody. Raises ValueError when nothing would be left to
     learn.
     """
     layers, modules = layers_with_parameters(network), dict(network.named_modules())
@@ -59,6 +75,11 @@ def freeze(network: nn.Sequential, how: str) -> None:
         modules[layer].eval()
         for name in names:
             parameters[name].requires_grad = False
+    for module in network:
+        if isinstance(module, AuxiliaryHead):
+            module.requires_grad_(False).eval()
+        elif any(p.requires_grad for p in module.parameters()):
+            break
     split(network)[0].eval()
 
 
@@ -83,4 +104,5 @@ def split(network: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
 
 
 def _drops(layer: nn.Module) -> bool:
-    return any(isinstance(module, nn.Dropout) for _, module in layer.named_modules())
+    return not isinstance(layer, AuxiliaryHead) and any(
+        isinstance(module, nn.Dropout) for module in layer.modules())

@@ -64,7 +64,10 @@ def _train(path: Path, given: dict[str, Any], progress: Progress) -> int:
     """
     folder = RunFolder(path)
     if not folder.latest.exists():
-        folder.log.unlink(missing_ok=True)      # of a process killed before its first checkpoint
+        if folder.log.exists():                 # of a process killed before its first checkpoint
+            with folder.alone():
+                folder.log.unlink()
+                folder.best.unlink(missing_ok=True)
         weights = given.get("weights")
         begin_with = start.Trained(*load_parameters(weights)) if weights else None
         return start.start(Settings(**given), progress, str(path), begin_with)

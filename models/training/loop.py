@@ -51,6 +51,14 @@ class Trainer:
         """Returns the exit status: 0, or 128 + the signal that stopped it."""
         self.progress.begin(self._is_over())
         try:
+            return self._run()
+        except Diverged as error:
+            c = self.counters
+            self.folder.record("diverged", epoch=c.epoch + 1, step=c.step + 1, message=str(error))
+            raise Diverged(f"{error}; {self._what_is_saved()}") from error
+
+    def _run(self) -> int:
+        try:
             with self.stop, self.progress:
                 while not self._is_over():
                     self._epoch()
@@ -59,10 +67,6 @@ class Trainer:
             self._save_latest()
             self.progress.stopped()
             return 128 + (self.stop.signal or 0)
-        except Diverged as error:
-            c = self.counters
-            self.folder.record("diverged", epoch=c.epoch + 1, step=c.step + 1, message=str(error))
-            raise Diverged(f"{error}; {self._what_is_saved()}") from error
         self.progress.finished(sum(len(loader.skipped) for loader in self.loaders
                                    if loader is not None))
         return 0

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -42,16 +43,30 @@ class RunFolder:
         One whose run diverged before its first checkpoint counts as new. Raises UserError.
         """
         folder = cls(Path(path) if path else _dated())
-        if folder.latest.exists() or folder.log.exists() and not cls(folder.path).read().diverged:
-            go_on = ("resume it" if folder.latest.exists()
-                     else "it left no checkpoint, so delete it")
-            raise UserError(f"{folder.path} already holds a run; {go_on}, or choose another folder")
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
-            folder.log.unlink(missing_ok=True)
-            shutil.rmtree(folder.features, ignore_errors=True)
-        write_text(folder.path / "config.json", json.dumps(config, indent=2) + "\n")
+        with folder.alone():
+            folder.check_new()
+            with writing(folder.path):
+                folder.log.unlink(missing_ok=True)
+                shutil.rmtree(folder.features, ignore_errors=True)
+            write_text(folder.path / "config.json", json.dumps(config, indent=2) + "\n")
         return folder
+
+    def check_new(self) -> None:
+        """Raises UserError for the folder of a run that may be resumed, or is of use."""
+        saved = [path for path in (self.latest, self.best) if path.exists()]
+        if saved or self.log.exists() and not RunFolder(self.path).read().diverged:
+            go_on = ("resume it" if self.latest in saved
+                     else f"move its {self.best.name} away" if saved
+                     else "it left no checkpoint, so delete it")
+            raise UserError(f"{self.path} already holds a run; {go_on}, or choose another folder")
+
+    def alone(self) -> AbstractContextManager[None]:
+        """A with-block in which no other process trains here. Raises UserError where one does."""
+        from data.files import alone_with       # here: --help needs no Pillow
+        return alone_with(self.path, UserError(f"another process is training in {self.path}; wait "
+                                               "for its end, or stop it"))
 
     @classmethod
     def reopen(cls, path: str) -> RunFolder:
@@ -101,15 +116,17 @@ class RunFolder:
         self.diverged = record["event"] == "diverged"
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        """The log's lines, but for the half one that a killed process leaves."""
+        """The log's lines, but for the half one that a killed process leaves, and strangers."""
         if not self.log.exists():
             return
-        with open(self.log) as file:
+        with open(self.log, encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
+                    record = json.loads(line)
+                except (json.JSONDecodeError, RecursionError):
                     continue
+                if isinstance(record, dict) and {"event", "epoch", "step"} <= record.keys():
+                    yield record
 
     def reached(self, target_error: float | None) -> bool:
         """Whether the latest epoch's training error is target_error or less; never for None."""

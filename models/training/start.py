@@ -41,11 +41,10 @@ def start(settings: Settings, progress: Progress, out: str | None = None,
     begin_with: the weights that settings.weights names. Returns the exit status: 0, or 128 + the
     signal that stopped it.
     """
+    if out:
+        RunFolder(Path(out)).check_new()
     with computing(**settings.compute):
-        images = open_data(settings)
-        if settings.schedule == "plateau" and images.validation is None:
-            raise SettingError("schedule", " plateau watches the validation error, for which no "
-                               "pictures are held out: choose another, or validation above 0")
+        images = _opened(settings)
         p = begin_with.metadata["preprocessing"] if begin_with else None
         training = Training(settings, images.training.classes,
                             p or preprocessing(settings, images.training, progress))
@@ -55,9 +54,10 @@ def start(settings: Settings, progress: Progress, out: str | None = None,
         loaders = _loaders(training, images, progress)
         # Last, when nothing else can be wrong.
         folder = RunFolder.create(out, without_arrays(training.metadata))
-        if settings.data == "builtin":
-            write_samples(folder.samples, images.test or images.validation)
-        return _run(training, loaders, folder, progress)
+        with folder.alone():
+            if settings.data == "builtin":
+                write_samples(folder.samples, images.test or images.validation)
+            return _run(training, loaders, folder, progress)
 
 
 class Stopped(NamedTuple):
@@ -98,17 +98,26 @@ def resume(run: Stopped, settings: Settings, progress: Progress) -> int:
     if settings.epochs < run.epochs:
         raise SettingError("epochs", f" {settings.epochs} cannot be: {folder.path} has trained for "
                            f"{run.epochs} already; give a number above {run.epochs}")
-    with computing(**settings.compute):
+    with folder.alone(), computing(**settings.compute):
         with as_user_error(ValueError, KeyError, TypeError,
                            what=f"{folder.latest} cannot be resumed: "):
             training = Training(settings, classes, p)
             training.load_state(run.arrays, run.metadata)
-        images = open_data(settings)
+        images = _opened(settings)
         _check_same(classes, list(images.training.classes), settings.data, folder.path)
         loaders = _loaders(training, images, progress)
         _tell_changes(run.metadata.get("images"), training, progress)
         folder.rewind(training.counters.step, training.counters.epoch)
         return _run(training, loaders, folder, progress)
+
+
+def _opened(settings: Settings) -> Parts:
+    """The images. Raises UserError, also where the schedule needs others."""
+    images = open_data(settings)
+    if settings.schedule == "plateau" and images.validation is None:
+        raise SettingError("schedule", " plateau watches the validation error, for which no "
+                           "pictures are held out: choose another, or validation above 0")
+    return images
 
 
 def _check_same(known: list[str], found: list[str], source: str, run: Path) -> None:

@@ -12,6 +12,7 @@ from minitensor.backend import Array, to_numpy, xp_of
 
 from ..errors import SettingError, UserError, as_user_error
 from ..networks.build import build
+from ..networks.heads import auxiliary_logits
 from ..networks.initial import depart
 from ..networks.transfer import freeze
 from ..settings import Settings
@@ -101,15 +102,17 @@ class Training:
         return self.optimizer.groups[0]["lr"] * self.optimizer.lr_factor
 
     def step(self, images: Array, labels: np.ndarray) -> tuple[float, float]:
-        """Learn from a batch -> its loss and top-1 accuracy.
+        """Learn from a batch -> its loss, those of auxiliary heads included, and top-1 accuracy.
 
         images: what learner takes, (N, 3, H, W) say; labels (N,). Raises Diverged before the
         update.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the loss
-            logits = self.learner(Tensor(images).to(self.settings.device))
-            loss = cross_entropy(logits, labels, self.metadata["class_weights"],
-                                 label_smoothing=self.settings.label_smoothing)
+            with auxiliary_logits() as heads:
+                logits = self.learner(Tensor(images).to(self.settings.device))
+            loss = self._loss(logits, labels)
+            for weight, head in heads:
+                loss = loss + weight * self._loss(head, labels)
             value = loss.item()
             if not math.isfinite(value):
                 c = self.counters
@@ -122,6 +125,10 @@ class Training:
         right = int((to_numpy(logits.data).argmax(axis=1) == labels).sum())
         self.counters.add(value, right, len(labels))
         return value, right / len(labels)
+
+    def _loss(self, logits: Tensor, labels: np.ndarray) -> Tensor:
+        return cross_entropy(logits, labels, self.metadata["class_weights"],
+                             label_smoothing=self.settings.label_smoothing)
 
     def end_epoch(self, error: float | None) -> None:
         """error: of the validation images, which the plateau schedule watches; None without any."""
@@ -164,6 +171,9 @@ class Training:
                  if name in SCHEDULE_STATE}
         self.schedule.load_state_dict(moves)
         self.counters = Counters(**metadata["progress"])
+        if any(type(value) not in (int, type(getattr(Counters, name)))
+               for name, value in vars(self.counters).items()):
+            raise ValueError(f"its progress is {metadata['progress']}")
         self.warmup.load_state_dict({"done": self.counters.step})
         self.generator.step = metadata["generator_step"]
         self.metadata["colours"] = metadata.get("colours", {})

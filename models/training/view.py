@@ -19,6 +19,7 @@ class TrainingProgress:
         self.warn, self._say, self._bar = progress.warn, progress.say, progress.bar
         self.training, self.counters, self.folder = training, training.counters, folder
         self.classes = len(training.metadata["classes"])
+        self._run = quote(str(folder.path))         # as a shell takes it
 
     def begin(self, is_over: bool) -> None:
         """is_over: whether no epoch is left."""
@@ -39,7 +40,7 @@ class TrainingProgress:
         done, settings = self.counters.epoch, self.training.settings
         if done >= settings.epochs:
             return (f"this run has trained for {done} epoch{'s' * (done != 1)}; "
-                    f"--resume {self.folder.path} --epochs N goes on, with N above {done}")
+                    f"--resume {self._run} --epochs N goes on, with N above {done}")
         return (f"in epoch {done} the training error reached the --target-error "
                 f"of {settings.target_error:g}")
 
@@ -86,11 +87,11 @@ class TrainingProgress:
     def stopped(self) -> None:
         c = self.counters
         self._say(f"stopped after step {c.step}, in epoch {c.epoch + 1}; go on with: "
-                  f"python -m models train --resume {self.folder.path}", error=True)
+                  f"python -m models train --resume {self._run}", error=True)
 
     def way_on(self) -> str:
         """For a run that diverged."""
-        return f"from which --resume {self.folder.path} goes on, with --lr as low as you like"
+        return f"from which --resume {self._run} goes on, with --lr as low as you like"
 
     def finished(self, skipped: int) -> None:
         """skipped: how many images could not be read."""
@@ -112,7 +113,7 @@ class TrainingProgress:
         """Where there are samples: how to classify them."""
         if self.folder.samples.exists():
             self._say("see what it says of pictures that it did not learn from: python -m models "
-                      f"classify {quote(str(self.folder.path))} {quote(str(self.folder.samples))}")
+                      f"classify {self._run} {quote(str(self.folder.samples))}")
 
 
 def advice(settings: Settings) -> str:

@@ -13,13 +13,25 @@ import numpy as np
 
 from ..errors import UserError, as_user_error
 from ..progress import SILENT, Progress
-from . import caffe, header, imagenet, npy, safetensors_files, sharded, torch_files, zips
+from . import (caffe, header, imagenet, npy, objects, safetensors_files, sharded, torch_files,
+               zips)
 from .download import PUBLISHED as PUBLISHED
 from .download import fetch as fetch
 from .recognise import config_of
 from .layouts import Arrays, Found, from_caffe, from_state_dict, from_toronto
 from .state_dicts import COUNTER, Choose, choose
 from .strided import as_float32
+
+
+FOREIGN = {                     # by their first bytes, what people take for weights
+    b"\x1f\x8b": "it is compressed by gzip: unpack it",
+    b"BZh": "it is compressed by bzip2: unpack it",
+    b"\xfd7zXZ": "it is compressed by xz: unpack it",
+    b"\x28\xb5\x2f\xfd": "it is compressed by zstd: unpack it",
+    b"\x89HDF": "it is HDF5, of Keras say, which is not read here",
+    b"GGUF": "it is GGUF, which is not read here",
+    b"version https://git-lfs": "it is a pointer of Git LFS, not the file itself: git lfs pull",
+    b"<": "it is a web page, or XML: download the file itself"}
 
 
 class WeightsError(UserError):
@@ -75,6 +87,9 @@ def _read(path: str, notes: list[str]) -> Found:
         return _numpy_dict(npy.read(path), notes)
     if not start:
         raise ValueError("it is empty")
+    for first, what in FOREIGN.items():
+        if start.startswith(first):
+            raise ValueError(what)
     try:
         return from_caffe(caffe.read(path), notes)
     except ValueError as error:
@@ -87,7 +102,7 @@ def _read(path: str, notes: list[str]) -> Found:
 
 def _state_dict(path: str, start: bytes, choose: Choose) -> tuple[Arrays, dict[str, str]] | None:
     """(the chosen tensors, the file's metadata) of a container of tensors by name."""
-    if path.endswith(".index.json"):
+    if start.lstrip()[:1] == b"{" and b"\0" not in start:
         return sharded.read(path, _part, choose), {}
     if start.startswith(b"PK"):
         return zips.read(path, partial(_zipped, choose=choose)), {}
@@ -118,13 +133,14 @@ def _part(path: str, choose: Choose) -> Arrays:
     return state[0]
 
 
-def _numpy_dict(entries: dict[str, Any], notes: list[str]) -> Found:
-    """Of a pickled dict: Toronto's lists by layer, or a state dict."""
-    arrays = {name: value for name, value in entries.items() if isinstance(value, np.ndarray)}
-    if not arrays:
-        return from_toronto(entries)
-    names = choose({name: array.shape for name, array in arrays.items()}, notes)
-    return from_state_dict({short: arrays[name] for short, name in names.items()})
+def _numpy_dict(saved: dict[str, Any], notes: list[str]) -> Found:
+    """Of a pickled dict: layers as TensorFlow has them, or a state dict."""
+    layers = npy.layers_in(saved)
+    if "conv1" in layers:
+        return from_toronto(layers)
+    tensors = objects.tensors_in(saved)
+    names = choose(objects.shapes(tensors), notes)
+    return from_state_dict({short: npy.array_of(tensors[name]) for short, name in names.items()})
 
 
 def _counted(array: np.ndarray) -> np.ndarray:

@@ -5,16 +5,14 @@ A download that was cut off goes on, and is kept only if its SHA-256 is right.
 from __future__ import annotations
 
 import os
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data import sha256
+from data.files import alone_with
 
 from ..errors import UserError, require, writing
 from ..progress import SILENT, Progress
@@ -63,7 +61,10 @@ def download(published: Published, folder: Path, progress: Progress = SILENT) ->
     partial = path.with_suffix(".part")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _alone(url, partial):
+    with writing(partial):
+        partial.touch()
+    busy = DownloadError(f"another process is fetching {url} already; try again when it has ended")
+    with alone_with(partial, busy):
         try:
             _continue(url, partial, progress)
         except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
@@ -75,27 +76,6 @@ def download(published: Published, folder: Path, progress: Progress = SILENT) ->
         with writing(path):
             partial.replace(path)
     return path
-
-
-@contextmanager
-def _alone(url: str, partial: Path) -> Iterator[None]:
-    """Keeps other processes from writing partial meanwhile; Windows has no such locks.
-
-    Raises DownloadError where another one does.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-    with writing(partial):
-        file = open(partial, "ab")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DownloadError(f"another process is fetching {url} already; "
-                                "try again when it has ended") from None
-        yield
 
 
 def _continue(url: str, partial: Path, progress: Progress) -> None:

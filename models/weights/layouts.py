@@ -18,7 +18,7 @@ from ..networks.tables import parameter_shapes
 from .caffe import Layer
 from .state_dicts import COUNTER
 from .strided import Arrays
-from .torchvision_names import NUMBERED, RESNETS, torchvision_names
+from .torchvision_names import INCEPTIONS, NUMBERED, RESNETS, torchvision_names
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 LINEAR = ("fc6", "fc7", "fc8")
@@ -53,6 +53,9 @@ def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
         return _from_torchvision(state, NUMBERED)
     if any(".downsample." in name for name in state):
         return _from_torchvision(state, RESNETS)
+    for network in INCEPTIONS:
+        if next(iter(torchvision_names(network).values())) in state:
+            return _from_torchvision(state, (network,))
     return Found(dict(state), tuple(FAMILY), TORCHVISION_PREPROCESSING)
 
 
@@ -71,7 +74,8 @@ def torchvision_arrays(network: Network) -> Arrays:
 
     Raises ValueError for a network that is neither one of theirs nor has AlexNet's layers.
     """
-    state, names = network.state_dict(), torchvision_names(network.name) or TORCHVISION_NAMES
+    state = network.state_dict()
+    names = torchvision_names(network.name, network.table) or TORCHVISION_NAMES
     if state.keys() != names.keys():
         raise ValueError(f"{network.name} has other layers than torchvision's AlexNet: "
                          "no names there fit")

@@ -13,6 +13,7 @@ from minitensor.backend import to_numpy
 from minitensor.kernels.geometry import adaptive_bounds, reach
 
 from ..networks.build import Network
+from ..networks.heads import AuxiliaryHead
 from ..networks.layers import Shape, Table, ZeroChannels
 from ..networks.tables import Place
 
@@ -115,14 +116,19 @@ def _linear(graph: Graph, x: str, place: Place, module: Any) -> str:
 def _pool(graph: Graph, x: str, place: Place, module: Any) -> str:
     """What hangs over the edge is written as padding, which every runtime reads alike.
 
-    Averages leave it out.
+    Averages leave it out; their own padding counts.
     """
     k, s, p = module.kernel_size, module.stride, module.padding
     hanging = [max(0, reach(out, k, s) - side - p)
                for out, side in zip(place.output[1:], place.input[1:])]
-    operator = "MaxPool" if isinstance(module, nn.MaxPool2d) else "AveragePool"
-    return graph.node(operator, [x], place.name, kernel_shape=[k, k], strides=[s, s],
-                      pads=[p, p, *hanging])
+    pads = [p, p, *(max(p, more) for more in hanging)]
+    shape = {"kernel_shape": [k, k], "strides": [s, s], "pads": pads}
+    if isinstance(module, nn.MaxPool2d):
+        return graph.node("MaxPool", [x], place.name, **shape)
+    if p and pads[2:] != [p, p]:
+        raise ValueError(f"{place.name} is an average whose padding counts and whose last window "
+                         "hangs over it, for which there is no ONNX here")
+    return graph.node("AveragePool", [x], place.name, **shape, count_include_pad=int(p > 0))
 
 
 def _adaptive_average(graph: Graph, x: str, place: Place, module: Any) -> str:
@@ -202,5 +208,5 @@ ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 WRITERS: dict[Any, Callable[[Graph, str, Place, Any], str]] = {
     nn.Conv2d: _conv, nn.BatchNorm2d: _batch_norm, nn.Linear: _linear,
     (nn.MaxPool2d, nn.AvgPool2d): _pool, nn.AdaptiveAvgPool2d: _adaptive_average,
-    nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten, nn.Dropout: _nothing,
+    nn.LocalResponseNorm: _lrn, nn.Flatten: _flatten, (nn.Dropout, AuxiliaryHead): _nothing,
     ZeroChannels: _zero_channels, nn.Residual: _residual, nn.Concat: _concat}

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..networks.build import FAMILY, table_of
-from ..networks.layers import Linear, Shape, Table
+from ..networks.heads import heads_in, without_heads
+from ..networks.layers import Shape, Table
 from ..networks.tables import smallest_image, state_shapes, walk
 from .layouts import Found
 
 MAX_IMAGE = 1024                # pixels of the largest image_size that is looked for
-VARIANTS: tuple[tuple[str, ...], ...] = ((), ("one-tower",))
+VARIANTS: tuple[tuple[str, ...], ...] = ((), ("one-tower",), ("no-heads",))
 
 
 def config_of(found: Found, notes: list[str]) -> tuple[str, dict[str, Any]]:
@@ -38,7 +39,7 @@ def _fitting(name: str, ablations: tuple[str, ...],
     table = FAMILY[name].table
     last_name = next(reversed(table))
     hidden = [place for place in walk(table, (3, 0, 0))
-              if place.layer.parameters(place.input) and place.name != last_name]
+              if "weight" in place.layer.parameters(place.input) and place.name != last_name]
     # The widest layer tells the width best: it was rounded least.
     widest = max(hidden, key=lambda place: place.output[0], default=None)
     wide = actual.get(f"{widest.name}.weight") if widest else ()
@@ -53,7 +54,7 @@ def _fitting(name: str, ablations: tuple[str, ...],
     if _without_linear(state_shapes(table, usual)) != _without_linear(actual):
         return None
     size = _image_size(table, usual, actual)
-    if size is None or state_shapes(table, size) != actual:
+    if size is None:
         return None
     return {"num_classes": num_classes, "image_size": size, "width": width,
             "ablations": list(ablations)}
@@ -65,18 +66,17 @@ def _without_linear(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 
 def _image_size(table: Table, usual: int, actual: dict[str, Shape]) -> int | None:
-    """The usual size if the first Linear layer's inputs allow it, else the smallest that does."""
-    for size in (usual, *range(smallest_image(table), MAX_IMAGE)):
-        linear = next(place for place in walk(table, (3, size, size))
-                      if isinstance(place.layer, Linear))
-        if linear.input == actual.get(f"{linear.name}.weight", ())[1:]:
-            return size
-    return None
+    """The usual size if all shapes allow it, else the smallest that does."""
+    sizes = (usual, *range(smallest_image(table), MAX_IMAGE))
+    return next((size for size in sizes if state_shapes(table, size) == actual), None)
 
 
 def _misfit(name: str, actual: dict[str, Shape], names: Mapping[str, str]) -> str:
     """One sentence on what was found and what was looked for; names: the file's by ours."""
-    expected = state_shapes(table_of(name), FAMILY[name].image_size)
+    table = table_of(name)
+    if not any(parameter.partition(".")[0] in heads_in(table) for parameter in actual):
+        table = without_heads(table)
+    expected = state_shapes(table, FAMILY[name].image_size)
     shown = {ours: names.get(ours, ours) for ours in (*expected, *actual)}
     missing = [shown[parameter] for parameter in expected if parameter not in actual]
     extra = [f"{shown[parameter][:60]} {shape}" for parameter, shape in actual.items()

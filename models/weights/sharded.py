@@ -11,7 +11,7 @@ from .safetensors_files import MAX_HEADER, parsed
 from .state_dicts import Choose
 from .strided import Arrays
 
-DAMAGED = "it is no index of weights in several files"
+DAMAGED = "it begins as JSON, but is no index of weights in several files"
 
 
 def read(path: str, read_file: Callable[[str, Choose], Arrays], choose: Choose) -> Arrays:
@@ -28,6 +28,8 @@ def read(path: str, read_file: Callable[[str, Choose], Arrays], choose: Choose) 
         raise ValueError(DAMAGED)
     arrays: Arrays = {}
     for file in dict.fromkeys(places.values()):
+        if not os.path.isfile(os.path.join(os.path.dirname(path), file)):
+            raise ValueError(f"{file}, which it names, is not beside it")
         here = [name for name, place in places.items() if place == file]
         part = read_file(os.path.join(os.path.dirname(path), file), lambda shapes: {
             name: name for name in here if name in shapes})

@@ -37,19 +37,24 @@ DTYPES: dict[str, np.dtype] = {
 
 @dataclass(frozen=True)
 class Storage:
-    """dtype: None for a kind of numbers that weights are not in."""
+    """stored_as: None for a kind of numbers that weights are not in."""
 
     key: str
     kind: str
-    dtype: np.dtype | None
+    stored_as: np.dtype | None
     count: int
 
     @property
-    def size(self) -> int:
-        """In bytes. Raises ValueError for a kind of numbers that weights are not in."""
-        if self.dtype is None:
+    def dtype(self) -> np.dtype:
+        """Raises ValueError for a kind of numbers that weights are not in."""
+        if self.stored_as is None:
             raise ValueError(f"its numbers are of the kind {self.kind}, not float32, float64, "
                              "float16 or bfloat16")
+        return self.stored_as
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
         return self.count * self.dtype.itemsize
 
 
@@ -140,8 +145,11 @@ def _storage(persistent_id: Any) -> Any:
     counts = type(count) is int and 0 <= count < 2**62
     if not isinstance(key, str) or not counts or view not in ([], [None]):
         raise ValueError(NOT_PYTORCHS)
-    return Storage(key, kind.name.replace(" ", ".")[:60], DTYPES.get(kind.name.split(" ")[-1]),
-                   count)
+    return Storage(key, _dotted(kind), DTYPES.get(kind.name.split(" ")[-1]), count)
+
+
+def _dotted(name: pickles.Name) -> str:
+    return name.name.replace(" ", ".")[:60]
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Any:
@@ -151,6 +159,17 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> 
     if not isinstance(shape, tuple) or not isinstance(strides, tuple):
         raise ValueError(NOT_PYTORCHS.replace("storages", "tensors"))
     return StoredTensor(storage, offset, shape, strides)
+
+
+def _tensor_v3(storage: Any, offset: Any, shape: Any, strides: Any, requires_grad: Any, hooks: Any,
+               dtype: Any, *rest: Any) -> Any:
+    """torch._utils._rebuild_tensor_v3, of dtypes that have no storage of their own: float8."""
+    return _unread(_dotted(dtype), shape)
+
+
+def _unread(kind: str, shape: Any) -> StoredTensor:
+    """One that stands among the weights, and cannot be one of them."""
+    return StoredTensor(Storage("", kind, None, 0), 0, shape, ())
 
 
 def _parameter(tensor: Any, *rest: Any) -> Any:
@@ -171,6 +190,11 @@ NAMES: Mapping[str, Callable | None] = {
     "collections defaultdict": lambda *_: {},
     "torch._utils _rebuild_tensor": _tensor,
     "torch._utils _rebuild_tensor_v2": _tensor,
+    "torch._utils _rebuild_tensor_v3": _tensor_v3,
+    "torch._utils _rebuild_qtensor": _tensor,
+    "torch._utils _rebuild_sparse_tensor": lambda layout, parts: _unread("sparse", parts[2]),
+    "torch._utils _rebuild_meta_tensor_no_storage": lambda dtype, shape, *_: _unread("meta", shape),
+    "torch Size": lambda sizes: sizes,
     "torch._utils _rebuild_parameter": _parameter,
     "torch._utils _rebuild_parameter_with_state": _parameter,
     "torch._tensor _rebuild_from_type_v2": _from_type,
@@ -188,7 +212,6 @@ def _arrays(tensors: Mapping[str, Any], storages: Mapping[str, bytes]) -> Arrays
 def _array(tensor: Any, storages: Mapping[str, bytes]) -> np.ndarray:
     if not isinstance(tensor, StoredTensor):
         return npy.array_of(tensor)
-    storage = tensor.storage
-    assert storage.dtype is not None, "its size was asked for"
-    return strided(storages[storage.key], storage.dtype, tensor.offset, tensor.shape,
+    dtype = tensor.storage.dtype
+    return strided(storages[tensor.storage.key], dtype, tensor.offset, tensor.shape,
                    tensor.strides)

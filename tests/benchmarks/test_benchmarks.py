@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import engines, layers, timing, updates
+from benchmarks import cpu, engines, layers, timing, updates
 from benchmarks.cases import CASES, QUICK_CASES
 from benchmarks.contestants import answers
 from benchmarks.contestants.torch import twin
 from benchmarks.errors import WrongResult
 from benchmarks.job import Job, Network
-from minitensor import Generator
+from minitensor import Generator, nn
 from minitensor.kernels import KERNELS, kernel_set
-from models import build
+from models import FAMILY
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,6 +115,8 @@ def test_without_pytorch_it_says_so(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     ([], "the following arguments are required: what"),
     (["data", "--only", "kernels"], "--only has no effect on `data`"),
+    (["cpu", "--network", "resnet19"], "--network: invalid choice: 'resnet19'"),
+    (["gpu", "--network", "resnet18"], "--network has no effect on `gpu`"),
     (["engines", "--batch", "4"], "--batch has no effect on `engines`"),
     (["data", "--threads", "77"], "--threads has no effect on `data`"),
     (["cpu", "--data", "photos"], "--data has no effect on `cpu`"),
@@ -128,19 +130,41 @@ def test_mistakes_end_at_once(arguments, message):
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name, dropouts", [("alexnet", 2), ("alexnet-paper", 2),
-                                            ("cifar10-18pct", 0)])
-def test_both_sides_time_the_same_network(torch, name, dropouts):
-    shape = Network(10, 67, 1 / 8, name)
-    ours = build(name, 10, 67, 1 / 8, generator=Generator(0))
-    theirs = twin(torch, shape)
+@pytest.mark.parametrize("name", FAMILY)
+def test_both_sides_time_the_same_network(torch, name):
+    """Logits of every one of the family; and a step of training runs."""
+    shape = Network.called(name, quick=True)
+    ours, theirs = shape.built(Generator(0)), twin(torch, shape)
     assert [p.shape for p in ours.parameters()] == [tuple(p.shape) for p in theirs.parameters()]
-    drops = [layer.p for layer in theirs if isinstance(layer, torch.nn.Dropout)]
-    assert drops == [ours.config["dropout"]] * dropouts
-    our_logits, their_logits = (answers(Job(engine, "infer", 2, 1, shape))["logits"]()
-                                for engine in ("cpu", "torch"))
+    drops = [layer.p for layer in theirs.modules() if isinstance(layer, torch.nn.Dropout)]
+    assert drops == [layer.p for layer in ours.modules() if isinstance(layer, nn.Dropout)]
+    sides = [answers(Job(engine, "train", 3, 1, shape)) for engine in ("cpu", "torch")]
+    our_logits, their_logits = (side["logits"]() for side in sides)
     largest = np.abs(their_logits).max()
     np.testing.assert_allclose(our_logits, their_logits, rtol=1e-4, atol=1e-4 * largest)
+    assert all(side["run"]() > 0 for side in sides)
+
+
+@pytest.mark.slow
+def test_a_network_of_the_family_is_timed_alone(tmp_path):
+    name = "resnet20"
+    done = run("cpu", "--quick", "--network", name, "--batch", 3, "--threads", 1, "--json",
+               tmp_path / "b.json")
+    assert done.returncode == 0, done.stderr
+    assert f"Network {name}, images 32 x 32: milliseconds" in done.stdout
+    results = json.loads((tmp_path / "b.json").read_text())
+    assert results["kernels"] == []
+    assert [(row["network"], row["mode"], row["batch"]) for row in results["network"]] == [
+        (name, "train", 3), (name, "infer", 3)]
+    assert all(row["peak_bytes"].keys() == row["times"].keys() for row in results["network"])
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_left_out(monkeypatch, capsys):
+    pages = {"SC_PHYS_PAGES": 4_000_000, "SC_PAGE_SIZE": 4096}              # 16 GB
+    monkeypatch.setattr(cpu.os, "sysconf", pages.get)
+    assert cpu._fitting(Network.called("vgg16", quick=False)) == [1, 16]
+    assert "batch 128 is left out: its training needs about 47 GB" in capsys.readouterr().out
+    assert cpu._fitting(Network.called("resnet20", quick=False)) == [1, 16, 128]
 
 
 @pytest.mark.parametrize("engine", ["dezero", "mygrad"])

@@ -152,6 +152,15 @@ def test_cifar10_in_its_archive(tmp_path, small_files):
     assert os.listdir(tmp_path) == ["cifar-10-python.tar.gz"]           # nothing is unpacked
 
 
+def test_cifar_in_a_folder_with_its_archive(tmp_path, small_files):
+    """As torchvision's download leaves it, or a browser's."""
+    laid_out(tmp_path, ten_python(), "cifar-10-python.tar.gz")
+    assert len(find_splits(tmp_path)["train"]()) == 5 * COUNT
+    (tmp_path / "100").mkdir()
+    laid_out(tmp_path / "100", hundred_binary(), "cifar-100-binary.tar.gz")
+    np.testing.assert_array_equal(find_splits(tmp_path / "100")["test"]().labels, FINE)
+
+
 def test_damaged_and_foreign_archives(tmp_path, small_files):
     files = ten_python()
     root = laid_out(tmp_path, files, "a.tar.gz")

@@ -1,6 +1,7 @@
 """Every kind of image file becomes uint8 (H, W, 3), every broken one a sentence with its path."""
 import pickle
 import struct
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -253,3 +254,13 @@ def test_the_error_survives_pickling():
     error = pickle.loads(pickle.dumps(UnreadableImage("a.jpg", "it is text")))
     assert (type(error), error.path, error.reason) == (UnreadableImage, "a.jpg", "it is text")
     assert str(error) == "a.jpg cannot be read as a picture: it is text"
+
+
+def test_postscript_is_not_run_whatever_its_file_is_called(tmp_path, monkeypatch):
+    """Pillow hands it to Ghostscript, where that is installed."""
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
+                     b"showpage\n")
+    monkeypatch.setattr(subprocess, "Popen", None)
+    with pytest.raises(UnreadableImage, match="cat.jpg .*: it is PostScript, .* not run"):
+        load_image(path)

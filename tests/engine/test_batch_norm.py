@@ -180,7 +180,7 @@ def test_to_keeps_the_counter_an_integer_and_state_dicts_load():
 @pytest.mark.parametrize("arguments, message", [
     ((0,), "BatchNorm2d: num_features must be an integer >= 1, not 0"),
     ((2, 0.0), "BatchNorm2d: eps must be above 0, not 0.0"),
-    ((2, 1e-5, 1.5), r"BatchNorm2d: momentum must be in \[0, 1\] or None, not 1.5")])
+    ((2, 1e-5, 1.5), r"BatchNorm2d: momentum must be in \[0, 1\], not 1.5")])
 def test_what_the_layer_refuses(arguments, message):
     with pytest.raises(ValueError, match=message):
         nn.BatchNorm2d(*arguments)

@@ -2,6 +2,7 @@
 import copy
 
 import numpy as np
+import pytest
 
 import minitensor as mt
 from minitensor import nn
@@ -40,6 +41,18 @@ def test_a_layer_made_before_manual_seed_follows_it():
     np.testing.assert_array_equal(drop(x).data, first)
     mt.manual_seed(3)
     np.testing.assert_array_equal(copy.deepcopy(drop)(x).data, first)
+
+
+@pytest.mark.parametrize("generator", [0, 5, np.random.default_rng(0), "seed"])
+@pytest.mark.parametrize("draw", [
+    lambda g: nn.Linear(2, 2, generator=g), lambda g: nn.Conv2d(1, 1, 1, generator=g),
+    lambda g: nn.Dropout(generator=g), lambda g: mt.dropout(mt.ones(2), generator=g),
+    lambda g: mt.randn(2, generator=g), lambda g: mt.rand(2, generator=g),
+    lambda g: nn.Linear(2, 2).reset(g)])
+def test_a_seed_is_no_generator(draw, generator):
+    """0, which is false, would have meant the default one."""
+    with pytest.raises(TypeError, match=r"generator must be a Generator .*Generator\(seed\) makes"):
+        draw(generator)
 
 
 def test_an_explicit_generator_does_not_touch_the_default_one():

@@ -1,4 +1,5 @@
 """Containers, and what modules hold: shared ones, hidden ones, buffers, kinds, initial values."""
+import collections
 import copy
 from collections import OrderedDict
 
@@ -206,7 +207,8 @@ def test_a_shared_parameter_stays_shared_in_a_copy():
 @pytest.mark.parametrize("hidden", [
     lambda: [nn.ReLU()], lambda: (1, nn.ReLU()), lambda: {"a": nn.ReLU()}, lambda: {nn.ReLU()},
     lambda: [{"a": (nn.ReLU(),)}], lambda: [nn.Parameter(np.ones(2))],
-    lambda: {"a": [nn.Buffer(np.ones(2))]},
+    lambda: {"a": [nn.Buffer(np.ones(2))]}, lambda: collections.deque([nn.ReLU()]),
+    lambda: frozenset([nn.ReLU()]), lambda: [collections.OrderedDict(a=nn.ReLU())],
 ])
 def test_modules_in_plain_containers_are_refused_at_once(hidden):
     module = nn.Module()
@@ -221,6 +223,23 @@ def test_modules_put_into_a_list_later_are_refused_when_they_are_looked_for():
     module.layers.append(nn.ReLU())
     with pytest.raises(TypeError, match="Module: layers is a list of modules"):
         list(module.parameters())
+
+
+@pytest.mark.parametrize("hiding", [
+    np.ones((4, 3)), Tensor(np.ones((4, 3))), nn.Buffer(np.ones((4, 3))), [1.0], nn.ReLU()])
+def test_a_parameter_is_not_hidden_by_what_would_not_learn(torch, hiding):
+    """`layer.weight = array` would leave the layer a constant, which no optimizer sees."""
+    layer = nn.Linear(3, 4)
+    with pytest.raises(TypeError, match="Linear: weight is a Parameter, which a .* would hide"):
+        layer.weight = hiding
+    with pytest.raises(TypeError, match="cannot assign"):
+        torch.nn.Linear(3, 4).weight = torch.ones(4, 3)
+    layer.weight, layer.bias = nn.Parameter(np.ones((4, 3))), None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    network = nn.Sequential(fc=layer)
+    with pytest.raises(TypeError, match="Sequential: fc is a Module, which a NoneType|function"):
+        network.fc = len
+    network.fc = nn.ReLU()
 
 
 def test_other_lists_are_nobodys_business():

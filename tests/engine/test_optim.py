@@ -252,6 +252,13 @@ def load_group(p, **changed):
     sgd.load_state_dict({**sgd.state_dict(), "groups": [changed]})
 
 
+def load_state(p, step=None, **changed):
+    adam = optim.Adam(p)
+    state = adam.state_dict()
+    state["step"] = state["step"] if step is None else step
+    adam.load_state_dict({**state, "state": {**state["state"], **changed}})
+
+
 @pytest.mark.parametrize("make, error, message", [
     (lambda p: optim.SGD(p, -0.1), ValueError, "SGD: lr must be a number >= 0, not -0.1"),
     (lambda p: optim.SGD(p, math.nan), ValueError, "SGD: lr must be a number >= 0, not nan"),
@@ -268,7 +275,7 @@ def load_group(p, **changed):
      r"unknown options \['learning_rate'\]; a group has params, lr, momentum"),
     (lambda p: optim.SGD([{"lr": 1}], 0.1), ValueError, "group without params"),
     (lambda p: optim.SGD(nn.Sequential(nn.ReLU()), 0.1), TypeError,
-     "params must be Parameters, not ReLU"),
+     "params must be Parameters, not minitensor.ReLU"),
     (lambda p: optim.SGD(p[0], 0.1), TypeError, "params must be a list"),
     (lambda p: optim.SGD(p, 0.1).load_state_dict(optim.SGD(p[:1], 0.1).state_dict()), ValueError,
      "SGD.load_state_dict: .* other groups or parameters"),
@@ -290,10 +297,43 @@ def load_group(p, **changed):
     (lambda p: optim.AdamW(p, eps=-1), ValueError, "AdamW: eps must be a number >= 0, not -1"),
     (lambda p: optim.Adam([{"params": p, "momentum": 1}]), ValueError, "Adam: unknown options"),
     (lambda p: optim.clip_grad_norm_(p, 0), ValueError, "max_norm must be above 0, not 0"),
+    (lambda p: optim.clip_grad_norm_(p, "1"), ValueError, "max_norm must be above 0, not '1'"),
+    (lambda p: optim.SGD(None, 0.1), TypeError, "params must be a list .*, not a single NoneType"),
+    (lambda p: optim.SGD({"params": p}, 0.1), TypeError, "not a single dict"),
+    (lambda p: optim.SGD([{"params": p[:1]}, p[1]], 0.1), TypeError, "Parameters, not dict"),
+    (lambda p: optim.SGD([p[0] * 2], 0.1), ValueError, "must be leaves, .* the result of a Mul"),
+    (lambda p: with_gradient(p, np.ma.masked_array(np.ones((4, 3)))).step(), ValueError,
+     "has a gradient that is MaskedArray"),
+    (lambda p: with_gradient(p, np.ones((4, 3)).view(np.matrix)).step(), ValueError, "is matrix"),
+    (lambda p: optim.Adam(p).load_state_dict({}), ValueError, "expected what state_dict"),
+    (lambda p: optim.SGD(p).load_state_dict(None), ValueError, "expected what state_dict"),
+    (lambda p: load_state(p, step=5), ValueError, "other parameters"),
+    (lambda p: load_state(p, step=[-1] * 3), ValueError, "step must hold integers >= 0"),
+    (lambda p: load_state(p, step=["a"] * 3), ValueError, "step must hold integers >= 0"),
+    (lambda p: load_state(p, exp_avg=[np.ones(q.shape, complex) for q in p]), ValueError,
+     "other groups or parameters"),
 ])
 def test_bad_input_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make(parameters())
+
+
+@pytest.mark.parametrize("gradient", [
+    np.ones((3, 4)), np.ones(1), np.ones((4, 3), np.float32), np.ones((4, 3), int), [1.0], 1.0])
+def test_clipping_refuses_a_gradient_that_does_not_fit(gradient):
+    p = parameters()
+    p[0].grad, p[1].grad = gradient, np.ones(p[1].shape)
+    with pytest.raises(ValueError, match=r"clip_grad_norm_: a parameter, float64 \(4, 3\)"):
+        optim.clip_grad_norm_(p, 0.1)
+    assert (p[1].grad == 1).all()
+
+
+def test_the_state_may_be_in_arrays_of_another_library(torch):
+    first, second = optim.SGD(parameters(), 0.1, 0.9), optim.SGD(parameters(), 0.1, 0.9)
+    state = first.state_dict()
+    state["state"]["velocity"] = [torch.full(v.shape, 2.0) for v in state["state"]["velocity"]]
+    second.load_state_dict(state)
+    assert all((v == 2).all() and v.dtype == np.float64 for v in second.state["velocity"])
 
 
 # ---- clipping --------------------------------------------------------------------------------

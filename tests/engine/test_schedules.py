@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from comparing import assert_close
-from minitensor import nn, optim
+from minitensor import Tensor, nn, optim
 
 
 def parameters():
@@ -169,6 +169,21 @@ def test_a_warm_up_continues_where_it_was_left():
     later.load_state_dict(json.loads(json.dumps(warmup.state_dict())))
     assert later.optimizer.lr_factor == warmup.optimizer.lr_factor == 0.75
     assert optim.LinearWarmup(two_rates(), 0).optimizer.lr_factor == 1
+
+
+@pytest.mark.parametrize("metric", [Tensor(0.5), np.float32(0.5), np.array(0.5)])
+def test_a_metric_may_be_a_tensor_and_the_state_is_still_json(metric):
+    schedule = optim.ReduceLROnPlateau(two_rates())
+    schedule.step(metric)
+    assert json.loads(json.dumps(schedule.state_dict()))["best"] == 0.5
+
+
+@pytest.mark.parametrize("make", [
+    lambda o: optim.StepLR(o, 1), lambda o: optim.ReduceLROnPlateau(o),
+    lambda o: optim.LinearWarmup(o, 1)])
+def test_a_schedule_needs_an_optimizer(make):
+    with pytest.raises(TypeError, match="expected an optimizer, not a NoneType"):
+        make(None)
 
 
 @pytest.mark.parametrize("make, message", [

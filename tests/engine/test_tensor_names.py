@@ -100,8 +100,7 @@ def test_stack_equals_pytorch(torch, dim):
 
 # ---- gradients at kinks and ties: PyTorch's conventions ------------------------------------------
 
-IGNORED = pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value",
-                                     "ignore:.*degrees of freedom")
+IGNORED = pytest.mark.filterwarnings("ignore:.*degrees of freedom")
 
 
 @IGNORED
@@ -312,7 +311,7 @@ def test_random_tensors_repeat_with_their_generator(seed, dtype):
     (lambda: mt.ones(2, 2).argmax((0, 1)), ValueError, "argmax: dim must be one axis"),
     (lambda: Tensor([1, 2]).var(), TypeError, "var: x must be float32 or float64, not int64"),
     (lambda: ~mt.ones(2), TypeError, "invert: expected bools or integers, not float32"),
-    (lambda: mt.ones(2) & True, TypeError, "and_: expected bools or integers"),
+    (lambda: mt.ones(2) & True, TypeError, "and: expected bools or integers"),
     (lambda: -Tensor([True]), TypeError, "Neg: bools have none; .* ~x"),
 ])
 def test_bad_input_to_the_new_names_is_refused(call, error, message):

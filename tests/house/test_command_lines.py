@@ -28,6 +28,8 @@ def test_ctrl_c_during_the_imports_ends_the_program_in_silence(package, tmp_path
     ("models", ["trian"], "train"),
     ("models", ["train", "--network", "resnet81", "--data", "builtin"], "resnet18"),
     ("models", ["classify", "--figre=a.png", "run", "x.jpg"], "--figure"),
+    ("data", ["pakc", "of", "to"], "pack"),
+    ("data", ["pack", "--sise", "32", "of", "to"], "--size"),
     ("benchmarks", ["cpuu"], "cpu"),
     ("benchmarks", ["cpu", "--thread", "2"], "--threads"),
     ("minitensor.gradcheck", ["--qick"], "--quick"),

@@ -22,6 +22,13 @@ def test_the_page_of_public_names_is_up_to_date():
     assert (ROOT / "docs/api.md").read_text() == make_api.text(), "write it anew with: make docs"
 
 
+def test_the_page_lists_what_a_class_has_of_a_base_class_without_an_entry():
+    tensor = make_api.text().split("### minitensor.Tensor\n")[1].split("\n### ")[0]
+    for method in ("item", "tolist", "numpy", "numel", "size", "shape", "backward", "reshape"):
+        assert f"- `{method}" in tensor, method
+    assert "### minitensor.nn.init.Module" not in make_api.text()       # imported, not its own
+
+
 @pytest.mark.parametrize("module", make_api.MODULES)
 def test_every_public_name_has_a_docstring(module):
     names = make_api.public_names(importlib.import_module(module))

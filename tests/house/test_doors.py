@@ -27,7 +27,7 @@ def doors():
 OUTSIDE = {     # beside NumPy
     "minitensor.backend": {"cupy"}, "minitensor.kernels.cuda.launcher": {"cupy"},
     "minitensor.checkpoint": {"safetensors"}, "minitensor.gradcheck.family": {"models"},
-    "data.__main__": {"tqdm", "PIL"},
+    "data.__main__": {"tqdm", "PIL", "minitensor"},
 }
 
 DOORS = doors()

@@ -1,12 +1,13 @@
 """Runs that go on: after their pictures moved or changed, after their loss diverged; and what a run
 keeps in memory for that."""
+import os
 import shutil
 
 import numpy as np
 import pytest
 import safetensors
 
-from minitensor import Generator
+from minitensor import Generator, checkpoint
 from minitensor.nn.module import watching
 from models.networks.build import build
 from models.training import loop
@@ -97,6 +98,98 @@ def test_a_killed_runs_folder_is_not_taken_for_a_diverged_one(tmp_path, capsys):
     assert models(*BUILTIN, "--out", tmp_path) == 1
     assert "already holds a run; it left no checkpoint, so delete it" in complaint(capsys)
 
+
+def test_a_folder_with_a_best_checkpoint_alone_is_not_written_into(stopped, pictures, tmp_path,
+                                                                   capsys):
+    """A run without validation would be tested, and used, by it."""
+    shutil.copy(stopped / "best.safetensors", tmp_path)
+    assert train(pictures, tmp_path, "--validation", 0) == 1
+    assert "already holds a run; move its best.safetensors away, or" in complaint(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["best.safetensors"]
+
+
+def test_a_folder_that_holds_a_run_is_refused_before_the_pictures_are_read(stopped, tmp_path,
+                                                                           capsys):
+    assert train(tmp_path / "nowhere", stopped) == 1
+    assert "already holds a run" in complaint(capsys)
+
+
+def test_a_run_that_diverges_as_it_is_stopped_says_what_is_saved(pictures, tmp_path, monkeypatch,
+                                                                 capsys):
+    """Its loss was finite, its last update was not."""
+    monkeypatch.setattr(loop, "Interruption", lambda: StopAfter(0))
+    step = Training.step
+
+    def breaking(self, images, labels):
+        result = step(self, images, labels)
+        next(self.network.parameters()).data[:] = np.inf
+        return result
+    monkeypatch.setattr(Training, "step", breaking)
+    assert train(pictures, tmp_path / "run") == 1
+    assert f"no checkpoint was written yet, and {tmp_path / 'run'} can" in complaint(capsys)
+    assert log(tmp_path / "run")[-1]["event"] == "diverged"
+
+
+# ---- two at once, and damage -------------------------------------------------------------------
+
+def test_two_processes_do_not_train_in_one_folder(pictures, run, tmp_path, capsys):
+    fcntl = pytest.importorskip("fcntl", reason="Windows has no such locks")
+    (tmp_path / "new").mkdir()
+    before = (run / "log.jsonl").read_bytes()
+    for folder, start in ((run, lambda: models("train", "--resume", run)),
+                          (tmp_path / "new", lambda: train(pictures, tmp_path / "new"))):
+        other = os.open(folder, os.O_RDONLY)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert start() == 1
+        assert f"another process is training in {folder}" in complaint(capsys)
+        os.close(other)
+    assert (run / "log.jsonl").read_bytes() == before and not list((tmp_path / "new").iterdir())
+    assert models("train", "--resume", run) == 0 == train(pictures, tmp_path / "new")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\0", b"[1]\n3\n", b'{"event": "epoch"}\n'])
+def test_lines_of_the_log_that_are_no_records_are_passed_over(content, run, capsys):
+    (run / "log.jsonl").write_bytes(content)
+    assert models("train", "--resume", run) == 0
+    assert log(run)[-1]["event"] == "epoch"
+
+
+def test_a_plateau_schedule_is_refused_where_new_data_hold_nothing_out(pictures, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(pictures, run, "--schedule", "plateau") == 0
+    for part in ("train", "test"):
+        make_folder(tmp_path / "few" / part, pictures=3)
+    before = (run / "log.jsonl").read_bytes()
+    capsys.readouterr()
+    assert go_on(run, tmp_path / "few", "--epochs", 3) == 2
+    assert "--schedule plateau watches the validation error" in complaint(capsys)
+    assert (run / "log.jsonl").read_bytes() == before
+
+
+def test_a_best_checkpoint_in_the_latests_place_is_told_by_what_it_lacks(run, capsys):
+    shutil.copy(run / "best.safetensors", run / "latest.safetensors")
+    assert models("train", "--resume", run) == 1
+    assert complaint(capsys).endswith("latest.safetensors cannot be resumed: it has no "
+                                      "'optimizer.velocity.conv1.weight'")
+
+
+@pytest.mark.parametrize("progress", [{"epoch": 1.5}, {"step": "3"}, {"seconds": None}])
+def test_a_progress_that_is_none_is_refused(progress, run, capsys):
+    arrays, metadata = checkpoint.load(run / "latest.safetensors")
+    metadata["progress"] |= progress
+    checkpoint.save(run / "latest.safetensors", arrays, metadata)
+    assert models("train", "--resume", run) == 1
+    assert "cannot be resumed: " in complaint(capsys)
+
+
+def test_the_way_on_can_be_pasted_into_a_shell(pictures, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "my run"
+    monkeypatch.setattr(loop, "Interruption", lambda: StopAfter(2))
+    assert train(pictures, run) == 130
+    assert capsys.readouterr().err.endswith(f"--resume '{run}'\n")
+
+
+# ---- diverged, with a checkpoint ---------------------------------------------------------------
 
 def diverging(run, monkeypatch):
     """A run whose second epoch diverges, with spies on what is loaded meanwhile."""

@@ -136,9 +136,11 @@ def test_evaluate_on_some_of_the_classes(torch, torchvision, tmp_path, capsys):
 
 def test_files_that_are_no_weights(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
-    (tmp_path / "text").write_text(json.dumps({"conv1": 1}))
+    (tmp_path / "text").write_text("conv1")
+    (tmp_path / "json").write_text(json.dumps({"conv1": 1}))
     (tmp_path / "ours.onnx").write_bytes(b"\x08\x08")
     for name, message in (("empty", "it is empty"),
+                          ("json", "no index of weights in several files"),
                           ("text", "none of the kinds of files that hold weights"),
                           ("none", "No such file"),
                           ("ours.onnx", "ONNX is only written here")):

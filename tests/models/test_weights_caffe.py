@@ -103,7 +103,7 @@ def numpy_2_pickle(layers):
     return b"".join(out) + b"uatb."
 
 
-@pytest.mark.parametrize("how", ["python 2", "numpy", "protocol 2"])
+@pytest.mark.parametrize("how", ["python 2", "numpy", "protocol 2", "by name"])
 @pytest.mark.parametrize("size", [67, 99])
 def test_torontos_file(how, size, torch, tmp_path):
     layers = caffe_layers(1 / 16, size=size)
@@ -112,6 +112,9 @@ def test_torontos_file(how, size, torch, tmp_path):
         path.write_bytes(numpy_2_pickle(toronto(layers)))
         assert np.load(path, allow_pickle=True,
                        encoding="latin1").item().keys() == layers.keys(), "NumPy reads it too"
+    elif how == "by name":              # as caffe-tensorflow writes it
+        np.save(path, {name: {"weights": w, "biases": b}
+                       for name, (w, b) in toronto(layers).items()})
     elif how == "numpy":
         np.save(path, np.array(toronto(layers), object))
     else:

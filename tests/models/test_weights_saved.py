@@ -164,6 +164,55 @@ def test_a_state_dict_in_npy(ours, theirs, tmp_path):
     assert_read(tmp_path / "weights.npy", ours)
 
 
+def test_an_index_by_any_name_and_the_file_that_it_lacks(ours, theirs, tmp_path):
+    index = whole.sharded(tmp_path, [theirs, {"extra": np.zeros(3, np.float32)}],
+                          whole.safetensors, ".safetensors")
+    copied = index.rename(tmp_path / "model (1).json")
+    (tmp_path / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(WeightsError, match="model-00002-of-00002.safetensors, which it names, is "
+                       "not beside it"):
+        load(str(copied))
+    assert_read(tmp_path / "model-00001-of-00002.safetensors", ours)
+
+
+def test_wrappers_and_what_stands_beside_the_weights_in_npy(ours, theirs, tmp_path):
+    path = tmp_path / "weights.npy"
+    for saved in ({"model": theirs, "epoch": 3}, {**theirs, "best": np.float64(0.5)},
+                  {"state_dict": {f"module.{name}": array for name, array in theirs.items()},
+                   "args": argparse.Namespace(lr=1), "path": pathlib.Path("runs")}):
+        np.save(path, saved)
+        assert_read(path, ours)
+
+
+def test_what_stands_beside_the_weights_in_npz(ours, theirs, path):
+    path.write_bytes(whole.npz({**theirs, "epoch": 3, "classes": np.array(["cat", "dog"]),
+                                "history": np.array([{"loss": 1}], object)}))
+    assert_read(path, ours)
+    path.write_bytes(whole.npz({"state": np.array(theirs, object)}))
+    with pytest.raises(WeightsError, match=r"its state holds no numbers: write it with np.savez"):
+        load(str(path))
+
+
+@pytest.mark.parametrize("write", [lambda path, state: np.save(path, state),
+                                   lambda path, state: path.write_bytes(pickle.dumps(state))],
+                         ids=["npy", "pickle"])
+def test_the_counters_of_batch_normalisation_in_pickled_arrays(write, tmp_path):
+    state = build("resnet20", 5, generator=Generator(0)).state_dict()
+    write(tmp_path / "weights.npy", dict(state))
+    arrays, metadata = load(str(tmp_path / "weights.npy"))
+    assert metadata["network"] == "resnet20" and arrays.keys() == state.keys()
+
+
+@pytest.mark.parametrize("first, message", [
+    (b"\x1f\x8b\x08", "compressed by gzip: unpack it"), (b"BZh9", "bzip2"), (b"\xfd7zXZ\0", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x89HDF\r\n", "HDF5"), (b"<!DOCTYPE html>", "a web page"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS")])
+def test_what_people_take_for_weights_is_told_by_its_name(first, message, path):
+    path.write_bytes(first + b"0" * 500)
+    with pytest.raises(WeightsError, match=message):
+        load(str(path))
+
+
 @pytest.mark.parametrize("change, message", [
     (lambda s: s | {"features.13.weight": np.zeros(3, np.float32)},
      r"has the parameters of torchvision; it also holds features.13.weight \(3,\), which no"),
@@ -256,3 +305,18 @@ def test_what_pytorch_saves_of_a_network(how, legacy, torch, module, ours, path)
                     how, lambda: {k: tuned(v) for k, v in module.state_dict().items()})(),
                path, _use_new_zipfile_serialization=not legacy)
     assert_read(path, ours)
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("change, kind", [
+    (lambda torch, w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8), "torch.QInt8Storage"),
+    (lambda torch, w: w.to(torch.float8_e4m3fn), "torch.float8_e4m3fn"),
+    (lambda torch, w: w.to_sparse(), "sparse"), (lambda torch, w: w.to("meta"), "meta")])
+def test_tensors_that_are_no_plain_floats_are_refused_by_their_kind(change, kind, legacy, torch,
+                                                                    module, path):
+    torch.save({name: change(torch, weight) if weight.ndim > 1 else weight
+                for name, weight in module.state_dict().items()}, path,
+               _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(WeightsError, match=f"its numbers are of the kind {kind}, not float32"):
+        load(str(path))

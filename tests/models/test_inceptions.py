@@ -1,0 +1,389 @@
+"""GoogLeNet and Inception v3: published counts, twins written out in PyTorch, auxiliary heads."""
+import math
+import re
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import inception_twins
+from minitensor import Generator, Tensor, cat, checkpoint, cross_entropy, gradcheck, nn, no_grad
+from models.networks.build import FAMILY, build, table_of
+from models.networks.heads import auxiliary_logits
+from models.networks.tables import shapes, walk
+from models.networks.transfer import freeze, split, take_over
+from models.settings import Settings
+from models.training.checkpoints import load_network, metadata_of
+from models.training.step import Training
+from models.weights import onnx as onnx_writer
+from models.weights.torchvision_names import torchvision_names
+from models_cli import StopAfter, complaint, log, models
+
+# parameters without heads and with them, of those the heads' weights; multiplications in 10^9
+PUBLISHED = {"googlenet": (6_624_904, 13_004_888, 1.498),
+             "caffe-googlenet": (6_998_552, 13_378_280, 1.583),
+             "inception_v3": (23_834_568, 27_161_264, 5.713)}
+WEIGHTS = {"googlenet": [0.3, 0.3], "caffe-googlenet": [0.3, 0.3],      # of the heads' losses
+           "inception_v3": [0.4]}
+# Arrays in torchvision's file, and numbers in its running statistics.
+STATES = {"googlenet": (364, 15_072), "inception_v3": (580, 36_224)}
+# What finite differences are taken of, beside the image: heads, layers before and behind them.
+CHECKED = {"googlenet": ("conv1.", "aux1.", "inception4b.branch3.", "aux2.", "fc."),
+           "caffe-googlenet": ("conv1.", "loss1.", "inception_4b.5x5", "loss2.", "loss3."),
+           "inception_v3": ("Conv2d_1a_3x3.", "Mixed_6b.branch7x7.", "AuxLogits.",
+                            "Mixed_7b.branch3x3.2.", "fc.")}
+SMALL = {"googlenet": 64, "caffe-googlenet": 96, "inception_v3": 299}   # image sizes for tests
+
+
+def total(sizes):
+    return sum(map(math.prod, sizes))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_counts(name):
+    without, with_heads, gmac = PUBLISHED[name]
+    size = FAMILY[name].image_size
+    for ablations, expected in (([], with_heads), (["no-heads"], without)):
+        places = list(walk(table_of(name, ablations=ablations), (3, size, size)))
+        assert total(s for p in places for s in p.layer.parameters(p.input).values()) == expected
+        assert sum(p.layer.macs(p.input) for p in places) / 1e9 == pytest.approx(gmac, abs=1e-3)
+
+
+def test_the_sizes_of_googlenets_stages():
+    """Szegedy et al. 2014, table 1."""
+    at = shapes(FAMILY["googlenet"].table, 224)
+    assert [at[name] for name in ("conv1.bn", "maxpool1", "conv3.bn", "maxpool2", "inception3a",
+                                  "inception3b", "maxpool3", "inception4a", "inception4d",
+                                  "inception4e", "maxpool4", "inception5b", "avgpool")] == [
+        (64, 112, 112), (64, 56, 56), (192, 56, 56), (192, 28, 28), (256, 28, 28), (480, 28, 28),
+        (480, 14, 14), (512, 14, 14), (528, 14, 14), (832, 14, 14), (832, 7, 7), (1024, 7, 7),
+        (1024, 1, 1)]
+
+
+def test_the_sizes_of_inceptions_stages():
+    """Szegedy et al. 2015, table 1, as torchvision has it."""
+    at = shapes(FAMILY["inception_v3"].table, 299)
+    assert [at[name] for name in ("Conv2d_1a_3x3.bn", "Conv2d_2b_3x3.bn", "maxpool1",
+                                  "Conv2d_4a_3x3.bn", "maxpool2", "Mixed_5b", "Mixed_5d",
+                                  "Mixed_6a", "Mixed_6e", "Mixed_7a", "Mixed_7c")] == [
+        (32, 149, 149), (64, 147, 147), (64, 73, 73), (192, 71, 71), (192, 35, 35), (256, 35, 35),
+        (288, 35, 35), (768, 17, 17), (768, 17, 17), (1280, 8, 8), (2048, 8, 8)]
+
+
+def test_the_summary_counts_parameters_with_heads_and_without(capsys):
+    assert models("summary", "googlenet") == 0
+    *_, last, beside = capsys.readouterr().out.strip().splitlines()
+    assert last.split()[1:] == ["13,004,888", "1,498,376,192"]
+    assert beside == "6,624,904 parameters without aux1, aux2, which are for training only"
+    assert models("summary", "googlenet", "--ablations", "no-heads") == 0
+    assert capsys.readouterr().out.strip().splitlines()[-1].split()[1] == "6,624,904"
+
+
+# ---- the same in PyTorch -------------------------------------------------------------------------
+
+def twins(torch, name, classes=5):
+    """The network, an eighth as wide, in float64, and PyTorch's with the same state."""
+    ours = build(name, classes, SMALL[name], 1 / 8, dropout=0, generator=Generator(1))
+    rng = np.random.default_rng(0)
+    for parameter in ours.parameters():
+        if parameter.ndim == 1:
+            parameter.data[...] = rng.uniform(0.5, 1.5, parameter.shape)
+    theirs, names = getattr(inception_twins, name.replace("-", "_"))(torch, 8, classes), names_of(
+        name, ours)
+    theirs.load_state_dict({names[own]: torch.tensor(np.asarray(array, order="C"))
+                            for own, array in ours.state_dict().items()}, strict=True)
+    return ours.to(dtype=np.float64), theirs, names
+
+
+def names_of(name, network):
+    """Of theirs by ours: torchvision's, or Caffe's, the first and the last part of ours."""
+    if name != "caffe-googlenet":
+        return torchvision_names(name)
+    parts = {own: own.split(".") for own in network.state_dict()}
+    return {own: f"{first}/{last}.{kind}" for own, (first, *_, last, kind) in parts.items()}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_training_with_heads_and_evaluation_equal_pytorchs(torch, name):
+    """Loss, gradients, running statistics; then with these in evaluation mode, and folded."""
+    ours, theirs, names = twins(torch, name)
+    x = np.random.default_rng(2).standard_normal((3, *ours.input_shape))
+    labels = np.array([0, 3, 2])
+    ours.train(), theirs.train()
+    with auxiliary_logits() as heads:
+        loss = cross_entropy(ours(Tensor(x)), labels)
+    assert [weight for weight, _ in heads] == WEIGHTS[name]
+    logits, their_heads = theirs(torch.tensor(x))
+    their_loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels))
+    for (weight, head), their_head in zip(heads, their_heads, strict=True):
+        loss = loss + weight * cross_entropy(head, labels)
+        their_loss = their_loss + weight * torch.nn.functional.cross_entropy(
+            their_head, torch.tensor(labels))
+    assert loss.item() == pytest.approx(their_loss.item(), rel=1e-9)
+    loss.backward(), their_loss.backward()
+    expected = dict(theirs.named_parameters())
+    largest = max(p.grad.abs().max().item() for p in expected.values())
+    for own, parameter in ours.named_parameters():
+        grad = expected[names[own]].grad.numpy()
+        np.testing.assert_allclose(parameter.grad, grad, rtol=1e-7, atol=1e-8 * largest)
+    state = theirs.state_dict()
+    for own, array in ours.state_dict().items():
+        np.testing.assert_allclose(array, state[names[own]].numpy(), rtol=1e-8, atol=1e-8)
+    ours.eval(), theirs.eval()
+    logits = theirs(torch.tensor(x)).detach().numpy()
+    with no_grad(), auxiliary_logits() as heads:
+        np.testing.assert_allclose(ours(Tensor(x)).data, logits, atol=1e-9 * logits.std())
+        with nn.folding(False):
+            np.testing.assert_allclose(ours(Tensor(x)).data, logits, atol=1e-9 * logits.std())
+    assert heads == [], "they vanish at inference"
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_step_of_training_equals_pytorchs_with_the_heads_losses(torch, name):
+    """Through the training itself: loss with label smoothing, then SGD's update."""
+    ours, theirs, names = twins(torch, name)
+    training = Training(Settings(network=name, image_size=SMALL[name], width=1 / 8, dropout=0,
+                                 warmup=0, lr=0.1, weight_decay=0.0, label_smoothing=0.1),
+                        list("abcde"), {})
+    training.network.to(dtype=np.float64).load_state_dict(ours.state_dict())
+    x = np.random.default_rng(3).standard_normal((4, *ours.input_shape))
+    labels = np.array([1, 0, 4, 2])
+    value, _ = training.step(x, labels)
+
+    def loss(logits):
+        return torch.nn.functional.cross_entropy(logits, torch.tensor(labels), label_smoothing=0.1)
+
+    logits, heads = theirs.train()(torch.tensor(x))
+    expected = loss(logits) + sum(w * loss(head) for w, head in zip(WEIGHTS[name], heads))
+    assert value == pytest.approx(expected.item(), rel=1e-9)
+    expected.backward()
+    parameters = dict(theirs.named_parameters())
+    for own, parameter in training.network.named_parameters():
+        their = parameters[names[own]]
+        rate = 0.2 if parameter.kind == "bias" else 0.1
+        after = (their - rate * their.grad).detach().numpy()
+        np.testing.assert_allclose(parameter.data, after, rtol=1e-7, atol=1e-8)
+
+
+def all_logits(network):
+    """x -> the network's logits beside its heads', and the same dropout on every call."""
+    def run(x, *parameters):
+        for i, module in enumerate(network.modules()):
+            if isinstance(module, nn.Dropout):
+                module.generator = Generator(i)
+        with auxiliary_logits() as heads:
+            y = network(x)
+        return cat([y, *(logits for _, logits in heads)], dim=1)
+    return run
+
+
+@pytest.mark.parametrize("name", ["googlenet", "caffe-googlenet", pytest.param(
+    "inception_v3", marks=pytest.mark.slow)])
+def test_finite_differences_of_a_miniature_with_its_heads(name):
+    network = build(name, 3, SMALL[name], 1 / 32, generator=Generator(0)).to(dtype=np.float64)
+    rng = np.random.default_rng(0)
+    for parameter in network.parameters():
+        if parameter.kind == "bias":
+            parameter.data[...] = rng.normal(0, 0.1, parameter.shape)
+    x = Tensor(rng.standard_normal((3, *network.input_shape)), requires_grad=True)
+    names, parameters = zip(*(pair for pair in network.named_parameters()
+                              if pair[0].startswith(CHECKED[name])))
+    gradcheck(all_logits(network), [x, *parameters], names=["x", *names], eps=1e-7, retries=2,
+              tolerance=2e-5, max_elements=0, directions=1)
+
+
+# ---- weights, with heads and without -------------------------------------------------------------
+
+def saved(path, name, ablations=()):
+    """A checkpoint of a narrow network whose statistics are not those it begins with."""
+    network = build(name, 5, SMALL[name], 1 / 8, ablations=ablations, generator=Generator(0))
+    with auxiliary_logits():
+        network(Tensor(np.random.default_rng(0).standard_normal(
+            (4, *network.input_shape)).astype(np.float32)))
+    size = SMALL[name]
+    pictures = {"resize": size + 8, "crop": size, "mean": [0.5] * 3, "std": [0.25] * 3}
+    checkpoint.save(path, network.state_dict(), metadata_of(network, list("abcde"), pictures))
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_torchvisions_list_of_names(name):
+    """How many arrays its file has, and numbers in its buffers; no name of ours has no other."""
+    names = torchvision_names(name)
+    state = build(name, generator=Generator(0)).state_dict()
+    assert names.keys() == state.keys() and len(set(names.values())) == len(names)
+    buffers = total(array.shape for own, array in state.items() if "running" in own)
+    assert (len(names), buffers) == STATES[name]
+
+
+@pytest.mark.parametrize("ablations", [(), ("no-heads",)], ids=["heads", "no heads"])
+@pytest.mark.parametrize("name", STATES)
+def test_torchvisions_names_both_ways(torch, tmp_path, name, ablations):
+    """A file without heads is a network without them, and is written so."""
+    network = saved(tmp_path / "ours.safetensors", name, ablations)
+    assert models("convert", tmp_path / "ours.safetensors", tmp_path / "theirs.safetensors",
+                  "--torchvision") == 0
+    state = {key: torch.tensor(value) for key, value in
+             load_file(tmp_path / "theirs.safetensors").items()}
+    _, theirs, names = twins(torch, name)
+    lacking = theirs.load_state_dict(state, strict=not ablations).missing_keys
+    heads = [their for own, their in names.items() if own not in network.state_dict()
+             and not their.endswith("num_batches_tracked")]
+    assert set(lacking) == set(heads) and bool(heads) == bool(ablations)
+    torch.save(state, tmp_path / "theirs.pth")
+    found, metadata = load_network(str(tmp_path / "theirs.pth"))
+    assert (found.name, metadata["config"]["ablations"]) == (name, list(ablations))
+    for own, array in network.state_dict().items():
+        np.testing.assert_array_equal(found.state_dict()[own], array)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_plain_file_under_our_names_is_recognised(tmp_path, name):
+    network = saved(tmp_path / "ours.safetensors", name)
+    save_file({own: np.asarray(a, order="C") for own, a in network.state_dict().items()},
+              tmp_path / "plain.safetensors")
+    found, metadata = load_network(str(tmp_path / "plain.safetensors"))
+    assert (found.name, metadata["config"]["width"]) == (name, 1 / 8)
+
+
+def test_a_misfit_speaks_of_heads_only_where_there_are_some(tmp_path, capsys):
+    network = saved(tmp_path / "ours.safetensors", "googlenet", ["no-heads"])
+    state = {own: np.asarray(a, order="C") for own, a in network.state_dict().items()}
+    del state["inception4a.branch1.conv.weight"]
+    save_file(state, tmp_path / "odd.safetensors")
+    assert models("summary", tmp_path / "odd.safetensors") == 1
+    assert complaint(capsys).endswith("it holds no inception4a.branch1.conv.weight")
+
+
+@pytest.mark.parametrize("theirs, ours", [((), ("no-heads",)), (("no-heads",), ())],
+                         ids=["heads dropped", "heads new"])
+def test_heads_are_optional_where_weights_are_taken_over(theirs, ours):
+    begun = build("googlenet", 5, 64, 1 / 8, ablations=theirs, generator=Generator(0))
+    network = build("googlenet", 3, 64, 1 / 8, ablations=ours, generator=Generator(1))
+    before = {name: array.copy() for name, array in network.state_dict().items()}
+    take_over(network, begun.state_dict())
+    for name, array in network.state_dict().items():
+        is_new = name.startswith(("fc.", "aux"))
+        np.testing.assert_array_equal(array, before[name] if is_new else begun.state_dict()[name])
+
+
+def test_the_heads_last_layers_are_new_in_fine_tuning():
+    begun = build("googlenet", 5, 64, 1 / 8, generator=Generator(0))
+    network = build("googlenet", 3, 64, 1 / 8, generator=Generator(1))
+    take_over(network, begun.state_dict())
+    assert network.aux1.fc2.weight.shape == (3, 128)
+    np.testing.assert_array_equal(network.aux1.fc1.weight.data, begun.aux1.fc1.weight.data)
+
+
+# ---- freezing ------------------------------------------------------------------------------------
+
+def test_frozen_layers_freeze_the_heads_on_the_way():
+    network = build("googlenet", 5, 64, 1 / 8, generator=Generator(0))
+    freeze(network, "features")
+    assert {name for name, p in network.named_parameters() if p.requires_grad} == {
+        "fc.weight", "fc.bias"}
+    assert [name for name, _ in split(network)[1].named_children()] == ["dropout", "fc"]
+    count = len([name for name in table_layers(network) if name < "inception4b"])
+    network = build("googlenet", 5, 64, 1 / 8, generator=Generator(0))
+    freeze(network, str(count))
+    learning = {name.partition(".")[0] for name, p in network.named_parameters() if p.requires_grad}
+    assert learning == {"inception4b", "inception4c", "inception4d", "inception4e", "inception5a",
+                        "inception5b", "aux2", "fc"}
+    x = Tensor(np.zeros((2, *network.input_shape), np.float32))
+    with auxiliary_logits() as heads:
+        network(x)
+    assert len(heads) == 1, "aux1, before which nothing learns, is not computed"
+
+
+def table_layers(network):
+    """The names of the layers with parameters outside the heads."""
+    return [place.name for place in walk(network.table, network.input_shape)
+            if place.layer.parameters(place.input) and not place.name.startswith("aux")]
+
+
+# ---- ONNX, commands ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_onnx_equals_onnxruntime_and_has_no_heads(tmp_path, name):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    network = saved(tmp_path / "ours.safetensors", name)
+    onnx_writer.write_onnx(tmp_path / "theirs.onnx", network, {
+        "network": name, "config": network.config, "classes": [], "preprocessing": {}})
+    graph = onnx.load(tmp_path / "theirs.onnx").graph
+    assert not [node.name for node in graph.node if re.match("aux|loss[12]", node.name, re.I)]
+    session = onnxruntime.InferenceSession(tmp_path / "theirs.onnx",
+                                           providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(1).standard_normal((2, *network.input_shape)).astype(np.float32)
+    with no_grad():
+        expected = network(Tensor(x)).data
+    np.testing.assert_allclose(session.run(None, {"image": x})[0], expected, rtol=1e-4,
+                               atol=1e-4 * expected.std())
+
+
+def train(out, *more):
+    return models("train", "--network", "googlenet", "--image-size", 33, "--width", "1/16",
+                  "--data", "builtin", "--pictures", 30, "--workers", 0, "--batch-size", 10,
+                  "--epochs", 2, "--warmup", 0, "--out", out, *more)
+
+
+@pytest.mark.slow
+def test_a_stopped_and_resumed_run_with_heads_has_the_same_bits(tmp_path, monkeypatch):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert train(whole) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("models.training.loop.Interruption", lambda: StopAfter(4))
+        assert train(stopped) == 130
+    assert models("train", "--resume", stopped) == 0
+    assert log(stopped) == log(whole)
+    (ours, _), (theirs, _) = (checkpoint.load(run / "latest.safetensors")
+                              for run in (whole, stopped))
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[array], theirs[array]) for array in ours)
+    assert ours["optimizer.velocity.aux1.fc2.weight"].any()
+    assert ours["aux2.conv.bn.num_batches_tracked"] == 6
+
+
+@pytest.mark.slow
+def test_a_run_with_heads_is_evaluated_converted_and_fine_tuned_without(tmp_path, capsys):
+    run, tuned = tmp_path / "run", tmp_path / "tuned"
+    assert train(run, "--epochs", 1) == 0
+    assert models("evaluate", run, "--workers", 0) == 0
+    assert models("convert", run, tmp_path / "copy.safetensors") == 0
+    assert "aux1.fc2.weight" in load_file(tmp_path / "copy.safetensors")
+    assert models("features", run, run / "samples", "--layer", "avgpool", "--out",
+                  tmp_path / "features.npy") == 0
+    assert np.load(tmp_path / "features.npy").shape[1:] == (64, 1, 1)
+    common = ("--weights", run, "--data", "builtin", "--pictures", 20, "--workers", 0,
+              "--batch-size", 10, "--epochs", 1)
+    assert models("train", *common, "--ablations", "no-heads", "--out", tuned) == 0
+    assert not [name for name in checkpoint.load(tuned / "latest.safetensors")[0]
+                if name.startswith("aux")]
+    again = tmp_path / "again"
+    assert models("train", *common[:1], tuned, *common[2:], "--ablations", "--out", again) == 0
+    assert "aux1.fc2.weight" in checkpoint.load(again / "latest.safetensors")[0]
+    capsys.readouterr()
+    assert models("train", *common, "--ablations", "tanh", "--out", tmp_path / "no") == 2
+    assert "--ablations ['tanh'] does not fit --weights" in complaint(capsys)
+
+
+def test_inception_takes_smaller_images_without_its_head():
+    with pytest.raises(ValueError, match="image_size must be at least 299, not 96: some layer "
+                       "would have no output; 75 without the auxiliary heads"):
+        build("inception_v3", 5, 96, 1 / 32, generator=Generator(0))
+    network = build("inception_v3", 5, 75, 1 / 32, ablations=["no-heads"], generator=Generator(0))
+    assert network.eval()(Tensor(np.zeros((1, 3, 75, 75), np.float32))).shape == (1, 5)
+
+
+def test_dropout_is_each_layers_own_unless_told():
+    network = build("googlenet", 5, 64, 1 / 8, generator=Generator(0))
+    assert (network.aux1.dropout.p, network.dropout.p) == (0.7, 0.2)
+    network = build("googlenet", 5, 64, 1 / 8, dropout=0.1, generator=Generator(0))
+    assert (network.aux1.dropout.p, network.dropout.p) == (0.1, 0.1)
+
+
+def test_every_ablation_fits_googlenet():
+    network = build("googlenet", 5, 64, 1 / 8, generator=Generator(0),
+                    ablations=["tanh", "no-overlap", "no-lrn", "one-tower", "no-heads"])
+    x = Tensor(np.zeros((1, *network.input_shape), np.float32))
+    assert network.eval()(x).shape == (1, 5)
