@@ -53,8 +53,8 @@ SMALL_FILTERS = Experiment(
           "Zisserman 2014, section 2.3)",
     published="7 points of top-1 error less, on ImageNet, VGG's network B against its twin of "
               "5 x 5",
-    differs="on CIFAR-10, six layers of 3 x 3 against three of 5 x 5, the latter wider (37, 75, 150 "
-            "channels for 32, 64, 128), so that both take 38.6 million multiplications, "
+    differs="on CIFAR-10, six layers of 3 x 3 against three of 5 x 5, the latter wider (37, 75 and "
+            "150 channels for 32, 64 and 128), so that both take 38.6 million multiplications, "
             "where VGG's twin takes fewer; 20 epochs; padded crops, mirroring",
     settings={**CIFAR, "network": "cifar10-vgg", "lr": 0.05},
     variants={"5 x 5": {"ablations": ["one-5x5"], "width": 1.17}, "3 x 3": {}},

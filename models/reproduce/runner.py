@@ -8,7 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..files import write_file, write_text
+from ..inputs.sources import open_data
 from ..progress import Progress
 from ..settings import CHANGEABLE, Settings
 from ..training import start
@@ -31,6 +33,7 @@ def reproduce(name: str, quick: bool, given: dict[str, Any], progress: Progress,
     seeds = seeds or (min(experiment.seeds, QUICK_SEEDS) if quick else experiment.seeds)
     runs = [run._replace(settings=_settings(run, folder, given))
             for run in experiment.runs(given["data"], quick, seeds)]
+    _check_data(runs[-1].settings)
     progress.say(heading(name, experiment))
     for number, run in enumerate(runs, 1):
         progress.say(f"\n[{number}/{len(runs)}] {run.variant}, seed {run.seed}")
@@ -48,6 +51,14 @@ def _settings(run: Run, folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     """With what is given, and the weights' place within the experiment's folder."""
     weights = run.settings.get("weights")
     return {**run.settings, **given, **({"weights": str(folder / weights)} if weights else {})}
+
+
+def _check_data(settings: dict[str, Any]) -> None:
+    """Raises UserError, before anything is trained, for data without the images of a last test."""
+    last = Settings(**settings)
+    if last.validation != "test" and open_data(last).test is None:
+        raise UserError(f"{last.data} has pictures to train on but none to test on: "
+                        "give a folder with train/ and test/")
 
 
 def heading(name: str, experiment: Experiment) -> str:

@@ -226,13 +226,16 @@ def test_a_stopped_transfer_goes_on_to_the_same_measurements(two, tmp_path, monk
         assert log(tmp_path / "whole" / run["folder"]) == log(tmp_path / "stopped" / run["folder"])
 
 
-def test_transfer_on_too_few_classes_is_refused(tmp_path, capsys):
-    data = tmp_path / "data"
-    for part in ("train", "test"):
-        make_folder(data / part, pictures=4)
-    assert models("reproduce", "transfer", "--data", data, "--workers", 0, "--out",
+@pytest.mark.parametrize("parts, classes, words", [
+    (("train", "test"), 9, "has 9 classes; at least 10 are needed"),
+    (("",), 10, "has pictures to train on but none to test on")])
+def test_transfer_refuses_data_of_too_few_classes_or_without_a_test(tmp_path, capsys, parts,
+                                                                    classes, words):
+    for part in parts:
+        make_folder(tmp_path / "data" / part, "abcdefghij"[:classes], pictures=2)
+    assert models("reproduce", "transfer", "--data", tmp_path / "data", "--workers", 0, "--out",
                   tmp_path / "out") == 1
-    assert "has 2 classes; at least 9 are needed" in complaint(capsys)
+    assert words in complaint(capsys) and not (tmp_path / "out").exists()
 
 
 def test_what_is_finished_is_not_trained_again(tiny, tmp_path, monkeypatch, capsys):
