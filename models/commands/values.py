@@ -68,13 +68,6 @@ def weights(text: str) -> str:
     return text if text in PUBLISHED else os.path.abspath(text)
 
 
-def frozen(text: str) -> str:
-    if text not in ("none", "features") and not text.isdecimal():
-        raise argparse.ArgumentTypeError(
-            f"must be none, features or a number of layers, not {text!r}")
-    return text
-
-
 def named_number(text: str) -> tuple[str, float]:
     name, equals, value = text.partition("=")
     if not (name and equals):
