@@ -81,8 +81,8 @@ def family_tree() -> Iterator[str]:
     """Lines: a heading for each branch, and below it its networks, of their own image size."""
     yield ("MACs (multiply-accumulates) per image. Memory: what a training step keeps for its "
            "backward pass, float32, without weights.\n"
-           "top-1, top-5: % of images right, as published; behind it, who did, and the weights "
-           "that fit.")
+           "top-1, top-5: % of images right, as published; behind them the source, which is what "
+           "--weights takes\nto fetch torchvision's, and the file of weights that fits.")
     for name in FAMILY:
         if name in BRANCHES:
             yield f"\n{_first_sentence(BRANCHES[name])}"
@@ -121,6 +121,8 @@ def _memory(size: int) -> str:
 
 
 def _published(result: Result) -> tuple[str, str, str]:
+    from ..weights import PUBLISHED
+    file = PUBLISHED[result.source].url.rpartition("/")[2] if result.source in PUBLISHED else ""
     top5 = "-" if result.top5 is None else f"{result.top5:.2f}"
-    return (f"{result.top1:.2f}", top5,
-            f"{result.source}: {result.weights}" if result.weights else result.source)
+    return f"{result.top1:.2f}", top5, ": ".join(filter(None, [result.source,
+                                                               result.weights or file]))
