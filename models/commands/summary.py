@@ -15,7 +15,8 @@ from ..errors import as_user_error, require
 from ..networks import alexnet, cifar10, googlenet, inception, resnet, vgg
 from ..networks.build import FAMILY, Network, build
 from ..networks.heads import without_heads
-from ..networks.published import RESULTS, Result
+from ..networks.published import PUBLISHED, is_name
+from ..networks.results import RESULTS, Result
 from ..networks.tables import activations, parameter_shapes, walk
 from ..progress import Terminal
 from .options import OWN, add_network
@@ -60,15 +61,14 @@ def run(options: dict[str, Any]) -> int:
 
 
 def _from_checkpoint(path: str, config: dict[str, Any]) -> Network:
-    from ..training.checkpoints import load_network
-    from ..weights import is_name
     if not os.path.exists(path) and not is_name(path):
         raise UsageError(f"there is no network or checkpoint {path!r}; "
                          f"networks: {', '.join(FAMILY)}")
     if config:
         raise UsageError(f"{path} is a checkpoint, whose network is as it is: "
                          f"leave out {option(next(iter(config)))}")
-    require("safetensors")
+    require("PIL", "safetensors")
+    from ..training.checkpoints import load_network
     return load_network(path, progress=Terminal())[0]
 
 
@@ -121,7 +121,6 @@ def _memory(size: int) -> str:
 
 
 def _published(result: Result) -> tuple[str, str, str]:
-    from ..weights import PUBLISHED
     file = PUBLISHED[result.source].url.rpartition("/")[2] if result.source in PUBLISHED else ""
     top5 = "-" if result.top5 is None else f"{result.top5:.2f}"
     return f"{result.top1:.2f}", top5, ": ".join(filter(None, [result.source,

@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import as_user_error
 from ..networks.build import FAMILY, table_of
 from ..networks.initial import DEPARTURES, INITS
+from ..networks.published import PUBLISHED, for_network
 from ..progress import Terminal
 from ..settings import CHANGEABLE, FIELDS, NORMALIZATIONS, RECIPES, Settings
 from ..training.optimizers import OPTIMIZERS, SCHEDULES
@@ -181,7 +182,6 @@ def run(options: dict[str, Any]) -> int:
 
 def _of_network(name: str, network: str | None) -> str:
     """The published weights that `--weights torchvision` means beside --network; else name."""
-    from ..weights import PUBLISHED, for_network
     if name == "torchvision" and network:
         name = for_network(network)
         if name not in PUBLISHED:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..errors import UserError
+from ..networks.published import is_name
 
 
 class UsageError(UserError):
@@ -64,7 +65,6 @@ def kernels(text: str) -> str:
 
 def weights(text: str) -> str:
     """The name of published weights, or the path, absolute, of a file or a run folder."""
-    from ..weights import is_name
     return text if is_name(text) else os.path.abspath(text)
 
 

@@ -1,5 +1,7 @@
 """`python -m models summary`: the family, with published figures and the memory of activations."""
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,10 +9,10 @@ import pytest
 from minitensor import Generator, Op, Tensor, cross_entropy
 from models.networks.build import FAMILY, build
 from models.networks.heads import auxiliary_logits
-from models.networks.published import RESULTS
+from models.networks.published import PUBLISHED
+from models.networks.results import RESULTS
 from models.networks.tables import activations
-from models.weights import PUBLISHED
-from models_cli import complaint, models
+from models_cli import ROOT, complaint, models
 
 # parameters, GMAC, % right of the first guess and of the first five
 FIGURES = {
@@ -117,3 +119,13 @@ def test_activations_are_what_a_training_step_holds_for_its_backward_pass(name, 
         loss = loss + weight * cross_entropy(logits, np.arange(4))
     measured = held(loss, list(network.parameters())) / 4
     assert measured == pytest.approx(activations(network.table, size), rel=0.1)
+
+
+# ---- on NumPy alone ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("missing", ["PIL", "safetensors"])
+def test_the_tree_and_a_network_by_its_name_need_numpy_alone(missing):
+    code = (f"import sys; sys.modules[{missing!r}] = None; from models.commands import main; "
+            "sys.exit(main(['summary']) or main(['summary', 'resnet20']))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "11,689,512" in done.stdout, done.stderr
