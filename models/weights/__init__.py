@@ -16,9 +16,6 @@ from ..progress import SILENT, Progress
 from . import (caffe, header, imagenet, npy, objects, safetensors_files, sharded, torch_files,
                zips)
 from .download import fetch as fetch
-from .published import PUBLISHED as PUBLISHED
-from .published import for_network as for_network
-from .published import is_name as is_name
 from .recipes import preprocessing
 from .recognise import config_of, with_fitting_heads
 from .layouts import Arrays, Found, from_caffe, from_state_dict, from_toronto

@@ -15,8 +15,8 @@ from data import sha256
 from data.files import alone_with
 
 from ..errors import UserError, require, writing
+from ..networks.published import PUBLISHED, Published, names
 from ..progress import SILENT, Progress
-from .published import PUBLISHED, Published, names
 
 TIMEOUT = 30                    # seconds without a byte
 PIECE = 2**20                   # bytes

@@ -9,7 +9,7 @@ import weights_files as whole
 from models.networks.build import FAMILY
 from models.weights import download as module
 from models.weights.download import DownloadError, cache, download
-from models.weights.published import PUBLISHED, Published
+from models.networks.published import PUBLISHED, Published
 from models_cli import Said, complaint, make_folder, models
 from test_weights_heirs import HEIRS, narrow_state
 

@@ -12,7 +12,7 @@ from models.networks.build import FAMILY, build
 from models.networks.tables import walk
 from models.training.checkpoints import load_network, metadata_of
 from models.weights import WeightsError, load, recipes
-from models.weights.published import PUBLISHED, Published
+from models.networks.published import PUBLISHED, Published
 from models.weights.torchvision_names import torchvision_names
 from models_cli import Said, complaint, models
 
