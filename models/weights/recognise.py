@@ -14,6 +14,26 @@ MAX_IMAGE = 1024                # pixels of the largest image_size that is looke
 VARIANTS: tuple[tuple[str, ...], ...] = ((), ("one-tower",), ("no-heads",))
 
 
+def with_fitting_heads(found: Found, notes: list[str]) -> Found:
+    """Without auxiliary heads that are not whole or tell other classes apart, which are useless.
+
+    So they are where only the last layer was replaced, to learn other classes. notes gets a
+    sentence then.
+    """
+    table = FAMILY[found.networks[0]].table
+    heads = {name: table[name].table for name in heads_in(table)}
+    rows = {name: found.arrays[weight].shape[:1] for name, layers in {"": table, **heads}.items()
+            if (weight := f"{name}.{next(reversed(layers))}.weight".lstrip(".")) in found.arrays}
+    if found.header or set(rows) == {"", *heads} and len(set(rows.values())) == 1:
+        return found
+    kept = {name: array for name, array in found.arrays.items()
+            if name.partition(".")[0] not in heads}
+    if len(kept) < len(found.arrays):
+        notes.append(f"its auxiliary heads {', '.join(heads)} are left out: they are not whole, or "
+                     "not of its classes")
+    return found._replace(arrays=kept)
+
+
 def config_of(found: Found, notes: list[str]) -> tuple[str, dict[str, Any]]:
     """(name, config) for `build`.
 
