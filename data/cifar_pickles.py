@@ -88,12 +88,5 @@ def _scalar(dtype: Any, content: Any) -> int:
     return int(np.frombuffer(content, _dtype(dtype), 1)[0])
 
 
-def _encode(text: Any, encoding: Any) -> bytes:
-    """_codecs.encode, by which Python 3 writes bytes for Python 2."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise ValueError("its pickle encodes text other than as latin1")
-    return text.encode("latin1")
-
-
-NAMES = {**pickles.ARRAYS, "_codecs encode": _encode,
-         "numpy.core.multiarray scalar": _scalar, "numpy._core.multiarray scalar": _scalar}
+NAMES = {**pickles.ARRAYS, "numpy.core.multiarray scalar": _scalar,
+         "numpy._core.multiarray scalar": _scalar}

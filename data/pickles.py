@@ -105,6 +105,13 @@ def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any,
     return array
 
 
+def _encode(text: Any, encoding: Any) -> bytes:
+    """_codecs.encode, by which Python 3 writes bytes for Python 2."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise ValueError("its pickle encodes text other than as latin1")
+    return text.encode("latin1")
+
+
 NOT_NUMPYS = "one of its arrays is not as NumPy writes them"
 ARRAYS: dict[str, Callable | None] = {          # the names that arrays need
     "numpy ndarray": None,
@@ -113,6 +120,7 @@ ARRAYS: dict[str, Callable | None] = {          # the names that arrays need
     "numpy._core.multiarray _reconstruct": PickledArray,
     "numpy.core.numeric _frombuffer": _from_buffer,
     "numpy._core.numeric _frombuffer": _from_buffer,
+    "_codecs encode": _encode,
 }
 
 

@@ -66,7 +66,7 @@ class TrainingProgress:
         self.bar.update(images)
 
     def stuck(self, message: str) -> None:
-        """message: in which steps the loss has not moved."""
+        """message: how long the loss has been that of guessing."""
         self.warn(f"{message}; if it stays, {advice(self.training.settings)}")
 
     def validating(self) -> None:

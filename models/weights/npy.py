@@ -9,7 +9,6 @@ import io
 import mmap
 import re
 import struct
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ def read(path: str) -> dict[str, Any]:
         code, _, shape = _header(stream)
         if not OBJECTS.fullmatch(code) or shape:
             raise ValueError("it is a plain array, not the dict of layers that weights are in")
-        outer = pickles.load(stream, NAMES, inert=True)         # type: ignore[arg-type]
+        outer = pickles.load(stream, pickles.ARRAYS, inert=True)         # type: ignore[arg-type]
         objects = outer.content if isinstance(outer, PickledArray) else None
         saved = objects[0] if isinstance(objects, list) and len(objects) == 1 else None
         if not isinstance(saved, dict):
@@ -98,13 +97,3 @@ def array_of(pickled: PickledArray) -> np.ndarray:
         raise ValueError("its numbers are not float32, float64 or float16")
     return contiguous(pickled.bytes(), np.dtype(order + code), pickled.shape,
                       bool(pickled.fortran))
-
-
-def _encode(text: Any, encoding: Any) -> bytes:
-    """_codecs.encode, by which Python 3 writes bytes for Python 2."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise ValueError("its pickle encodes text other than as latin1")
-    return text.encode("latin1")
-
-
-NAMES: Mapping[str, Callable | None] = {**pickles.ARRAYS, "_codecs encode": _encode}

@@ -185,7 +185,7 @@ def _from_type(rebuild: Any, kind: Any, arguments: Any, attributes: Any) -> Any:
 
 NOT_PYTORCHS = "one of its storages is not as PyTorch writes them"
 NAMES: Mapping[str, Callable | None] = {
-    **npy.NAMES,
+    **pickles.ARRAYS,
     "collections OrderedDict": lambda *_: {},
     "collections defaultdict": lambda *_: {},
     "torch._utils _rebuild_tensor": _tensor,
