@@ -37,6 +37,7 @@ def run(trained, tmp_path):
     (["trian"], "trian"),
     ([], "COMMAND"),
     (["train"], "--data is required"),
+    (["train", "--data", ""], "--data: must be 'builtin' or a folder, not ''"),
     (["train", "--lr", "fast"], "--lr: must be a number at least 0, not 'fast'"),
     (["train", "--lr", "nan"], "not 'nan'"),
     (["train", "--resize", "10000000"], "--resize: must be a whole number in [1, 4096], not "
