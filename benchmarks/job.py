@@ -13,7 +13,7 @@ Work = Callable[[], Any]                # a step of training, or an inference
 
 
 class Network(NamedTuple):
-    """The arguments of models.build."""
+    """The arguments of models.build. Auxiliary heads are left out."""
     num_classes: int = 1000
     image_size: int = 227
     width: float = 1.0
@@ -38,7 +38,8 @@ class Network(NamedTuple):
     def table(self) -> dict[str, Any]:
         """The network's layers, as models/networks/tables.py walks them."""
         from models.networks.build import table_of
-        return table_of(self.name, self.num_classes, self.image_size, self.width)
+        return table_of(self.name, self.num_classes, self.image_size, self.width,
+                        ablations=["no-heads"])
 
     @property
     def macs(self) -> int:
@@ -56,7 +57,7 @@ class Network(NamedTuple):
         """minitensor's network, with the weights that every engine begins with."""
         from models import build
         network = build(self.name, self.num_classes, self.image_size, self.width,
-                        generator=generator)
+                        ablations=["no-heads"], generator=generator)
         for index, (name, parameter) in enumerate(network.named_parameters()):
             parameter.data[...] = weights(name, parameter.shape, index)
         return network

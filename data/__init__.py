@@ -10,7 +10,7 @@ if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) == signal.default_
 from .augmentations import ColorJitter, RandomErasing, RandomResizedCrop
 from .cifar import CIFAR10, CIFAR100
 from .colours import Normalize, PCANoise, SubtractMean
-from .datasets import ImageFolder, Subset, image_files, split
+from .datasets import ImageFolder, Subset, at_most, image_files, of_classes, split
 from .drawn import BuiltinPictures
 from .files import sha256
 from .ilsvrc import ILSVRCValidation
@@ -26,4 +26,5 @@ __all__ = ["BuiltinPictures", "CIFAR10", "CIFAR100", "CenterCrop", "ColorJitter"
            "DataLoader", "DeadWorker", "ILSVRCValidation", "ImageFolder", "Normalize", "PCANoise",
            "PackedPictures", "RandomCrop", "RandomErasing", "RandomHorizontalFlip",
            "RandomResizedCrop", "Resize", "Squash", "Subset", "SubtractMean", "TenCrop",
-           "UnreadableImage", "find_splits", "image_files", "load_image", "sha256", "split"]
+           "UnreadableImage", "at_most", "find_splits", "image_files", "load_image", "of_classes",
+           "sha256", "split"]

@@ -140,7 +140,7 @@ class Subset:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        return self.dataset[self.indices[index]]
+        return self.dataset[self.indices[index]][0], int(self.labels[index])
 
     def crops(self, indices: np.ndarray, top: np.ndarray, left: np.ndarray,
               size: int) -> np.ndarray:
@@ -151,6 +151,27 @@ class Subset:
 
     def __repr__(self) -> str:
         return f"Subset({len(self)} of {self.dataset!r})"
+
+
+def of_classes(dataset: Dataset, places: Sequence[int]) -> Subset:
+    """The images of the classes at these places in `dataset.classes`, which are 0, 1, ... now."""
+    new = np.full(len(dataset.classes), -1)
+    new[list(places)] = np.arange(len(places))
+    subset = Subset(dataset, np.flatnonzero(new[dataset.labels] >= 0))
+    subset.classes = [dataset.classes[place] for place in places]
+    subset.labels = new[subset.labels]
+    return subset
+
+
+def at_most(dataset: Dataset, count: int, seed: int = 0) -> Subset:
+    """`count` random images of every class, or all of a class with fewer, in their order.
+
+    Those of a smaller count are among those of a larger one.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = [rng.permutation(np.flatnonzero(dataset.labels == label))[:count]
+              for label in range(len(dataset.classes))]
+    return Subset(dataset, np.sort(np.concatenate(chosen)))
 
 
 def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Subset, Subset]:

@@ -14,6 +14,8 @@ class Settings:
     data: str = ""                  # "builtin", or the absolute path of a folder
     labels: str = "fine"            # of CIFAR-100; or "coarse"
     pictures: int = 4000            # built-in images to train on; a quarter as many in val and test
+    classes: Sequence[int] = ()     # places of those that take part, of the data's; none: all
+    pictures_per_class: int | None = None   # training images at most
     # Which images choose the best epoch, as inputs/sources.py explains: "auto", the share of the
     # training images that is held out for it, or "test".
     validation: str | float = "auto"
@@ -109,6 +111,10 @@ RECIPES: dict[str, dict[str, Any]] = {
              "warmup": 60, "dropout": 0.0},
     # CIFAR-10, enlarged; give data. A quarter of an hour on two cores.
     "cifar10": {"image_size": 99, "width": 0.25, "epochs": 8, "batch_size": 64, "dropout": 0.2},
+    # CIFAR-10 as it is, by He et al.'s network of 20 layers in a fraction of their 164 epochs; give
+    # data, packed or in folders. All training images train, and the last epoch is tested.
+    "resnet20": {"network": "resnet20", "resize": 32, "crop_padding": 4, "validation": 0.0,
+                 "epochs": 12, "batch_size": 128, "lr": 0.2, "warmup": 390, "weight_decay": 5e-4},
     # Krizhevsky et al. 2012, point by point as in docs/recipe.md; give data. Without departures it
     # is the paper's own.
     "paper": {"network": "alexnet-paper", "dropout": 0.5, "init": "paper",

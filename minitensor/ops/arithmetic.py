@@ -18,7 +18,8 @@ class Add(Op):
         return a + b
 
     def backward(self, dy):
-        return tuple(unbroadcast(dy, shape) for shape in self.shapes)
+        return tuple(unbroadcast(dy, shape) if needed else None
+                     for shape, needed in zip(self.shapes, self.needs))
 
 
 class Sub(Op):
@@ -27,7 +28,8 @@ class Sub(Op):
         return a - b
 
     def backward(self, dy):
-        return unbroadcast(dy, self.shapes[0]), unbroadcast(-dy, self.shapes[1])
+        return (unbroadcast(dy, self.shapes[0]) if self.needs[0] else None,
+                unbroadcast(-dy, self.shapes[1]) if self.needs[1] else None)
 
 
 class Mul(Op):
@@ -36,7 +38,8 @@ class Mul(Op):
         return a * b
 
     def backward(self, dy):
-        return unbroadcast(dy * self.b, self.a.shape), unbroadcast(dy * self.a, self.b.shape)
+        return (unbroadcast(dy * self.b, self.a.shape) if self.needs[0] else None,
+                unbroadcast(dy * self.a, self.b.shape) if self.needs[1] else None)
 
 
 class Div(Op):
@@ -45,8 +48,8 @@ class Div(Op):
         return a / b
 
     def backward(self, dy):
-        da, db = dy / self.b, -dy * self.a / self.b**2
-        return unbroadcast(da, self.a.shape), unbroadcast(db, self.b.shape)
+        return (unbroadcast(dy / self.b, self.a.shape) if self.needs[0] else None,
+                unbroadcast(-dy * self.a / self.b**2, self.b.shape) if self.needs[1] else None)
 
 
 class Neg(Op):
@@ -78,8 +81,8 @@ class Remainder(Op):
         return a % b
 
     def backward(self, dy):
-        db = -dy * (self.a // self.b)
-        return unbroadcast(dy, self.a.shape), unbroadcast(db, self.b.shape)
+        return (unbroadcast(dy, self.a.shape) if self.needs[0] else None,
+                unbroadcast(-dy * (self.a // self.b), self.b.shape) if self.needs[1] else None)
 
 
 def _no_division_by_zero(b: Array) -> None:
@@ -146,7 +149,11 @@ class MatMul(Op):
         a_shape, b_shape = self.shapes
         dy = dy if len(b_shape) > 1 else dy[..., None]
         dy = dy if len(a_shape) > 1 else dy[..., None, :]
-        matmul = kernels_for(dy).matmul
-        da, db = matmul(dy, self.b.swapaxes(-1, -2)), matmul(self.a.swapaxes(-1, -2), dy)
-        return (unbroadcast(da, self.a.shape).reshape(a_shape),
-                unbroadcast(db, self.b.shape).reshape(b_shape))
+        matmul, da, db = kernels_for(dy).matmul, None, None
+        if self.needs[0]:
+            da = matmul(dy, self.b.swapaxes(-1, -2))
+            da = unbroadcast(da, self.a.shape).reshape(a_shape)
+        if self.needs[1]:
+            db = matmul(self.a.swapaxes(-1, -2), dy)
+            db = unbroadcast(db, self.b.shape).reshape(b_shape)
+        return da, db

@@ -78,8 +78,10 @@ class Where(Op):
 
     def backward(self, dy):
         xp, zero = xp_of(dy), dy.dtype.type(0)
-        return (unbroadcast(xp.where(self.condition, dy, zero), self.shapes[0]),
-                unbroadcast(xp.where(self.condition, zero, dy), self.shapes[1]))
+        return (unbroadcast(xp.where(self.condition, dy, zero), self.shapes[0])
+                if self.needs[0] else None,
+                unbroadcast(xp.where(self.condition, zero, dy), self.shapes[1])
+                if self.needs[1] else None)
 
 
 class Maximum(Op):
@@ -96,8 +98,8 @@ class Maximum(Op):
         above, below = self.a > self.b, self.a < self.b
         lost = (below, above) if self.pick == "maximum" else (above, below)
         share = where(self.a == self.b, dy / 2, dy)
-        return (unbroadcast(where(lost[0], zero, share), self.a.shape),
-                unbroadcast(where(lost[1], zero, share), self.b.shape))
+        return tuple(unbroadcast(where(loses, zero, share), x.shape) if needed else None
+                     for loses, x, needed in zip(lost, (self.a, self.b), self.needs))
 
 
 class Minimum(Maximum):

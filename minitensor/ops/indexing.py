@@ -1,10 +1,11 @@
 """x[index], and x[index] = value where no gradient is recorded."""
+import operator
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from ..backend import as_array, is_array, quiet, to_device, xp_of
+from ..backend import as_array, quiet, to_device, xp_of
 from ..guard import view_of, writable
 from ..recording import is_grad_enabled
 from ..tensor import Op, Tensor, bind
@@ -15,10 +16,11 @@ class GetItem(Op):
     """x[index] for every index NumPy knows; elements picked twice get both gradients."""
 
     def __init__(self, index: tuple):
-        # With the Ellipsis what is picked is an array, be it of one element.
-        self.index = index if any(i is Ellipsis for i in index) else (*index, Ellipsis)
         self.basic = all(i is None or i is Ellipsis or isinstance(i, (Integral, slice))
                          and not isinstance(i, bool) for i in index)
+        # With the Ellipsis one element is a view, too, and not a number.
+        whole = self.basic and not any(i is Ellipsis for i in index)
+        self.index = (*index, Ellipsis) if whole else index
 
     def forward(self, x):
         self.shape = x.shape
@@ -65,14 +67,19 @@ def _index(x: Tensor, index: Any) -> tuple:
 
 
 def _entry(x: Tensor, entry: Any) -> Any:
-    """One entry of an index: arrays on x's device; a list as it is now, as it may change."""
-    if isinstance(entry, Tensor):
-        entry = entry.data
-    elif isinstance(entry, list):
-        entry = np.array(entry, dtype=None if entry else np.intp)
-    elif hasattr(entry, "__array__") and not isinstance(entry, np.generic):
-        entry = as_array(entry)
-    return to_device(entry, x.device) if is_array(entry) else entry
+    """One entry of an index: arrays on x's device; a list or slice as it is now, as it may change.
+    """
+    if entry is None or entry is Ellipsis or isinstance(entry, (Integral, np.bool_)):
+        return entry
+    if isinstance(entry, slice):
+        bounds = (entry.start, entry.stop, entry.step)
+        return slice(*(None if bound is None else operator.index(bound) for bound in bounds))
+    if isinstance(entry, Tensor) or hasattr(entry, "__array__"):
+        array = entry.data if isinstance(entry, Tensor) else as_array(entry)
+    else:
+        array = np.array(entry)
+        array = array if array.size else array.astype(np.intp)
+    return to_device(array, x.device)
 
 
 bind(__getitem__=get_item, __setitem__=set_item)

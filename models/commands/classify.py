@@ -22,7 +22,7 @@ HELP = "Print the five best classes of pictures."
 EXAMPLES = """  python -m models classify runs/cifar10 cat.jpg dog.jpg
   python -m models classify runs/cifar10 photos/val --figure guesses.png
   python -m models classify runs/cifar10 'photos/**/*cat*.jpg' --json
-  python -m models classify --weights torchvision cat.jpg
+  python -m models classify --weights torchvision:resnet50 cat.jpg
   curl -s https://example.org/cat.jpg | python -m models classify runs/cifar10 -"""
 NEEDS = ("PIL", "safetensors")
 BAR = 30                # characters of a bar of 100 %

@@ -74,12 +74,14 @@ def _check_target(path: Path, source: str) -> None:
 def _write_torchvision(path: Path, network: Any, metadata: dict[str, Any]) -> None:
     """A safetensors file under torchvision's names, with our header in its metadata.
 
-    PyTorch does not see the header, so it is said where torchvision's network is another one.
+    PyTorch does not see the header, so it is said where torchvision's network is another one, or
+    sees pictures otherwise.
     """
     from safetensors.numpy import save_file
 
-    from ..weights import header
+    from ..weights import header, recipes
     from ..weights.layouts import torchvision_arrays
+    from ..weights.torchvision_names import torchvision_names
     if "mean_image" in metadata["preprocessing"]:
         raise UserError(f"{path} cannot be written: the network subtracts a mean image, for which "
                         "torchvision's names have no place; leave out --torchvision")
@@ -87,7 +89,17 @@ def _write_torchvision(path: Path, network: Any, metadata: dict[str, Any]) -> No
         arrays = torchvision_arrays(network)
     about = {"format": "pt", header.KEY: json.dumps(metadata)}
     write_file(path, lambda partial: save_file(arrays, partial, metadata=about))
-    if network.name != "torchvision" or network.config["ablations"]:
+    if not torchvision_names(network.name) or network.config["ablations"]:
         changed = "".join(f", {ablation}" for ablation in network.config["ablations"])
-        Terminal().warn(f"{path} is {network.name}{changed}, which torchvision's own AlexNet "
-                        "computes otherwise; read here it is what it was")
+        Terminal().warn(f"{path} is {network.name}{changed}, which torchvision's own network of "
+                        "these names computes otherwise; read here it is what it was")
+    own = recipes.OF_TORCHVISION.get(network.name, recipes.TORCHVISION)
+    p = metadata["preprocessing"]
+    if (p["mean"], p["std"]) != (own["mean"], own["std"]):
+        Terminal().warn(f"its pictures are normalised with mean {_short(p['mean'])} and std "
+                        f"{_short(p['std'])}, for torchvision's own {network.name} with "
+                        f"{_short(own['mean'])} and {_short(own['std'])}")
+
+
+def _short(numbers: list[float]) -> str:
+    return " ".join(f"{number:.4g}" for number in numbers)

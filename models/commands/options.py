@@ -19,8 +19,8 @@ LARGEST = 4096              # side of an image in pixels: hardly a computer coul
 PICTURES = ("a picture, a folder of pictures, a pattern in quotes such as '*.jpg', "
             "or - for one picture on standard input")
 WEIGHTS = ("published weights, of PyTorch (.pth, .safetensors, or the .index.json of several "
-           "files), NumPy (.npz, .npy), Toronto (.npy) or Caffe (.caffemodel), or 'torchvision', "
-           "which fetches them")
+           "files), NumPy (.npz, .npy), Toronto (.npy) or Caffe (.caffemodel); 'torchvision' "
+           "fetches its AlexNet's, 'torchvision:resnet18' another network's")
 CHECKPOINT = f"a checkpoint, or a run folder, of which the best is taken; or {WEIGHTS}"
 
 

@@ -1,4 +1,4 @@
-"""`reproduce`: claims of the 2012 paper and of its code, put to the test."""
+"""`reproduce`: claims of the 2012 paper, of its code and of its heirs, put to the test."""
 from __future__ import annotations
 
 import argparse
@@ -10,10 +10,12 @@ from ..reproduce.experiments import EXPERIMENTS
 from .options import add_data, add_device, add_loading, add_setting
 from .values import UsageError, number
 
-HELP = "Put a claim of the 2012 paper to the test; a stopped experiment goes on where it was."
+HELP = ("Put a claim of the 2012 paper or of its heirs to the test; a stopped experiment goes on "
+        "where it was.")
 EXAMPLES = """  python -m models reproduce relu-vs-tanh --quick
   python -m models reproduce cifar10-18pct --data cifar10/ --workers 0
-  python -m models reproduce lrn --data cifar10/ --seeds 1 --out runs/lrn"""
+  python -m models reproduce lrn --data cifar10/ --seeds 1 --out runs/lrn
+  python -m models reproduce transfer --data cifar10/ --workers 0"""
 NEEDS = ("PIL", "safetensors", "tqdm", "matplotlib")
 
 

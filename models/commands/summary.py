@@ -61,8 +61,8 @@ def run(options: dict[str, Any]) -> int:
 
 def _from_checkpoint(path: str, config: dict[str, Any]) -> Network:
     from ..training.checkpoints import load_network
-    from ..weights import PUBLISHED
-    if not os.path.exists(path) and path not in PUBLISHED:
+    from ..weights import is_name
+    if not os.path.exists(path) and not is_name(path):
         raise UsageError(f"there is no network or checkpoint {path!r}; "
                          f"networks: {', '.join(FAMILY)}")
     if config:

@@ -171,10 +171,26 @@ def run(options: dict[str, Any]) -> int:
         return start.resume(stopped, start.changed(stopped.settings, options), Terminal())
     begin_with, inherited = None, {}
     if "weights" in options:
+        options["weights"] = _of_network(options["weights"], options.get("network"))
         begin_with = start.Trained(*load_parameters(options["weights"], Terminal()))
         metadata = begin_with.metadata
         inherited = {"network": metadata["network"], **metadata["config"]}
     return start.start(new_settings(options, recipe, inherited), Terminal(), out, begin_with)
+
+
+def _of_network(name: str, network: str | None) -> str:
+    """The published weights that `--weights torchvision` means beside --network; else name."""
+    from ..weights import PUBLISHED, for_network
+    if name == "torchvision" and network:
+        name = for_network(network)
+        if name not in PUBLISHED:
+            known = dict.fromkeys(published.network for published in PUBLISHED.values())
+            raise UsageError(f"--weights torchvision: it has none for --network {network}; "
+                             f"it has for {', '.join(known)}")
+    if network and name in PUBLISHED and PUBLISHED[name].network != network:
+        raise UsageError(f"--network {network} does not fit --weights {name}, "
+                         f"whose network is {PUBLISHED[name].network}")
+    return name
 
 
 def new_settings(given: dict[str, Any], recipe: str | None,

@@ -66,8 +66,8 @@ def kernels(text: str) -> str:
 
 def weights(text: str) -> str:
     """The name of published weights, or the path, absolute, of a file or a run folder."""
-    from ..weights import PUBLISHED
-    return text if text in PUBLISHED else os.path.abspath(text)
+    from ..weights import is_name
+    return text if is_name(text) else os.path.abspath(text)
 
 
 def frozen(text: str) -> str:

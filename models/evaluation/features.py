@@ -12,6 +12,7 @@ from minitensor.backend import to_numpy
 
 from ..errors import SettingError
 from ..networks.build import Network
+from ..networks.heads import without_heads
 from ..networks.tables import walk
 
 Neighbours = list[tuple[float, str]]            # distance, path; nearest first
@@ -25,7 +26,8 @@ class Extractor:
     """
 
     def __init__(self, network: Network, layer: str | None = None, device: str = "cpu"):
-        names = [place.name for place in walk(network.table, network.input_shape)]
+        table = without_heads(network.table)
+        names = [place.name for place in walk(table, network.input_shape)]
         children = dict(network.named_children())
         self.layer = layer or [name for name in children if children[name].num_parameters()][-2]
         if self.layer not in names:

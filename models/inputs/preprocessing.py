@@ -121,9 +121,15 @@ def evaluation_transform(p: dict[str, Any], ten_crop: bool = False) -> Compose:
 
 
 def _square(p: dict[str, Any]) -> list[Callable]:
-    """The image scaled and cut to its central square, 256 x 256 in the paper, to take crops of."""
+    """The image scaled and cut to its central square, 256 x 256 in the paper, to take crops of.
+
+    Where a square's margin around the crop is odd, a crop of it may lie a pixel beside that of the
+    whole image: weights that were trained with the latter say "square": False.
+    """
     if p.get("squash"):         # Caffe's weights
         return [Squash(p["resize"])]
+    if not p.get("square", True):
+        return [Resize(p["resize"])]
     return [Resize(p["resize"]), CenterCrop(p["resize"])]
 
 

@@ -48,7 +48,7 @@ def open_data(settings: Settings) -> Parts:
     Raises UserError for what is missing, empty or does not fit together.
     """
     with as_user_error(ValueError, OSError):
-        parts = _open(settings)
+        parts = _chosen(_open(settings), settings)
     classes = list(parts.training.classes)
     for other in parts[1:]:
         if other is not None and list(other.classes) != classes:
@@ -100,6 +100,21 @@ def _open(settings: Settings) -> Parts:
         if not round(choice * int(np.bincount(training.labels).max(initial=0))):
             choice = 0.0
     return Parts(*_held_out(training, float(choice)), last())
+
+
+def _chosen(parts: Parts, settings: Settings) -> Parts:
+    """Images of settings.classes alone; of them at most settings.pictures_per_class to train on."""
+    if settings.classes:
+        names, last = parts.training.classes, max(settings.classes)
+        if last >= len(names):
+            raise UserError(f"{settings.data} has {len(names)} classes; "
+                            f"at least {last + 1} are needed")
+        parts = Parts(*(None if some is None else data.of_classes(some, settings.classes)
+                        for some in parts))
+    if settings.pictures_per_class:
+        fewer = data.at_most(parts.training, settings.pictures_per_class, settings.seed)
+        parts = parts._replace(training=fewer)
+    return parts
 
 
 def _builtin(settings: Settings) -> data.sources.Splits:

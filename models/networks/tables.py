@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from .layers import (LRN, BatchNorm, Conv, Dropout, Layer, Linear, PadChannels, Pool, Residual,
                      Shape, Table)
@@ -145,3 +145,37 @@ def without_lrn(table: Table) -> Table:
 def without_groups(table: Table) -> Table:
     """One tower: every filter sees all channels of the layer before."""
     return changed(table, Conv, lambda layer: replace(layer, groups=1))
+
+
+def without_batch_norm(table: Table) -> Table:
+    """No BatchNorm behind a convolution, which gets a bias and the activation in its place."""
+    return _joined(table, lambda conv, layer: replace(conv, bias=True, activation=layer.activation)
+                   if isinstance(layer, BatchNorm) else None)
+
+
+def with_5x5(table: Table) -> Table:
+    """One convolution of 5 x 5 for every two of 3 x 3 on end, which see as much (Simonyan and
+    Zisserman 2014, section 2.3)."""
+    return _joined(table, lambda conv, layer: replace(layer, kernel=5, padding=2)
+                   if _is_3x3(conv) and _is_3x3(layer) else None)
+
+
+def _joined(table: Table, join: Callable[[Conv, Layer], Conv | None]) -> Table:
+    """The table with join(conv, layer) for a convolution and the layer behind it, at any depth.
+
+    Both stay where that is None.
+    """
+    result: Table = {}
+    for name, layer in table.items():
+        layer = layer.with_tables(lambda inner: _joined(inner, join))
+        before = next(reversed(result), name)
+        is_behind = isinstance(result.get(before), Conv)
+        joined = join(result[before], layer) if is_behind else None
+        result |= {before: joined} if joined else {name: layer}
+    return result
+
+
+def _is_3x3(layer: Layer) -> TypeGuard[Conv]:
+    """With as many pixels going out as going in."""
+    return isinstance(layer, Conv) and replace(layer, channels=1, activation=None, bias=True) == \
+        Conv(1, 3, padding=1, activation=None)

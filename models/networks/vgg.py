@@ -39,6 +39,21 @@ VGG19: Table = {                                        # output at 224 px
     "fc8": Linear(1000, activation=None),               # 1000 logits
 }
 
+# Three pairs for CIFAR-10, to compare with single layers of 5 x 5.
+CIFAR10_VGG: Table = {                                  # output at 32 px
+    "conv1_1": Conv(32, 3, padding=1),                  # 32 x 32 x 32
+    "conv1_2": Conv(32, 3, padding=1),                  # 32 x 32 x 32
+    "pool1": MaxPool(2, 2),                             # 32 x 16 x 16
+    "conv2_1": Conv(64, 3, padding=1),                  # 64 x 16 x 16
+    "conv2_2": Conv(64, 3, padding=1),                  # 64 x 16 x 16
+    "pool2": MaxPool(2, 2),                             # 64 x 8 x 8
+    "conv3_1": Conv(128, 3, padding=1),                 # 128 x 8 x 8
+    "conv3_2": Conv(128, 3, padding=1),                 # 128 x 8 x 8
+    "pool3": MaxPool(2, 2),                             # 128 x 4 x 4
+    "flatten": Flatten(),                               # 2048
+    "fc4": Linear(10, activation=None),                 # 10 logits
+}
+
 
 def _without(table: Table, *left_out: str) -> Table:
     return {name: layer for name, layer in table.items() if name not in left_out}

@@ -1,1 +1,1 @@
-"""Claims of the 2012 paper and of its code, put to the test: `python -m models reproduce NAME`."""
+"""Claims of AlexNet's paper and of its heirs': `python -m models reproduce NAME` tests them."""

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Run(NamedTuple):
-    """One training: its variant, its seed, its folder within the experiment's, its Settings."""
+    """One training: its variant, its seed, its folder within the experiment's, its Settings.
+
+    The settings' "weights" are such a folder too.
+    """
 
     variant: str
     seed: int
@@ -36,13 +39,14 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class Experiment:
-    """A claim of the paper's as a table of trainings.
+    """A claim of a paper's as a table of trainings.
 
     claim       in a sentence, with its place
     published   the figure that goes with it
     differs     how ours differs from what was published
     settings    of all trainings (see models/settings.py)
-    variants    the settings in which the trainings differ, by name
+    variants    the settings in which the trainings differ, by name; their "weights" are those of
+                another variant, further up
     measure     what is read off them
     full        settings on CIFAR-10
     quick       settings on built-in images
@@ -64,14 +68,19 @@ class Experiment:
         mode = self.quick if quick else self.full
         for seed in range(seeds):
             for variant, own in self.variants.items():
-                folder = f"{variant.replace(', ', '-').replace(' ', '-')}-seed{seed}"
-                settings = {**self.settings, **own, **mode, **CURVES, "data": source,
+                settings = {**CURVES, **self.settings, **own, **mode, "data": source,
                             "seed": seed}
-                yield Run(variant, seed, folder, settings)
+                if "weights" in own:
+                    settings["weights"] = _folder(own["weights"], seed)
+                yield Run(variant, seed, _folder(variant, seed), settings)
+
+
+def _folder(variant: str, seed: int) -> str:
+    return f"{variant.replace(', ', '-').replace(' ', '-')}-seed{seed}"
 
 
 BUILTIN = "builtin"
-# All training images train, and test errors are drawn epoch by epoch; findings are of the last
-# epoch, so that the test images choose nothing.
+# All training images train, and test errors are drawn epoch by epoch, unless an experiment says
+# otherwise; findings are of the last epoch, so that the test images choose nothing.
 CURVES = {"validation": "test"}
 QUICK_SEEDS = 2

@@ -1,5 +1,9 @@
-"""The experiments, each as a table: claim, published figure, settings, and what is measured."""
+"""The experiments, each as a table: claim, published figure, settings, and what is measured.
+
+Here those of the 2012 paper; its heirs' are in heirs.py.
+"""
 from .experiment import Experiment
+from .heirs import HEIRS
 from .measures import Filters, Gain, Speedup, TestError
 
 # cuda-convnet's network sees CIFAR-10's images as they are: no crops, no mirroring, no noise. Its
@@ -127,4 +131,5 @@ EXPERIMENTS = {
     "augmentation": AUGMENTATION,
     "filters": FILTERS,
     "cifar10-18pct": CIFAR10_18PCT,
+    **HEIRS,
 }

@@ -1,4 +1,5 @@
-"""What is read off finished trainings: errors at the end, speed of learning, filters."""
+"""What is read off finished trainings: errors at the end, speed of learning, what a deeper network
+or more pictures change, filters."""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from ..evaluation.plots import Curve, draw_curves, filter_sheet, new_figure, sav
 from ..networks.build import build
 from ..training.run_folder import RunFolder
 from .experiment import Finding, Runs
-from .statistics import counted, crossing, summarise
+from .statistics import Summary, counted, crossing, summarise
 
 TESTED = "validation_top1"              # in the log: an experiment's validation is the test images
 Errors = dict[str, list[float]]         # in %, one a seed, by variant
@@ -83,6 +84,37 @@ def _summaries(errors: Errors) -> dict[str, dict[str, Any]]:
     return {variant: summarise(values)._asdict() for variant, values in errors.items()}
 
 
+@dataclass(frozen=True)
+class Deepening:
+    """By how many points the training error rises from a shallow network to a deep one.
+
+    pairs: their variants, (shallow, deep), by what they are called.
+    """
+
+    pairs: dict[str, tuple[str, str]]
+
+    def finding(self, runs: Runs) -> Finding:
+        errors, tested = final_errors(runs, "train_top1"), final_errors(runs)
+        rises = {name: summarise([after - before for before, after
+                                  in zip(errors[shallow], errors[deep])])
+                 for name, (shallow, deep) in self.pairs.items()}
+        changes = ", ".join(f"{name} {rise.signed()}" for name, rise in rises.items())
+        each = "; ".join(f"{variant} {summarise(values)} %, in the test "
+                         f"{summarise(tested[variant])} %" for variant, values in errors.items())
+        seeds = len(next(iter(errors.values())))
+        return Finding(f"points of training error that more layers add: {changes}, over "
+                       f"{counted(seeds)} ({each})",
+                       {"added": {name: rise._asdict() for name, rise in rises.items()},
+                        "training_error": _summaries(errors), "test_error": _summaries(tested)})
+
+    def draw(self, file: Path, runs: Runs, title: str) -> None:
+        deep = [pair[1] for pair in self.pairs.values()]
+        curves = [Curve(variant, curve(folder, "train_top1"), colour,
+                        "-" if variant in deep else "--")
+                  for colour, (variant, folders) in enumerate(runs.items()) for folder in folders]
+        draw_curves(file, curves, title, "training error in %, while learning")
+
+
 # ---- speed -------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
@@ -115,6 +147,57 @@ class Speedup:
                         "-" if variant == self.fast else "--")
                   for colour, (variant, folders) in enumerate(runs.items()) for folder in folders]
         draw_curves(file, curves, title, "training error in %, while learning", self.target)
+
+
+# ---- pictures ----------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class AgainstPictures:
+    """The test accuracy after training on so many pictures a class, in several ways.
+
+    A variant is called "WAY, COUNT"; others are not drawn.
+    """
+
+    ways: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    def finding(self, runs: Runs) -> Finding:
+        accuracies = self._accuracies(runs)
+        rows = [f"with {count} pictures a class "
+                + ", ".join(f"{accuracies[way][count]} % {way}" for way in self.ways)
+                for count in self.counts]
+        seeds = accuracies[self.ways[0]][self.counts[0]].number
+        return Finding(f"test accuracy {'; '.join(rows)}; over {counted(seeds)}",
+                       {"test_accuracy": {way: {count: summary._asdict()
+                                                for count, summary in each.items()}
+                                          for way, each in accuracies.items()}})
+
+    def draw(self, file: Path, runs: Runs, title: str) -> None:
+        figure = new_figure(8, 4.5)
+        axes = figure.subplots()
+        for way, each in self._accuracies(runs).items():
+            axes.errorbar(list(each), [summary.mean for summary in each.values()],
+                          [summary.deviation or 0 for summary in each.values()],
+                          marker="o", capsize=3, label=way)
+        axes.set(xscale="log", xlabel="training pictures a class", ylabel="test accuracy in %",
+                 title=title)
+        axes.set_xticks(self.counts, self.counts, minor=False)
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.legend()
+        save_figure(figure, file)
+
+    def _accuracies(self, runs: Runs) -> dict[str, dict[int, Summary]]:
+        """In %, by way and count."""
+        return {way: {count: summarise([_tested(folder) for folder in runs[f"{way}, {count}"]])
+                      for count in self.counts} for way in self.ways}
+
+
+def _tested(folder: Path) -> float:
+    """The accuracy in % of a run on its test images, which it looked at once."""
+    tested = RunFolder(folder).read().tested
+    assert tested is not None       # a run is not over without
+    return 100 * tested["top1_count"] / tested["images"]
 
 
 # ---- filters -----------------------------------------------------------------------------------

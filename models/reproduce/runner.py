@@ -8,10 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..files import write_file, write_text
+from ..inputs.sources import open_data
 from ..progress import Progress
 from ..settings import CHANGEABLE, Settings
 from ..training import start
+from ..training.checkpoints import load_parameters
 from ..training.run_folder import RunFolder
 from .experiment import QUICK_SEEDS, Experiment, Run, Runs
 from .experiments import EXPERIMENTS
@@ -28,8 +31,9 @@ def reproduce(name: str, quick: bool, given: dict[str, Any], progress: Progress,
     experiment = EXPERIMENTS[name]
     folder = Path(out or f"runs/{name}{'-quick' if quick else ''}")
     seeds = seeds or (min(experiment.seeds, QUICK_SEEDS) if quick else experiment.seeds)
-    runs = [run._replace(settings={**run.settings, **given})
+    runs = [run._replace(settings=_settings(run, folder, given))
             for run in experiment.runs(given["data"], quick, seeds)]
+    _check_data(runs[-1].settings)
     progress.say(heading(name, experiment))
     for number, run in enumerate(runs, 1):
         progress.say(f"\n[{number}/{len(runs)}] {run.variant}, seed {run.seed}")
@@ -41,6 +45,20 @@ def reproduce(name: str, quick: bool, given: dict[str, Any], progress: Progress,
         if number % len(experiment.variants) == 0:
             progress.say("\n" + _conclude(name, experiment, runs[:number], folder, quick))
     return 0
+
+
+def _settings(run: Run, folder: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """With what is given, and the weights' place within the experiment's folder."""
+    weights = run.settings.get("weights")
+    return {**run.settings, **given, **({"weights": str(folder / weights)} if weights else {})}
+
+
+def _check_data(settings: dict[str, Any]) -> None:
+    """Raises UserError, before anything is trained, for data without the images of a last test."""
+    last = Settings(**settings)
+    if last.validation != "test" and open_data(last).test is None:
+        raise UserError(f"{last.data} has pictures to train on but none to test on: "
+                        "give a folder with train/ and test/")
 
 
 def heading(name: str, experiment: Experiment) -> str:
@@ -61,10 +79,14 @@ def _train(path: Path, given: dict[str, Any], progress: Progress) -> int:
             with folder.alone():
                 folder.log.unlink()
                 folder.best.unlink(missing_ok=True)
-        return start.start(Settings(**given), progress, str(path))
+        weights = given.get("weights")
+        begin_with = start.Trained(*load_parameters(weights)) if weights else None
+        return start.start(Settings(**given), progress, str(path), begin_with)
     stopped = start.stopped(str(path))
     settings = start.changed(stopped.settings, given, set(CHANGEABLE) - {"lr"})
-    if stopped.epochs >= settings.epochs or folder.read().reached(settings.target_error):
+    is_trained = (folder.read().reached(settings.target_error)
+                  or stopped.epochs >= settings.epochs)
+    if is_trained and (settings.validation == "test" or folder.tested):
         progress.say(f"already trained: {path}")
         return 0
     return start.resume(stopped, settings, progress)

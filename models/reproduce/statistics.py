@@ -26,6 +26,10 @@ class Summary(NamedTuple):
         digits = max(0, 1 - math.floor(math.log10(self.deviation))) if self.deviation else 2
         return f"{self.mean:.{digits}f} ± {self.deviation:.{digits}f}"
 
+    def signed(self) -> str:
+        """With a plus before what is not negative."""
+        return f"{self}" if self.mean < 0 else f"+{self}"
+
 
 def summarise(values: Sequence[float]) -> Summary:
     """Of at least one value."""

@@ -77,7 +77,7 @@ def checkpoint_path(path: str) -> str:
 
     So is the name of published weights, whatever folder may have that name too.
     """
-    if path in weights.PUBLISHED or not os.path.isdir(path):
+    if weights.is_name(path) or not os.path.isdir(path):
         return path
     folder = RunFolder(Path(path))
     return str(folder.best if folder.best.exists() else folder.latest)
@@ -91,7 +91,7 @@ def load_parameters(source: str, progress: Progress = SILENT) -> tuple[Arrays, d
     UserError.
     """
     path = checkpoint_path(source)
-    if path in weights.PUBLISHED:
+    if weights.is_name(path):
         return weights.load(weights.fetch(path, progress), progress)
     if os.path.isfile(path) and not checkpoint.is_checkpoint(path):
         return weights.load(path, progress)

@@ -15,8 +15,11 @@ from ..errors import UserError, as_user_error
 from ..progress import SILENT, Progress
 from . import (caffe, header, imagenet, npy, objects, safetensors_files, sharded, torch_files,
                zips)
-from .download import PUBLISHED as PUBLISHED
 from .download import fetch as fetch
+from .published import PUBLISHED as PUBLISHED
+from .published import for_network as for_network
+from .published import is_name as is_name
+from .recipes import preprocessing
 from .recognise import config_of
 from .layouts import Arrays, Found, from_caffe, from_state_dict, from_toronto
 from .state_dicts import COUNTER, Choose, choose
@@ -55,7 +58,7 @@ def load(path: str, progress: Progress = SILENT) -> tuple[Arrays, dict[str, Any]
     with as_user_error(OSError, ValueError, what=f"{path} cannot be used as weights: ",
                        error=WeightsError):
         found = _read(path, notes)
-        metadata = found.header or _guessed(found, notes)
+        metadata = found.header or _guessed(found, path, notes)
         header.check(metadata, found.arrays)
         arrays = {name: _counted(array) if name.endswith(COUNTER) else as_float32(array)
                   for name, array in found.arrays.items()}
@@ -68,10 +71,10 @@ def load(path: str, progress: Progress = SILENT) -> tuple[Arrays, dict[str, Any]
     return arrays, metadata
 
 
-def _guessed(found: Found, notes: list[str]) -> dict[str, Any]:
+def _guessed(found: Found, path: str, notes: list[str]) -> dict[str, Any]:
     name, config = config_of(found, notes)
     return {"network": name, "config": config, "classes": imagenet.classes(config["num_classes"]),
-            "preprocessing": _preprocessing(found.preprocessing, config["image_size"])}
+            "preprocessing": preprocessing(name, config, found.is_caffes, path, notes)}
 
 
 def _read(path: str, notes: list[str]) -> Found:
@@ -144,15 +147,10 @@ def _numpy_dict(saved: dict[str, Any], notes: list[str]) -> Found:
 
 
 def _counted(array: np.ndarray) -> np.ndarray:
+    """int64. Where all of a state dict was made floating-point it may have overflowed: 0 then."""
     if array.dtype.kind not in "iu":
-        raise ValueError(f"its counter of batches is {array.dtype}, not an integer")
+        number = as_float32(array)
+        array = np.where(np.isfinite(number), number, 0)
+        if (array % 1).any():
+            raise ValueError(f"its counter of batches is {array}, not a whole number")
     return np.array(array, np.int64)
-
-
-def _preprocessing(usual: dict[str, Any], crop: int) -> dict[str, Any]:
-    """For another image size the margin around the crop stays in proportion.
-
-    224 and 227 both come from 256.
-    """
-    resize = usual["resize"] if crop in (224, 227) else round(usual["resize"] * crop / 227)
-    return {**usual, "resize": max(resize, crop), "crop": crop}

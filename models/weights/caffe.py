@@ -1,8 +1,8 @@
 """`.caffemodel` files: the layers of Caffe's NetParameter, read from the wire format by hand.
 
-Field numbers are those of caffe.proto: a net's name 1, layers 100 (until 2014: 2); a layer's name 1
-(4), blobs 7 (6); a blob's data 5, shape 7, and before there was a shape num, channels, height,
-width 1 to 4.
+Field numbers are those of caffe.proto: a net's layers 100 (until 2014: 2); a layer's name 1 (4),
+blobs 7 (6), in the first files a layer 1 inside it with name 1, blobs 50; a blob's data 5, shape 7,
+and before there was a shape num, channels, height, width 1 to 4.
 """
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def read(path: str) -> list[Layer]:
     layers = []
     data = memoryview(np.memmap(path, np.uint8, "r"))     # type: ignore[arg-type]
     for number, value in fields(data):
-        if number in (2, 100) and isinstance(value, memoryview):
-            layers.append(_layer(value, *((1, 7) if number == 100 else (4, 6))))
+        if number == 100 and isinstance(value, memoryview):
+            layers.append(_layer(value, name_field=1, blob_field=7))
+        elif number == 2 and isinstance(value, memoryview):
+            layers.append(_old_layer(value))
         if len(layers) > MAX_LAYERS:
             raise ValueError("it has more layers than networks have")
     return layers
@@ -73,6 +75,13 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
         if byte < 128:
             return number, position
     raise ValueError("it is not a .caffemodel, or is damaged")
+
+
+def _old_layer(message: memoryview) -> Layer:
+    for number, value in fields(message):
+        if number == 1 and isinstance(value, memoryview):
+            return _layer(value, name_field=1, blob_field=50)
+    return _layer(message, name_field=4, blob_field=6)
 
 
 def _layer(message: memoryview, name_field: int, blob_field: int) -> Layer:

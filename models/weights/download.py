@@ -9,13 +9,14 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from data import sha256
 from data.files import alone_with
 
 from ..errors import UserError, require, writing
 from ..progress import SILENT, Progress
+from .published import PUBLISHED, Published, names
 
 TIMEOUT = 30                    # seconds without a byte
 PIECE = 2**20                   # bytes
@@ -25,25 +26,18 @@ class DownloadError(UserError):
     """One sentence with the address, and how to fetch it by hand."""
 
 
-class Published(NamedTuple):
-    """A file on the net."""
-
-    url: str
-    sha256: str
-
-
-PUBLISHED = {"torchvision": Published(
-    "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-    "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02")}
-
-
 def cache() -> Path:
     """$XDG_CACHE_HOME/minitensor, or ~/.cache/minitensor."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minitensor"
 
 
 def fetch(name: str, progress: Progress = SILENT) -> str:
-    """The path of the weights called name in PUBLISHED, downloaded if not in the cache yet."""
+    """The path of the weights called name in PUBLISHED, downloaded if not in the cache yet.
+
+    Raises UserError for a name that is not there, and what `download` raises.
+    """
+    if name not in PUBLISHED:
+        raise UserError(f"there are no weights called {name!r}; there are {names()}")
     return str(download(PUBLISHED[name], cache(), progress))
 
 
@@ -70,12 +64,19 @@ def download(published: Published, folder: Path, progress: Progress = SILENT) ->
         except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
             raise DownloadError(f"cannot fetch {url} ({getattr(error, 'reason', error)}); to fetch "
                                 f"it by hand: curl --create-dirs -o {path} {url}") from error
-        if sha256(partial) != published.sha256:
+        if not sha256(partial).startswith(published.sha256):
             partial.unlink()
             raise DownloadError(f"{url} came with a wrong SHA-256, and was deleted; try again")
         with writing(path):
             partial.replace(path)
+    progress.say(f"{path.name}: {_checked(published.sha256)}", error=True)
     return path
+
+
+def _checked(digits: str) -> str:
+    if len(digits) == 64:
+        return "the whole SHA-256 is right"
+    return f"the first {len(digits)} digits of the SHA-256 are right; more are not known here"
 
 
 def _continue(url: str, partial: Path, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """Whose weights these are: from a source's names and layouts to ours, and ours to torchvision's.
 
-With the preprocessing that the source trained with. Our networks see red, green, blue; where a
-source's see blue, green, red, the channels of conv1 are turned round once, here.
+Our networks see red, green, blue; where a source's see blue, green, red, the channels of the first
+convolution are turned round once, here.
 """
 from __future__ import annotations
 
@@ -22,24 +22,18 @@ from .torchvision_names import INCEPTIONS, NUMBERED, RESNETS, torchvision_names
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 LINEAR = ("fc6", "fc7", "fc8")
+CAFFES = ("caffe-alexnet", "vgg11", "vgg13", "vgg16", "vgg19", "caffe-googlenet")   # and caffenet
 TORCHVISION_NAMES = torchvision_names("torchvision")       # of every AlexNet
-
-# Of red, green, blue, within 0..1; "resize" is for a crop of the network's own size. Caffe's tools
-# squash images into a square.
-TORCHVISION_PREPROCESSING = {"resize": 256, "mean": [0.485, 0.456, 0.406],
-                             "std": [0.229, 0.224, 0.225]}
-CAFFE_PREPROCESSING = {"resize": 256, "squash": True, "std": [1 / 255] * 3,
-                       "mean": [122.679 / 255, 116.669 / 255, 104.007 / 255]}
 
 
 class Found(NamedTuple):
     """Parameters under our names, in our layouts, what has none here under its own; the networks
-    they may belong to, the likeliest first; what was done to the images that they learned from; the
-    source's names by ours; what a file of ours says of itself."""
+    they may belong to, the likeliest first; whether Caffe trained them; the source's names by ours;
+    what a file of ours says of itself."""
 
     arrays: Arrays
     networks: tuple[str, ...]
-    preprocessing: dict[str, Any]
+    is_caffes: bool = False
     names: Mapping[str, str] = {}
     header: dict[str, Any] | None = None
 
@@ -56,7 +50,7 @@ def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
     for network in INCEPTIONS:
         if next(iter(torchvision_names(network).values())) in state:
             return _from_torchvision(state, (network,))
-    return Found(dict(state), tuple(FAMILY), TORCHVISION_PREPROCESSING)
+    return Found(dict(state), tuple(FAMILY))
 
 
 def _from_torchvision(state: Mapping[str, np.ndarray], networks: tuple[str, ...]) -> Found:
@@ -66,7 +60,7 @@ def _from_torchvision(state: Mapping[str, np.ndarray], networks: tuple[str, ...]
     ours = {theirs: ours for ours, theirs in names[likest].items()}
     arrays = {ours.get(name, name): array for name, array in state.items()}
     alexnets = FAMILY if likest == "torchvision" else ()
-    return Found(arrays, (likest, *alexnets), TORCHVISION_PREPROCESSING, names[likest])
+    return Found(arrays, (likest, *alexnets), names=names[likest])
 
 
 def torchvision_arrays(network: Network) -> Arrays:
@@ -77,14 +71,14 @@ def torchvision_arrays(network: Network) -> Arrays:
     state = network.state_dict()
     names = torchvision_names(network.name, network.table) or TORCHVISION_NAMES
     if state.keys() != names.keys():
-        raise ValueError(f"{network.name} has other layers than torchvision's AlexNet: "
+        raise ValueError(f"torchvision has no network with the layers of {network.name}: "
                          "no names there fit")
     return {names[name]: np.asarray(to_numpy(array), order="C") for name, array in state.items()}
 
 
 def from_toronto(layers: Mapping[str, list[np.ndarray]]) -> Found:
     """TensorFlow's layout: (KH, KW, in, out) and (in, out), fc6 fed in the order (h, w, c)."""
-    arrays = _named(layers)
+    arrays = _named(layers, caffe_names("caffe-alexnet"))
     for name in CONVOLUTIONS:
         _change(arrays, f"{name}.weight", 4, lambda weight: weight.transpose(3, 2, 0, 1))
     for name in LINEAR:
@@ -92,31 +86,54 @@ def from_toronto(layers: Mapping[str, list[np.ndarray]]) -> Found:
     if "fc6.weight" in arrays and "conv5.weight" in arrays:
         channels = len(arrays["conv5.weight"])
         _change(arrays, "fc6.weight", 2, lambda weight: _channels_first(weight, channels))
-    return Found(_red_first(arrays), ("caffe-alexnet",), CAFFE_PREPROCESSING)
+    return _blue_first(arrays, "caffe-alexnet")
 
 
 def from_caffe(layers: list[Layer], notes: list[str]) -> Found:
     """PyTorch's layout, in older files with ones before the dimensions.
 
-    AlexNet and CaffeNet differ in the order of their layers only. Whoever trains one on other
-    classes gives fc8 another name. notes gets a sentence on what was chosen.
+    AlexNet and CaffeNet differ in the order of their layers only. Whoever trains a network on other
+    classes gives the last layer another name. notes gets a sentence on what was chosen.
     """
     learned = _learned(layers)
-    beside = [name for name in learned if name not in CONVOLUTIONS + LINEAR]
-    if len(beside) == 1 and "fc8" not in learned:
-        learned["fc8"] = learned.pop(beside[0])
-        notes.append(f"its {beside[0][:60]} is taken as fc8")
-    elif beside:
-        raise ValueError(f"beside the layers of an AlexNet it holds {', '.join(beside)[:90]}; one "
-                         "network is looked for, with one layer behind fc7")
-    arrays = _named(learned)
-    design = FAMILY["caffe-alexnet"]
+    names = {network: caffe_names(network) for network in CAFFES}
+    network = min(CAFFES, key=lambda network: len(learned.keys() ^ set(names[network].values())))
+    _rename_last(learned, network, list(names[network].values()), notes)
+    arrays = _named(learned, names[network])
+    design = FAMILY[network]
     for name, shape in parameter_shapes(design.table, design.image_size).items():
         if name in arrays:
             arrays[name] = _without_ones(arrays[name], len(shape))
     order = [layer.name for layer in layers if layer.name in ("norm1", "pool1")]
-    network = "caffenet" if order == ["pool1", "norm1"] else "caffe-alexnet"
-    return Found(_red_first(arrays), (network,), CAFFE_PREPROCESSING)
+    is_caffenet = network == "caffe-alexnet" and order == ["pool1", "norm1"]
+    return _blue_first(arrays, "caffenet" if is_caffenet else network)
+
+
+def _rename_last(learned: dict[str, list[np.ndarray]], network: str, names: list[str],
+                 notes: list[str]) -> None:
+    """A layer that is none of names is the last one, or the one missing of the same head: of
+    "loss1/classifier_mine"'s."""
+    beside = [name for name in learned if name not in names]
+    for name in beside:
+        head = name.partition("/")[0]
+        missing = [own for own in names if own not in learned and own.partition("/")[0] == head]
+        if len(beside) == 1 and names[-1] not in learned:
+            missing = [names[-1]]
+        if len(missing) != 1:
+            raise ValueError(f"beside the layers of {network} it holds {', '.join(beside)[:90]}; "
+                             f"one network is looked for, its last layer called {names[-1]} or "
+                             "otherwise")
+        learned[missing[0]] = learned.pop(name)
+        notes.append(f"its {name[:60]} is taken as {missing[0]}")
+
+
+def caffe_names(network: str) -> dict[str, str]:
+    """By our names of the layers of a network that have parameters, Caffe's."""
+    design = FAMILY[network]
+    ours = parameter_shapes(design.table, design.image_size)
+    layers = dict.fromkeys(name.rpartition(".")[0] for name in ours)
+    return {name: f"{name.split('.')[0]}/{name.split('.')[-1]}" if "." in name else name
+            for name in layers}
 
 
 def _learned(layers: list[Layer]) -> dict[str, list[np.ndarray]]:
@@ -137,9 +154,9 @@ def _without_ones(array: np.ndarray, dimensions: int) -> np.ndarray:
     return array.reshape(array.shape[len(leading):]) if set(leading) == {1} else array
 
 
-def _named(layers: Mapping[str, list[np.ndarray]]) -> Arrays:
-    return {f"{name}.{kind}": array for name in CONVOLUTIONS + LINEAR
-            for kind, array in zip(("weight", "bias"), layers.get(name, []))}
+def _named(layers: Mapping[str, list[np.ndarray]], names: Mapping[str, str]) -> Arrays:
+    return {f"{ours}.{kind}": array for ours, theirs in names.items()
+            for kind, array in zip(("weight", "bias"), layers.get(theirs, []))}
 
 
 def _change(arrays: Arrays, name: str, dimensions: int, change: Any) -> None:
@@ -157,7 +174,8 @@ def _channels_first(weight: np.ndarray, channels: int) -> np.ndarray:
     return weight.reshape(out, side, side, channels).transpose(0, 3, 1, 2).reshape(out, features)
 
 
-def _red_first(arrays: Arrays) -> Arrays:
-    """conv1's channels from blue, green, red to red, green, blue."""
-    _change(arrays, "conv1.weight", 4, lambda weight: weight[:, ::-1])
-    return arrays
+def _blue_first(arrays: Arrays, network: str) -> Found:
+    """What was found of a network that saw blue, green, red; it sees red, green, blue now."""
+    first = next(iter(FAMILY[network].table))
+    _change(arrays, f"{first}.weight", 4, lambda weight: weight[:, ::-1])
+    return Found(arrays, (network,), is_caffes=True)

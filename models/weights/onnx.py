@@ -35,8 +35,11 @@ def write_onnx(path: Path, network: Network, metadata: dict[str, Any]) -> None:
     N, classes = "N", network.config["num_classes"]
     inputs = [helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, [N, *network.input_shape])]
     outputs = [helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, [N, classes])]
+    shapes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [N, *shape])
+              for name, shape in graph.shapes.items()]
     model = helper.make_model(
-        helper.make_graph(graph.nodes, network.name, inputs, outputs, graph.constants),
+        helper.make_graph(graph.nodes, network.name, inputs, outputs, graph.constants,
+                          value_info=shapes),
         producer_name="minitensor", opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION)
     keys = ("network", "config", "classes", "preprocessing")
@@ -49,11 +52,15 @@ def write_onnx(path: Path, network: Network, metadata: dict[str, Any]) -> None:
 
 
 class Graph:
-    """Nodes and constants, added one by one; what adds something returns its output's name."""
+    """Nodes and constants, added one by one; what adds something returns its output's name.
+
+    shapes: what the layers give for one image, by the names of their outputs.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.shapes: dict[str, Shape] = {}
 
     def chain(self, table: Table, module: nn.Module, x: str, shape: Shape,
               prefix: str = "") -> str:
@@ -70,10 +77,12 @@ class Graph:
         if write is None:
             raise ValueError(f"{place.name} is a {type(module).__name__}, "
                              "for which there is no ONNX here")
-        y = write(self, x, place, module)
-        activation = getattr(module, "activation", None)
-        return self.node(ACTIVATIONS[activation], [y], f"{place.name}.{activation}"
-                         ) if activation else y
+        outputs = [write(self, x, place, module)]
+        if activation := getattr(module, "activation", None):
+            outputs.append(self.node(ACTIVATIONS[activation], outputs,
+                                     f"{place.name}.{activation}"))
+        self.shapes |= {y: place.output for y in outputs if y != IMAGE}
+        return outputs[-1]
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         from onnx import helper
@@ -132,9 +141,11 @@ def _pool(graph: Graph, x: str, place: Place, module: Any) -> str:
 
 
 def _adaptive_average(graph: Graph, x: str, place: Place, module: Any) -> str:
-    """Means of rows, then of columns, each a product with a matrix; nothing for the right size."""
+    """Means of rows, then of columns, each a product with a matrix; less where less will do."""
     if place.input == place.output:
         return x
+    if place.output[1:] == (1, 1):
+        return graph.node("GlobalAveragePool", [x], place.name)
     rows, columns = (graph.constant(f"{place.name}.{axis}", _means(side, out))
                      for axis, side, out in zip(("rows", "columns"), place.input[1:],
                                                 place.output[1:]))

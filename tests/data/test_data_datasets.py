@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import CIFAR10, ImageFolder, UnreadableImage, split
+from data import (CIFAR10, DataLoader, ImageFolder, Normalize, UnreadableImage, at_most, of_classes,
+                  split)
 
 BATCHES = [f"data_batch_{n}" for n in range(1, 6)] + ["test_batch"]
 
@@ -221,3 +222,32 @@ def test_split_errors(tmp_path, fraction, message):
     save_picture(tmp_path / "cat" / "1.png")
     with pytest.raises(ValueError, match=message):
         split(ImageFolder(tmp_path), fraction)
+
+
+# ---- a part of the classes, and of each class's pictures -----------------------------------------
+
+@pytest.fixture
+def three_classes(tmp_path):
+    """Folders a, b and c with 4, 6 and 8 pictures, each of a level of its own."""
+    for start, (name, count) in zip((0, 50, 100), (("a", 4), ("b", 6), ("c", 8))):
+        for i in range(count):
+            save_picture(tmp_path / name / f"{i}.png", start + i)
+    return ImageFolder(tmp_path)
+
+
+def test_chosen_classes_are_numbered_anew_in_the_order_given(three_classes):
+    part = of_classes(three_classes, [2, 0])
+    assert list(part.classes) == ["c", "a"] and np.bincount(part.labels).tolist() == [8, 4]
+    seen = {(int(picture[0, 0, 0]), label) for picture, label in map(part.__getitem__, range(12))}
+    assert seen == {(100 + i, 0) for i in range(8)} | {(i, 1) for i in range(4)}
+    images, labels = next(iter(DataLoader(part, 12, Normalize([0] * 3, [1 / 255] * 3))))
+    assert ((images[:, 0, 0, 0] >= 100) == (labels == 0)).all() and (labels == part.labels).all()
+
+
+def test_at_most_so_many_pictures_of_a_class_are_some_of_those_of_a_larger_number(three_classes):
+    few, more = at_most(three_classes, 3), at_most(three_classes, 5)
+    assert np.bincount(few.labels).tolist() == [3, 3, 3]
+    assert np.bincount(more.labels).tolist() == [4, 5, 5]
+    assert set(few.indices) < set(more.indices)
+    assert at_most(three_classes, 3, seed=1).indices.tolist() != few.indices.tolist()
+    assert few[4][1] == few.labels[4] and list(few.classes) == ["a", "b", "c"]

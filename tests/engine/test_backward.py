@@ -1,5 +1,6 @@
 """The backward walk: gradients add up, graphs are freed, what an op gives back is checked."""
 import gc
+import operator
 
 import numpy as np
 import pytest
@@ -309,3 +310,15 @@ def test_an_op_cannot_give_integers_a_gradient():
     with pytest.raises(TypeError, match="only float32 and float64 can have a gradient, not int64"):
         Rounded()(leaf([1.5, 2]))
     assert Rounded()(Tensor([1.5, 2.0])).data.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("operate", [
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.mod, operator.pow,
+    operator.matmul, mt.maximum, mt.minimum,
+    lambda a, b: mt.where(np.eye(2, dtype=bool), a, b)])
+@pytest.mark.parametrize("left", [True, False])
+def test_the_gradient_of_a_constant_is_not_computed(operate, left):
+    x, constant = leaf([[1.5, 2], [3, 4]]), Tensor(np.full((2, 2), 2.5))
+    y = operate(x, constant) if left else operate(constant, x)
+    gradients = y.creator.backward(np.ones((2, 2)))
+    assert [gradient is None for gradient in gradients] == [not left, left]

@@ -27,17 +27,23 @@ def kinds(network):
     return {type(module).__name__ for _, module in network.module.named_modules()}
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[pytest.mark.slow] if "bottleneck" in name else []) for name in HEIRS])
+def slow(*names):
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in names else [])
+            for name in HEIRS]
+
+
+@pytest.mark.parametrize("name", slow("inception", "googlenet", "resnet-bottleneck"))
 def test_each_family_in_miniature_passes_and_keeps_its_running_statistics(name):
     network = heir(name)
     with use_kernels("cpu"):
         assert check(network) < 1e-5
     norms = [m for _, m in network.module.named_modules() if isinstance(m, nn.BatchNorm2d)]
-    assert bool(norms) == (name != "vgg")
+    assert bool(norms) == (name not in ("vgg", "caffe-googlenet"))
     for norm in norms:
         assert not norm.running_mean.data.any() and (norm.running_var.data == 1).all()
     assert ("Residual" in kinds(network)) == name.startswith("resnet")
+    assert ("AuxiliaryHead" in kinds(network)) == (name in ("googlenet", "caffe-googlenet",
+                                                            "inception"))
 
 
 def test_bottlenecks_are_among_the_miniatures():
@@ -47,12 +53,15 @@ def test_bottlenecks_are_among_the_miniatures():
 
 
 @pytest.mark.parametrize("name, layer", [
-    ("vgg", "pool2"), ("vgg-bn", "bn3_2"), ("resnet-basic", "layer2.0.bn1"),
+    ("vgg", "pool2"), ("vgg-bn", "bn3_2"), ("googlenet", "inception3a.branch3.1.bn"),
+    ("googlenet", "aux1.fc1"), ("caffe-googlenet", "pool1.norm1"),
+    ("caffe-googlenet", "loss1.conv"),
+    ("inception", "Mixed_7b.branch3x3.2.b.conv"), ("resnet-basic", "layer2.0.bn1"),
     ("resnet-bottleneck", "layer3.0.shortcut.1"), ("resnet-cifar", "layer2.0.shortcut.zeros"),
     ("plain-cifar", "layer3.0.bn2")])
 def test_each_miniature_rejects_a_gradient_wrong_by_a_twentieth_of_a_percent(name, layer):
     network = heir(name)
-    module = network.module.get_submodule(layer)
+    module = network.module.get_submodule(f"network.{layer}")
     right = module.forward
     module.forward = lambda x, **ending: SlightlyMore()(right(x, **ending))
     with pytest.raises(GradientError, match="gradcheck: "):

@@ -1,5 +1,6 @@
 """Tensors: making them, arithmetic, reductions, shapes, and what is refused."""
 import operator
+from array import array
 
 import numpy as np
 import pytest
@@ -231,6 +232,22 @@ def test_a_list_that_changes_after_indexing_changes_no_gradient():
     index[0] = 2
     y.backward([1, 1])
     assert x.grad.tolist() == [2, 0, 0]
+
+
+@pytest.mark.parametrize("index, change", [
+    (array("q", [0, 0]), lambda i: i.__setitem__(0, 2)),
+    (memoryview(bytearray(2)), lambda i: i.__setitem__(0, 2)),
+    (slice(np.array(1), None), lambda i: i.start.__setitem__(..., 3)),
+    (slice(None, Tensor(2)), lambda i: i.stop.__setitem__(..., 3)),
+    (([0, 0],), lambda i: i[0].__setitem__(0, 2)),
+    ((([0, 0], [1, 1]),), lambda i: i[0][0].__setitem__(0, 2))])
+def test_whatever_changes_after_indexing_changes_no_gradient(index, change):
+    x, twin = leaf([1.0, 2, 3, 4]), leaf([1.0, 2, 3, 4])
+    twin[index].sum().backward()
+    y = x[index].sum()
+    change(index)
+    y.backward()
+    assert x.grad.tolist() == twin.grad.tolist()
 
 
 def test_a_mask_or_a_tensor_may_be_an_index(torch):

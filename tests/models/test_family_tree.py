@@ -6,6 +6,7 @@ import pytest
 
 from minitensor import Generator, Op, Tensor, cross_entropy
 from models.networks.build import FAMILY, build
+from models.networks.heads import auxiliary_logits
 from models.networks.published import RESULTS
 from models.networks.tables import activations
 from models_cli import complaint, models
@@ -16,7 +17,10 @@ FIGURES = {
     "vgg16": (138_357_544, 15.470, 71.59, 90.38), "vgg16_bn": (138_365_992, 15.470, 73.36, 91.52),
     "resnet18": (11_689_512, 1.814, 69.76, 89.08), "resnet34": (21_797_672, 3.664, 73.31, 91.42),
     "resnet50": (25_557_032, 4.089, 76.13, 92.86), "resnet101": (44_549_160, 7.801, 77.37, 93.55),
-    "caffe-alexnet": (60_965_224, 0.724, 57.1, 80.2)}
+    "caffe-alexnet": (60_965_224, 0.724, 57.1, 80.2),
+    "googlenet": (6_624_904, 1.498, 69.78, 89.53),
+    "caffe-googlenet": (6_998_552, 1.583, 68.7, 88.9),
+    "inception_v3": (23_834_568, 5.713, 77.29, 93.45)}
 
 
 def tree(capsys):
@@ -91,11 +95,15 @@ def held(loss, parameters):
 
 @pytest.mark.parametrize("name, size", [
     ("alexnet", 67), ("alexnet-paper", 99), ("vgg11", 64), ("vgg11_bn", 64), ("resnet18", 64),
-    ("resnet50", 64), ("resnet20", 32), ("plain20", 32)])
+    ("resnet50", 64), ("resnet20", 32), ("plain20", 32), ("googlenet", 64),
+    ("caffe-googlenet", 96)])
 def test_activations_are_what_a_training_step_holds_for_its_backward_pass(name, size):
     """But for a few percent: winners of pools, scales of LRN, statistics."""
     network = build(name, 10, size, 1 / 4, generator=Generator(0))
     images = np.random.default_rng(0).standard_normal((4, *network.input_shape), np.float32)
-    loss = cross_entropy(network(Tensor(images)), np.arange(4))
+    with auxiliary_logits() as heads:
+        loss = cross_entropy(network(Tensor(images)), np.arange(4))
+    for weight, logits in heads:
+        loss = loss + weight * cross_entropy(logits, np.arange(4))
     measured = held(loss, list(network.parameters())) / 4
     assert measured == pytest.approx(activations(network.table, size), rel=0.1)

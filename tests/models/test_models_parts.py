@@ -46,6 +46,27 @@ def names(images):
 
 # ---- which images are what ---------------------------------------------------------------------
 
+def test_a_training_on_a_part_of_the_classes_and_few_pictures_of_each():
+    settings = Settings(data="builtin", pictures=80, image_size=16, validation=0.0,
+                        classes=[7, 2], pictures_per_class=3)
+    whole, some = open_data(Settings(data="builtin", pictures=80, image_size=16)), \
+        open_data(settings)
+    assert some.validation is None
+    for images, each in ((some.training, 3), (some.test, 2)):
+        assert list(images.classes) == [whole.test.classes[7], whole.test.classes[2]]
+        assert np.bincount(images.labels).tolist() == [each, each]
+    by_class = [[whole.test[i][0].tobytes() for i in range(20) if whole.test[i][1] == place]
+                for place in (7, 2)]
+    assert [[some.test[i][0].tobytes() for i in range(4) if some.test[i][1] == label]
+            for label in (0, 1)] == by_class
+
+
+def test_a_part_of_classes_that_the_data_has_not_is_refused(folder):
+    settings = Settings(data=str(folder(train=20, test=6)), classes=[0, 3])
+    with pytest.raises(UserError, match="has 2 classes; at least 4 are needed"):
+        open_data(settings)
+
+
 @pytest.mark.parametrize("parts, validation, expected", [
     (dict(train=20, test=6), "auto", [18, 2, 6]),       # a class
     (dict(train=20, test=6), 0.25, [15, 5, 6]),

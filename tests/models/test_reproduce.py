@@ -7,18 +7,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data import BuiltinPictures
 from minitensor import checkpoint
 from models.progress import Progress
+from models.reproduce.experiment import Experiment
 from models.reproduce.experiments import EXPERIMENTS
-from models.reproduce.measures import Gain, Speedup, smoothness
+from models.reproduce.heirs import HEIRS
+from models.reproduce.measures import AgainstPictures, Deepening, Gain, Speedup, smoothness
 from models.reproduce.runner import reproduce
 from models.reproduce.statistics import crossing, summarise
 from models.settings import Settings
 from models.training import loop
 from models.training.step import Training
-from models_cli import StopAfter, complaint, log, models, picture_size
+from models_cli import StopAfter, complaint, log, make_folder, models, picture_size
 
 TINY = {"pictures": 40, "epochs": 2}
+# As "transfer", of a small network and two trainings.
+TWO = Experiment("", "", "", {"network": "cifar10-vgg", "width": 1 / 8, "image_size": 16,
+                              "resize": 16, "validation": 0.0},
+                 {"some": {"classes": [0, 1, 3]},
+                  "others, 2": {"classes": [2, 4], "pictures_per_class": 2, "weights": "some",
+                                "freeze": "features"}},
+                 AgainstPictures(("others",), (2,)), {}, TINY)
 
 
 @pytest.fixture
@@ -116,6 +126,38 @@ def test_what_was_not_reached_is_not_measured(tmp_path):
     assert "factor" not in finding.numbers
 
 
+def test_what_more_layers_add_is_the_mean_of_the_differences_seed_by_seed(tmp_path):
+    errors = {"plain20": [10, 12], "plain56": [14, 20], "resnet20": [9, 9], "resnet56": [7, 8]}
+    runs = {variant: [make_log(tmp_path / f"{variant}{seed}", [90, error], [90, error + 1])
+                      for seed, error in enumerate(pair)] for variant, pair in errors.items()}
+    measure = Deepening({"plain": ("plain20", "plain56"), "residual": ("resnet20", "resnet56")})
+    finding = measure.finding(runs)
+    assert finding.numbers["added"]["plain"]["mean"] == pytest.approx(6)
+    assert finding.numbers["added"]["residual"]["mean"] == pytest.approx(-1.5)
+    assert finding.text.startswith("points of training error that more layers add: "
+                                   "plain +6.0 ± 2.8, residual -1.50 ± 0.71, over 2 seeds "
+                                   "(plain20 11.0 ± 1.4 %, in the test 12.0 ± 1.4 %; ")
+    measure.draw(tmp_path / "curves.png", runs, "title")
+    assert picture_size(tmp_path / "curves.png") == (800, 450)
+
+
+def test_accuracy_against_pictures_is_that_of_the_test_images_at_the_end(tmp_path):
+    right = {"from scratch, 50": [120, 160], "from scratch, 100": [200, 200],
+             "frozen, 50": [300, 300], "frozen, 100": [320, 340]}
+    runs = {}
+    for variant, pair in right.items():
+        runs[variant] = [make_log(tmp_path / f"{variant}{seed}", [50], [50]) for seed in range(2)]
+        for folder, count in zip(runs[variant], pair):
+            with open(folder / "log.jsonl", "a") as file:
+                file.write(json.dumps({"event": "test", "epoch": 1, "step": 1, "images": 400,
+                                       "top1_count": count}) + "\n")
+    finding = AgainstPictures(("from scratch", "frozen"), (50, 100)).finding(runs)
+    assert finding.text == (
+        "test accuracy with 50 pictures a class 35.0 ± 7.1 % from scratch, 75.00 ± 0.00 % frozen; "
+        "with 100 pictures a class 50.00 ± 0.00 % from scratch, 82.5 ± 3.5 % frozen; over 2 seeds")
+    assert finding.numbers["test_accuracy"]["frozen"][100]["mean"] == 82.5
+
+
 # ---- experiments -------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -125,7 +167,8 @@ def test_every_training_can_begin(name, mode):
         Training(Settings(**run.settings), [str(n) for n in range(10)], preprocessing={})
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in HEIRS
+                                  else name for name in EXPERIMENTS])
 def test_a_quick_mode_leaves_a_plot_and_measurements(name, tiny, tmp_path, capsys):
     assert quick(name, tmp_path, "--seeds", 1) == 0
     out = capsys.readouterr().out
@@ -147,6 +190,52 @@ def test_a_stopped_experiment_goes_on_to_the_same_measurements(tiny, tmp_path, m
     assert quick("lrn", tmp_path / "stopped", "--seeds", 1) == 0
     for run in measurements("lrn", tmp_path / "whole")["runs"]:
         assert log(tmp_path / "whole" / run["folder"]) == log(tmp_path / "stopped" / run["folder"])
+
+
+@pytest.fixture
+def two(monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "transfer", TWO)
+
+
+def test_transfer_begins_with_the_weights_of_the_other_classes_of_the_same_seed(two, tmp_path,
+                                                                                capsys):
+    assert quick("transfer", tmp_path, "--seeds", 2) == 0
+    for seed in (0, 1):
+        (before, _), (after, info) = (
+            checkpoint.load(tmp_path / f"{name}-seed{seed}" / "latest.safetensors")
+            for name in ("some", "others-2"))
+        assert info["classes"] == [BuiltinPictures.classes[place] for place in (2, 4)]
+        assert info["images"] == {"training": 4, "validation": 0, "test": 2}
+        kept = [name for name in before if name.startswith("conv")]
+        assert all((before[name] == after[name]).all() for name in kept) and len(kept) == 12
+        assert after["fc4.weight"].shape == (2, 64) != before["fc4.weight"].shape
+    assert "with 2 pictures a class" in measurements("transfer", tmp_path)["here"]
+
+
+@pytest.mark.parametrize("checks", [2, 4])      # in the first one's test, in the second training
+def test_a_stopped_transfer_goes_on_to_the_same_measurements(two, tmp_path, monkeypatch, checks):
+    assert quick("transfer", tmp_path / "whole", "--seeds", 1) == 0
+    stop = StopAfter(checks=checks)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "Interruption", lambda: stop)
+        assert quick("transfer", tmp_path / "stopped", "--seeds", 1) == 130
+    assert quick("transfer", tmp_path / "stopped", "--seeds", 1) == 0
+    found, expected = (measurements("transfer", tmp_path / name) for name in ("stopped", "whole"))
+    assert found["measured"] == expected["measured"]
+    for run in expected["runs"]:
+        assert log(tmp_path / "whole" / run["folder"]) == log(tmp_path / "stopped" / run["folder"])
+
+
+@pytest.mark.parametrize("parts, classes, words", [
+    (("train", "test"), 9, "has 9 classes; at least 10 are needed"),
+    (("",), 10, "has pictures to train on but none to test on")])
+def test_transfer_refuses_data_of_too_few_classes_or_without_a_test(tmp_path, capsys, parts,
+                                                                    classes, words):
+    for part in parts:
+        make_folder(tmp_path / "data" / part, "abcdefghij"[:classes], pictures=2)
+    assert models("reproduce", "transfer", "--data", tmp_path / "data", "--workers", 0, "--out",
+                  tmp_path / "out") == 1
+    assert words in complaint(capsys) and not (tmp_path / "out").exists()
 
 
 def test_what_is_finished_is_not_trained_again(tiny, tmp_path, monkeypatch, capsys):

@@ -189,7 +189,7 @@ def test_fc8_under_another_name_or_twice(tmp_path):
     path.write_bytes(caffemodel(layers, order=[*ORDER, "fc8"]))
     np.testing.assert_array_equal(load(str(path))[0]["fc8.weight"], layers["fc8"][0])
     path.write_bytes(caffemodel({**layers, **named}, order=[*ORDER, "fc8_mine"]))
-    with pytest.raises(WeightsError, match="beside the layers of an AlexNet it holds fc8_mine"):
+    with pytest.raises(WeightsError, match="beside the layers of caffe-alexnet it holds fc8_mine"):
         load(str(path))
     other = (layers["fc8"][0] + 1, layers["fc8"][1])
     path.write_bytes(caffemodel(layers) + caffemodel({"fc8": other}, order=["fc8"]))

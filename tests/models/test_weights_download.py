@@ -5,8 +5,13 @@ import threading
 
 import pytest
 
+import weights_files as whole
+from models.networks.build import FAMILY
 from models.weights import download as module
-from models.weights.download import DownloadError, Published, cache, download
+from models.weights.download import DownloadError, cache, download
+from models.weights.published import PUBLISHED, Published
+from models_cli import Said, complaint, make_folder, models
+from test_weights_heirs import HEIRS, narrow_state
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -104,3 +109,68 @@ def test_the_cache(tmp_path, monkeypatch):
     name = module.PUBLISHED["torchvision"].url.rpartition("/")[2]
     (tmp_path / "minitensor" / name).write_bytes(b"")
     assert module.fetch("torchvision") == str(tmp_path / "minitensor" / name)
+
+
+# ---- torchvision's, by names ---------------------------------------------------------------------
+
+@pytest.mark.parametrize("digits, words", [
+    (64, "the whole SHA-256 is right"),
+    (8, "the first 8 digits of the SHA-256 are right; more are not known here")])
+def test_what_was_checked_of_a_download_is_said(digits, words, url, tmp_path):
+    said = Said()
+    download(Published(f"{url}/vgg11.pth", SHA256[:digits]), tmp_path, said)
+    assert said.lines == [f"vgg11.pth: {words}"]
+    with pytest.raises(DownloadError, match="came with a wrong SHA-256"):
+        other = SHA256[:digits - 1] + ("1" if SHA256[digits - 1] == "0" else "0")
+        download(Published(f"{url}/other.pth", other), tmp_path, said)
+    assert [path.name for path in tmp_path.iterdir()] == ["vgg11.pth"]
+
+
+def test_every_published_file_is_named_after_its_sum():
+    assert len(PUBLISHED["torchvision"].sha256) == 64
+    for name, file in PUBLISHED.items():
+        assert len(file.sha256) in (8, 64) and not set(file.sha256) - set("0123456789abcdef")
+        assert file.url.startswith("https://download.pytorch.org/models/")
+        assert file.url.endswith(f"-{file.sha256[:8]}.pth")
+    assert {file.network for file in PUBLISHED.values()} >= {"torchvision", *HEIRS}
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """A narrow network's file in the place of resnet18's, as if it had been fetched."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = cache() / "resnet18-f37072fd.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(whole.torch_zip(narrow_state("resnet18", width=1 / 32)[1]))
+    return path
+
+
+def test_a_name_stands_for_weights_in_every_command(cached, tmp_path, capsys):
+    folder = make_folder(tmp_path / "pictures", ["class 1"], pictures=1)
+    assert models("classify", "--weights", "torchvision:resnet18", folder) == 0
+    assert models("summary", "torchvision:resnet18") == 0
+    assert "resnet18, input 3 x 224 x 224" in capsys.readouterr().out
+    assert models("train", "--network", "resnet18", "--weights", "torchvision", "--data", "builtin",
+                  "--pictures", 20, "--epochs", 1, "--batch-size", 10, "--workers", 0,
+                  "--freeze", "features", "--out", tmp_path / "run") == 0
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("classify", "--weights", "torchvision:resnet152", "a.jpg"),
+     "there are no weights called 'torchvision:resnet152'; there are torchvision, "
+     "torchvision:alexnet, torchvision:vgg11, "),
+    (("train", "--data", "builtin", "--network", "plain20", "--weights", "torchvision"),
+     "--weights torchvision: it has none for --network plain20; it has for torchvision, vgg11, "),
+    (("train", "--data", "builtin", "--network", "alexnet", "--weights", "torchvision"),
+     "--network alexnet does not fit --weights torchvision:alexnet, whose network is torchvision"),
+    (("train", "--data", "builtin", "--network", "vgg11", "--weights", "torchvision:resnet50-v2"),
+     "--network vgg11 does not fit --weights torchvision:resnet50-v2, whose network is resnet50")])
+def test_names_that_fit_nothing_are_refused_before_a_download(arguments, words, tmp_path, capsys,
+                                                              monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "a.jpg").write_bytes(b"")
+    arguments = [tmp_path / word if word == "a.jpg" else word for word in arguments]
+    assert models(*arguments) in (1, 2)
+    assert words in complaint(capsys)
+    assert not (tmp_path / "cache").exists()
+    assert "plain20" in FAMILY
