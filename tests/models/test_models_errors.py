@@ -113,6 +113,14 @@ def test_a_weight_decay_for_no_layer(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_in_a_folder_is_told(tmp_path, capsys):
+    """As archives are unpacked."""
+    make_folder(tmp_path / "of" / "photos" / "train")
+    assert train_on(tmp_path / "of", tmp_path / "run") == 1
+    assert complaint(capsys).endswith(f"of holds one class, 'photos'; at least two are needed; is "
+                                      f"{tmp_path / 'of' / 'photos'} meant?")
+
+
 def test_no_data_folder(tmp_path, capsys):
     assert train_on(tmp_path / "none", tmp_path / "run") == 1
     assert f"{tmp_path / 'none'} is not a folder" in complaint(capsys)
