@@ -54,8 +54,8 @@ def train(name, pictures, out, *more):
 
 
 def fine_tune(run, pictures, out, *more):
-    return models("train", "--weights", run, "--network", run.name, "--data", pictures, *COMMON,
-                  "--epochs", 2, "--out", out, *more)
+    return models("train", "--weights", run, "--data", pictures, *COMMON, "--epochs", 2, "--out",
+                  out, *more)
 
 
 def state(run):
@@ -220,3 +220,22 @@ def test_a_stage_that_is_not_there_is_named(pictures, tmp_path, capsys):
     said = complaint(capsys)
     assert "--freeze: must be none, features or a number of layers, not 'layer9'" in said
     assert "layer1.0, layer1.1" in said and not (tmp_path / "run").exists()
+
+
+# ---- a batch of one ------------------------------------------------------------------------------
+
+def test_one_picture_left_for_the_last_step_is_refused_where_batch_norm_cannot_use_it(
+        pictures, tmp_path, capsys):
+    """Of 16 pictures, at batches of 5; at 32 px ResNet-18's last stage is 1 x 1."""
+    assert train("resnet18", pictures, tmp_path / "run", "--batch-size", 5) == 2
+    said = complaint(capsys)
+    assert "--batch-size 5 leaves one of 16 training pictures for the last step" in said
+    assert "more than one value per channel" in said and not (tmp_path / "run").exists()
+    assert train("resnet18", pictures, tmp_path / "run", "--batch-size", 1) == 2
+    assert "--batch-size 1 leaves one" in complaint(capsys)
+    # Where each channel has more values, or running ones are used, it learns.
+    assert train("resnet20", pictures, tmp_path / "more", "--batch-size", 5) == 0
+    base = tmp_path / "base"
+    assert train("resnet18", pictures, base) == 0
+    assert fine_tune(base, pictures, tmp_path / "frozen", "--batch-size", 5, "--freeze",
+                     "features") == 0

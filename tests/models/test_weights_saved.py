@@ -102,6 +102,14 @@ def test_an_average_goes_before_the_model_and_it_is_said(ours, theirs, path):
     assert_read(path, ours, ["the weights under model are taken, not those under best"])
 
 
+def test_another_network_in_a_dict_beside_the_weights_is_said(ours, theirs, path):
+    other = {name: array + 1 for name, array in theirs.items()}
+    path.write_bytes(pickle.dumps({**other, "ema": theirs}, 2))
+    assert_read(path, ours, ["the weights under ema are taken, not those under no name"])
+    path.write_bytes(pickle.dumps({**theirs, "momentum": other}, 2))
+    assert_read(path, ours, ["the weights under no name are taken, not those under momentum"])
+
+
 def test_what_is_beside_the_network_is_said(ours, theirs, path):
     state = {f"model.{name}": array for name, array in theirs.items()}
     state |= {"criterion.weight": np.ones(5, np.float32), "n_averaged": np.array(3)}
