@@ -53,9 +53,10 @@ def _add_run(group: Any) -> None:
 
 
 def _add_pictures(group: Any) -> None:
-    add_data(group, "'builtin'; a folder with train/ and val/, test/ or both; one folder of class "
-             "folders; CIFAR-10's or CIFAR-100's official files, or .tar.gz; ILSVRC-2012 as handed "
-             "out; or what `python -m data pack` made of any of these")
+    add_data(group, "'builtin'; a folder with train/ and val/, test/ or both (or training/, "
+             "valid/, validation/, testing/); one folder of class folders; CIFAR-10's or "
+             "CIFAR-100's official files, or .tar.gz; ILSVRC-2012 as handed out; or what `python "
+             "-m data pack` made of any of these")
     add_setting(group, "validation", number(float, 0, 1, open_high=True), "the share of each "
                 "class's training pictures that is held out to choose the best epoch; with 0 the "
                 "last epoch is the result. What is not for training then only scores it, once, "

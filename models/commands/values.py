@@ -55,6 +55,8 @@ def width(text: str) -> float:
 
 def data_source(text: str) -> str:
     """"builtin", or an absolute path, so that a run can be resumed from elsewhere."""
+    if not text:                        # of a shell's variable that is not set, say
+        raise argparse.ArgumentTypeError("must be 'builtin' or a folder, not ''")
     return text if text == "builtin" else os.path.abspath(text)
 
 

@@ -70,4 +70,4 @@ def for_network(network: str) -> str:
 
 
 def names() -> str:
-    return ", ".join(PUBLISHED)
+    return f"{ALEXNET}:NAME for {', '.join(_FILES)}"

@@ -37,7 +37,7 @@ def fetch(name: str, progress: Progress = SILENT) -> str:
     Raises UserError for a name that is not there, and what `download` raises.
     """
     if name not in PUBLISHED:
-        raise UserError(f"there are no weights called {name!r}; there are {names()}")
+        raise UserError(f"there are no weights called {name!r}, but {names()}")
     return str(download(PUBLISHED[name], cache(), progress))
 
 
