@@ -257,3 +257,11 @@ def test_one_picture_left_for_the_last_step_is_refused_where_batch_norm_cannot_u
     assert train("resnet18", pictures, base) == 0
     assert fine_tune(base, pictures, tmp_path / "frozen", "--batch-size", 5, "--freeze",
                      "features") == 0
+
+
+def test_a_step_that_unreadable_pictures_leave_with_one_ends_in_a_sentence(tmp_path, capsys):
+    broken = make_folder(tmp_path / "broken", pictures=9)
+    for number in range(8):
+        (broken / "cat" / f"{number}.png").write_text("no picture")
+    assert train("resnet18", broken, tmp_path / "run", "--batch-size", 2, "--on-error", "skip") == 1
+    assert "a step was left with one picture that can be read: " in capsys.readouterr().err
