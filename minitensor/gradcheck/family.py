@@ -48,7 +48,7 @@ def heir(name: str) -> Network:
                                     1 / 16, 32),
         "inception": lambda: (_some(networks.inception.INCEPTION_V3, "Conv2d_1a_3x3", "Mixed_6a",
                                     "Mixed_5b", "Mixed_6b", "AuxLogits", "Mixed_7a", "Mixed_7b",
-                                    "avgpool", "dropout", "flatten", "fc"), 1 / 16, 71),
+                                    "avgpool", "dropout", "flatten", "fc"), 1 / 16, 83),
         "resnet-basic": lambda: (resnet.imagenet(resnet.basic, (1, 1, 1, 1)), 1 / 16, 33),
         "resnet-bottleneck": lambda: (
             resnet.imagenet(resnet.bottleneck, (2, 1, 1, 1)), 1 / 16, 33),

@@ -74,9 +74,9 @@ class Failures(list[str]):
 
 
 def add_layer(parser: Any) -> None:
-    parser.add_argument("--layer", metavar="NAME", help="whose output, activation included "
-                        "(default: what the last layer looks at, fc7 in AlexNet, the mean over "
-                        "the picture in a ResNet)")
+    parser.add_argument("--layer", metavar="NAME", help="whose output, activation included; layer2 "
+                        "of a ResNet is the end of that stage (default: what the last layer looks "
+                        "at, fc7 in AlexNet, the mean over the picture in a ResNet)")
 
 
 def add_loading(parser: Any, default: str = "") -> None:

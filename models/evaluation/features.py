@@ -13,7 +13,7 @@ from minitensor.backend import to_numpy
 from ..errors import SettingError
 from ..networks.build import Network
 from ..networks.heads import without_heads
-from ..networks.tables import walk
+from ..networks.tables import end_of, walk
 
 Neighbours = list[tuple[float, str]]            # distance, path; nearest first
 
@@ -21,8 +21,9 @@ Neighbours = list[tuple[float, str]]            # distance, path; nearest first
 class Extractor:
     """A trained network as far as one of its layers.
 
-    layer: a name at any depth; None is what the last layer looks at: fc7 in AlexNet, the mean over
-    the image in a ResNet. Raises SettingError for one that the network does not have.
+    layer: a name at any depth, or a stage (see `end_of`), which means its last layer; None is what
+    the last layer looks at: fc7 in AlexNet, the mean over the image in a ResNet. Raises
+    SettingError for one that the network does not have.
     """
 
     def __init__(self, network: Network, layer: str | None = None, device: str = "cpu"):
@@ -31,6 +32,8 @@ class Extractor:
         children = dict(network.named_children())
         self.layer = layer or [name for name, module in children.items()
                                if not isinstance(module, nn.Dropout)][-2]
+        if self.layer not in names and (end := end_of(table, self.layer)):
+            self.layer = list(table)[end - 1]
         if self.layer not in names:
             raise SettingError("layer", f" {layer}: the network has no such layer; "
                                f"its layers: {', '.join(names)}")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeGuard
@@ -78,6 +79,19 @@ def activations(table: Table, image_size: int) -> int:
 def kept_of(table: Table, shape: Shape) -> int:
     """How many numbers a table's layers keep of one input of this shape."""
     return sum(place.layer.kept(place.input) for place in walk(table, shape))
+
+
+def end_of(table: Table, stage: str) -> int:
+    """How many of the table's layers run until a stage is over; 0 where nothing is called so.
+
+    A stage is what has names that begin alike, with the BatchNorm behind it: "conv1", "layer1" to
+    "layer4" of a ResNet, "conv3" of a VGG, "inception3" of a GoogLeNet.
+    """
+    names, beginning = list(table), re.compile(rf"{re.escape(stage)}($|[._]|(?<=\d)[a-z])")
+    own = [i for i, name in enumerate(names, 1) if beginning.match(name)]
+    end = max(own, default=0)
+    has_norm = 0 < end < len(names) and isinstance(table[names[end]], BatchNorm)
+    return end + has_norm
 
 
 def smallest_image(table: Table) -> int:

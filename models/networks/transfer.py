@@ -5,7 +5,6 @@ the order of their names in the state dict: AlexNet has eight, conv1 to fc8.
 """
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +13,7 @@ from minitensor import nn
 
 from .build import FAMILY, Network
 from .heads import AuxiliaryHead, heads_in, logit_layers
+from .tables import end_of
 
 
 def layers_with_parameters(network: nn.Module) -> dict[str, list[str]]:
@@ -56,12 +56,11 @@ def last_parameters(network: nn.Module) -> set[str]:
 
 # ---- freezing ----------------------------------------------------------------------------------
 
-def freeze(network: nn.Sequential, how: str) -> None:
+def freeze(network: Network, how: str) -> None:
     """Exclude layers from learning.
 
     how is "none", "features" (those before the first Linear), a number N as text (the first N), or
-    the name of a layer or stage: all to its end. A stage is what has names that begin alike, with
-    the BatchNorm behind it: "conv1", "layer1" to "layer4" of a ResNet, "conv3" of a VGG.
+    the name of a layer or stage (see `end_of`): all to its end.
 
     Their parameters need no gradient any more. They are in evaluation mode, and so is what
     `split` puts first: all that runs before the first layer that learns, or before a Dropout behind
@@ -87,27 +86,19 @@ def freeze(network: nn.Sequential, how: str) -> None:
     split(network)[0].eval()
 
 
-def _count(network: nn.Sequential, layers: list[str], how: str) -> int:
+def _count(network: Network, layers: list[str], how: str) -> int:
     """How many of the layers with parameters, so called, are frozen."""
     if how == "none" or how.isdecimal():
         return 0 if how == "none" else int(how)
     if how == "features":
         kinds = [isinstance(network.get_submodule(name), nn.Linear) for name in layers]
         return kinds.index(True) if True in kinds else 0
-    before = tuple(f"{name}." for name in _to_the_end_of(how, network))
-    return sum(f"{name}.".startswith(before) for name in layers)
-
-
-def _to_the_end_of(stage: str, network: nn.Sequential) -> list[str]:
-    """The names of the modules that run until stage is over."""
-    names = [name for name, _ in network.named_children()]
-    of_stage = [i for i, name in enumerate(names) if re.match(rf"{re.escape(stage)}(?!\d)", name)]
-    if not of_stage:
+    names = list(network.table)
+    frozen = names[:end_of(network.table, how)]
+    if not frozen:
         raise ValueError("freeze: must be none, features or a number of layers, not "
-                         f"{stage!r}, or the name of one: {', '.join(names)}")
-    end = of_stage[-1] + 1
-    has_norm = end < len(names) and isinstance(network[end], nn.BatchNorm2d)
-    return names[:end + has_norm]
+                         f"{how!r}, or the name of one: {', '.join(names)}")
+    return sum(f"{name}.".startswith(tuple(f"{own}." for own in frozen)) for name in layers)
 
 
 def split(network: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:

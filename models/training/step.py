@@ -107,8 +107,10 @@ class Training:
         images: what learner takes, (N, 3, H, W) say; labels (N,). Raises Diverged before the
         update.
         """
-        with auxiliary_logits() as heads:
-            logits = self.learner(Tensor(images).to(self.settings.device))
+        alone = [ValueError] if len(labels) == 1 else []        # of batch normalisation
+        with as_user_error(*alone, what="a step was left with one picture that can be read: "):
+            with auxiliary_logits() as heads:
+                logits = self.learner(Tensor(images).to(self.settings.device))
         loss = self._loss(logits, labels)
         for weight, head in heads:
             loss = loss + weight * self._loss(head, labels)

@@ -119,6 +119,17 @@ def test_features_of_a_layer_inside_a_block(name, run, pictures, tmp_path):
                                    atol=1e-5)
 
 
+def test_features_of_a_stage_are_its_last_layers(run, name, pictures, tmp_path, capsys):
+    stage = SMALL[name][3]
+    last = {"conv3": "bn3_2", "layer1": "layer1.2", "layer2": "layer2.1"}.get(stage, stage)
+    for layer in (stage, last):
+        assert models("features", run, pictures / "cat", "--layer", layer, "--out",
+                      tmp_path / f"{layer}.npy") == 0
+        assert f"{last} of 10 pictures" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.load(tmp_path / f"{stage}.npy"),
+                                  np.load(tmp_path / f"{last}.npy"))
+
+
 def by_hand(network, layer, x):
     """relu(BatchNorm) called layer, by its formula, of the first convolution in its block."""
     conv, norm = (network.get_submodule(name) for name in (layer.replace("bn", "conv"), layer))
@@ -203,7 +214,8 @@ def test_onnx_of_a_run_of_a_heir(run, pictures, tmp_path):
     ("resnet18", "layer2.0", "layer2.0.shortcut.1"), ("plain20", "layer1", "layer1.2.bn2"),
     ("googlenet", "conv2", "conv2.bn"), ("caffe-googlenet", "inception_3b",
                                          "inception_3b.pool.pool_proj"),
-    ("inception_v3", "Mixed_5d", "Mixed_5d.branch_pool.bn")])
+    ("inception_v3", "Mixed_5", "Mixed_5d.branch_pool.bn"),
+    ("googlenet", "inception4", "inception4e.branch4.1.bn")])
 def test_freezing_a_stage_freezes_all_to_its_end(name, stage, last):
     network = build(name, 5, width=1 / 32)
     freeze(network, stage)
@@ -213,6 +225,12 @@ def test_freezing_a_stage_freezes_all_to_its_end(name, stage, last):
               if not p.requires_grad}
     assert frozen == set(order[:order.index(last) + 1])
     assert not any(network.get_submodule(layer).training for layer in frozen)
+
+
+@pytest.mark.parametrize("name", ["lay", "conv", "f", "", "layer1.", "layer"])
+def test_the_beginning_of_a_word_is_no_stage(name):
+    with pytest.raises(ValueError, match="freeze: must be none, features or a number of layers"):
+        freeze(build("resnet18", 5, width=1 / 32), name)
 
 
 def test_a_stage_that_is_not_there_is_named(pictures, tmp_path, capsys):
@@ -239,3 +257,11 @@ def test_one_picture_left_for_the_last_step_is_refused_where_batch_norm_cannot_u
     assert train("resnet18", pictures, base) == 0
     assert fine_tune(base, pictures, tmp_path / "frozen", "--batch-size", 5, "--freeze",
                      "features") == 0
+
+
+def test_a_step_that_unreadable_pictures_leave_with_one_ends_in_a_sentence(tmp_path, capsys):
+    broken = make_folder(tmp_path / "broken", pictures=9)
+    for number in range(8):
+        (broken / "cat" / f"{number}.png").write_text("no picture")
+    assert train("resnet18", broken, tmp_path / "run", "--batch-size", 2, "--on-error", "skip") == 1
+    assert "a step was left with one picture that can be read: " in capsys.readouterr().err
