@@ -85,8 +85,11 @@ def class_folders(root: str) -> list[str]:
 
 def subfolders(root: str) -> list[str]:
     """The names of the folders in root, sorted; none where there is no root."""
-    return sorted(name for name in (os.listdir(root) if os.path.isdir(root) else ())
-                  if not _is_litter(name) and os.path.isdir(os.path.join(root, name)))
+    if not os.path.isdir(root):
+        return []
+    with os.scandir(root) as entries:
+        return sorted(entry.name for entry in entries if not _is_litter(entry.name) and (
+            os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()))
 
 
 def _is_litter(name: str) -> bool:

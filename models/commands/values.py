@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..errors import UserError
+from ..networks.published import is_name
 
 
 class UsageError(UserError):
@@ -54,6 +55,8 @@ def width(text: str) -> float:
 
 def data_source(text: str) -> str:
     """"builtin", or an absolute path, so that a run can be resumed from elsewhere."""
+    if not text:                        # of a shell's variable that is not set, say
+        raise argparse.ArgumentTypeError("must be 'builtin' or a folder, not ''")
     return text if text == "builtin" else os.path.abspath(text)
 
 
@@ -64,15 +67,7 @@ def kernels(text: str) -> str:
 
 def weights(text: str) -> str:
     """The name of published weights, or the path, absolute, of a file or a run folder."""
-    from ..weights import is_name
     return text if is_name(text) else os.path.abspath(text)
-
-
-def frozen(text: str) -> str:
-    if text not in ("none", "features") and not text.isdecimal():
-        raise argparse.ArgumentTypeError(
-            f"must be none, features or a number of layers, not {text!r}")
-    return text
 
 
 def named_number(text: str) -> tuple[str, float]:

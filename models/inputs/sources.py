@@ -1,6 +1,7 @@
 """From the name of a source to images in batches: to train on, to validate on, to test on."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ import numpy as np
 
 import data
 from data import BuiltinPictures, Compose, DataLoader, UnreadableImage
+from data.datasets import subfolders
 
 from ..errors import UserError, as_user_error
 from ..settings import Settings
@@ -56,8 +58,10 @@ def open_data(settings: Settings) -> Parts:
             raise UserError(f"{settings.data}: its parts have different classes "
                             f"({', '.join(odd[:3])}, ...): {parts.training!r}, {other!r}")
     if len(classes) < 2:
-        raise UserError(f"{settings.data} holds one class, {classes[0]!r}; "
-                        "at least two are needed")
+        inner = os.path.join(settings.data, classes[0])
+        meant = f"; is {inner} meant?" if subfolders(inner) else ""
+        raise UserError(f"{settings.data} holds one class, {classes[0]!r}; at least two are needed"
+                        f"{meant}")
     return parts
 
 

@@ -50,15 +50,17 @@ class FeatureCache:
     def loader(self, name: str, loader: DataLoader | None) -> FeatureLoader | None:
         """In place of loader, if there is one: the same batches, of features.
 
-        They are computed now, with a progress bar, unless the file of this name and source has
-        them.
+        They are computed now, with a progress bar, unless the file for this name and these images
+        has them.
         """
         if loader is None:
             return None
-        source = zlib.crc32(os.fsencode(self.training.settings.data))   # a resumed run's may differ
-        path = self.folder / f"{name}-{source:08x}.npy"
-        if not _fits(path, len(loader.dataset)):
-            self._write(path, loader.dataset)
+        images = loader.dataset             # a resumed run's may be others, with other labels
+        names = "\n".join([self.training.settings.data, *map(images.name, range(len(images)))])
+        known = zlib.crc32(images.labels.tobytes(), zlib.crc32(os.fsencode(names)))
+        path = self.folder / f"{name}-{known:08x}.npy"
+        if not _fits(path, len(images)):
+            self._write(path, images)
         return FeatureLoader(loader, np.load(path, mmap_mode="r"))
 
     def remove(self) -> None:

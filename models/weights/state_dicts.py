@@ -61,7 +61,8 @@ def _prefixes(names: Iterable[str]) -> list[str]:
     found = {name[:-len(first)]: None for name in names for first in firsts
              if name == first or name.endswith(("." + first, "/" + first))}
     return [prefix for prefix in found
-            if not any(prefix != other and prefix.startswith(other) for other in found)
+            if not any(prefix != other and prefix.startswith(other)
+                       and "/" not in prefix[len(other):] for other in found)
             and not any(word.startswith("optim") for word in _words(prefix))]
 
 

@@ -37,6 +37,7 @@ def run(trained, tmp_path):
     (["trian"], "trian"),
     ([], "COMMAND"),
     (["train"], "--data is required"),
+    (["train", "--data", ""], "--data: must be 'builtin' or a folder, not ''"),
     (["train", "--lr", "fast"], "--lr: must be a number at least 0, not 'fast'"),
     (["train", "--lr", "nan"], "not 'nan'"),
     (["train", "--resize", "10000000"], "--resize: must be a whole number in [1, 4096], not "
@@ -110,6 +111,14 @@ def test_a_weight_decay_for_no_layer(tmp_path, capsys):
     assert models(*BUILTIN, "--layer-weight-decay", "fc9=1", "--out", tmp_path / "run") == 2
     assert "the network has no layer 'fc9'; its layers: conv1, " in complaint(capsys)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_a_folder_is_told(tmp_path, capsys):
+    """As archives are unpacked."""
+    make_folder(tmp_path / "of" / "photos" / "train")
+    assert train_on(tmp_path / "of", tmp_path / "run") == 1
+    assert complaint(capsys).endswith(f"of holds one class, 'photos'; at least two are needed; is "
+                                      f"{tmp_path / 'of' / 'photos'} meant?")
 
 
 def test_no_data_folder(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Fine-tuning: what a network takes over from another, what stays frozen, and that frozen means to
 the last bit."""
+import shutil
+
 import numpy as np
 import pytest
 
@@ -211,6 +213,23 @@ def test_features_are_those_of_the_data_that_a_resumed_run_has(base, pictures, t
                              "0.0001", *more) == 130
         assert models("train", "--resume", run, "--data", other) == 0
     assert losses(cached) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_features_are_not_those_of_pictures_that_have_moved_between_classes(base, pictures,
+                                                                            tmp_path, monkeypatch):
+    """In the same folder as many pictures as before, so that nothing else tells them apart."""
+    data = shutil.copytree(pictures, tmp_path / "of")
+    runs = {tmp_path / "plain": ["--no-cache-features"], tmp_path / "cached": []}
+    for run, more in runs.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "Interruption", lambda: StopAfter(2))
+            assert fine_tune(base, data, run, *NO_CHANCE, "--freeze", "features", "--lr",
+                             "0.0001", *more) == 130
+    (data / "cat" / "0.png").rename(data / "dog" / "moved.png")
+    for run in runs:
+        assert models("train", "--resume", run) == 0
+    plain, cached = map(losses, runs)
+    assert cached == pytest.approx(plain, rel=1e-4)
 
 
 def test_loaders_are_closed_where_features_fail(base, pictures, tmp_path, monkeypatch):

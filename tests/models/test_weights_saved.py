@@ -102,6 +102,14 @@ def test_an_average_goes_before_the_model_and_it_is_said(ours, theirs, path):
     assert_read(path, ours, ["the weights under model are taken, not those under best"])
 
 
+def test_another_network_in_a_dict_beside_the_weights_is_said(ours, theirs, path):
+    other = {name: array + 1 for name, array in theirs.items()}
+    path.write_bytes(pickle.dumps({**other, "ema": theirs}, 2))
+    assert_read(path, ours, ["the weights under ema are taken, not those under no name"])
+    path.write_bytes(pickle.dumps({**theirs, "momentum": other}, 2))
+    assert_read(path, ours, ["the weights under no name are taken, not those under momentum"])
+
+
 def test_what_is_beside_the_network_is_said(ours, theirs, path):
     state = {f"model.{name}": array for name, array in theirs.items()}
     state |= {"criterion.weight": np.ones(5, np.float32), "n_averaged": np.array(3)}
@@ -223,7 +231,7 @@ def test_what_people_take_for_weights_is_told_by_its_name(first, message, path):
     (lambda s: {k.replace("classifier.6", "head"): v for k, v in s.items()},
      r"holds no classifier.6.weight .* also holds head.bias \(5,\)"),
     (lambda s: {"lstm.weight": np.zeros((4, 3), np.float32)},
-     r"holds lstm.weight \(4, 3\), but no conv1.weight or .*features.0.weight")],
+     r"holds lstm.weight \(4, 3\), but no .*conv1.weight or .*features.0.weight")],
     ids=["more layers", "one class", "no head", "another head", "another network"])
 def test_a_refusal_says_what_was_found_and_what_was_looked_for(change, message, theirs, path):
     path.write_bytes(whole.safetensors(change(theirs)))
