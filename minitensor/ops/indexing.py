@@ -1,6 +1,6 @@
 """x[index], and x[index] = value where no gradient is recorded."""
 import operator
-from numbers import Integral
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,8 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
     Raises RuntimeError where a gradient would be lost or a backward pass still needs x, TypeError
     for a value that x's dtype cannot hold.
     """
+    if x.dtype == bool and isinstance(value, Number):       # mask[0] = 1
+        value = bool(value)
     _, y = promoted("set_item", x, value)
     if is_grad_enabled() and (x.requires_grad or y.requires_grad):
         raise RuntimeError("set_item: x[index] = value loses the gradient; use no_grad(), or "

@@ -113,6 +113,13 @@ def test_an_index_may_be_changed_in_place(torch, index):
     np.testing.assert_array_equal(x.data, expected.numpy())
 
 
+@pytest.mark.parametrize("value", [0, 1, 2, 0.0, 0.5, True, np.int64(3)])
+def test_a_mask_may_be_set_to_a_number(torch, value):
+    x, expected = Tensor([True, False]), torch.tensor([True, False])
+    x[:], expected[:] = value, value
+    assert x.dtype == bool and x.data.tolist() == expected.tolist()
+
+
 def test_rows_may_be_changed_one_by_one():
     x = Tensor([1.0, 2.0])
     for row in x:
