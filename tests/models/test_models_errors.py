@@ -1,5 +1,6 @@
 """Mistakes of users and refusals of machines: each one sentence and an exit status, nothing broken
 on disk."""
+import contextlib
 import os
 import resource
 import shutil
@@ -193,16 +194,33 @@ def test_a_folder_that_holds_a_run(trained, capsys):
     assert f"{trained} already holds a run; resume it, or " in complaint(capsys)
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
-    before = (run / "latest.safetensors").read_bytes()
+@contextlib.contextmanager
+def room_for(size):
+    """Larger files fail, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # larger files fail, as on a full disk
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
-        status = models("train", "--resume", run, "--epochs", 2)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert status == 1 and "cannot write" in complaint(capsys)
+
+
+@pytest.mark.parametrize("more", [["x.safetensors"], ["x.safetensors", "--torchvision"],
+                                  ["x.onnx"]])
+def test_a_full_disk_while_weights_are_converted(more, trained, tmp_path, monkeypatch, capsys):
+    if "x.onnx" in more:
+        pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    with room_for(1000):
+        assert models("convert", trained, *more) == 1
+    assert "cannot write" in complaint(capsys) and not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
+    before = (run / "latest.safetensors").read_bytes()
+    with room_for(len(before) // 2):
+        assert models("train", "--resume", run, "--epochs", 2) == 1
+    assert "cannot write" in complaint(capsys)
     assert (run / "latest.safetensors").read_bytes() == before
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
