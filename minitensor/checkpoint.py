@@ -51,9 +51,11 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
                 raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of "
                                       f"minitensor (format {FORMAT})")
             arrays = {name: file.get_tensor(name) for name in file.keys()}
+            if any(array.dtype.kind == "V" for array in arrays.values()):
+                raise TypeError("data type 'bfloat16' not understood")
             return arrays, json.loads(metadata["info"])
     except (OSError, safetensors.SafetensorError, json.JSONDecodeError, KeyError, RecursionError,
-            TypeError) as error:        # TypeError: bfloat16, which NumPy does not have
+            TypeError) as error:        # bfloat16, which NumPy has from ml_dtypes at most
         raise CheckpointError(f"cannot read checkpoint {path}: {_reason(error)}") from error
 
 

@@ -3,10 +3,13 @@
 An array is guarded until that pass has run or its graph is dropped. A guarded NumPy array is
 read-only: writing to it raises NumPy's `ValueError: assignment destination is read-only` at the
 very line that would have made a gradient wrong. (The idea is MyGrad's.) CuPy arrays have no such
-flag, so whatever the engine itself writes in place (x += 1, x[0] = 1, Optimizer.step,
-load_state_dict) calls `check_writable` first, on either device; it names the op. Three writes
-escape: one through a NumPy view made before, one in memory that is not NumPy's own and has no
-buffer (DLPack, PyTorch's, a pickle's), and one that a user's own code makes in a CuPy array.
+flag, so whatever the engine itself writes in place calls `writable` (x += 1, x[0] = 1) or
+`check_writable` (Optimizer.step, load_state_dict) first, on either device; they name the op. Three
+writes escape: one through a NumPy view made before, one in memory that is not NumPy's own and has
+no buffer (DLPack, PyTorch's, a pickle's), and one that a user's own code makes in a CuPy array.
+
+Views that ops take (x[0], x.T) are arrays that are read-only, so that `view.data[0] = 1` does not
+escape, but `view += 1` and `view[0] = 1` change what they view, as in PyTorch.
 """
 import threading
 from collections import Counter

@@ -207,9 +207,10 @@ class Op:
             y = self.forward(*arrays)
         if not (is_array(y) or isinstance(y, np.generic)):
             raise TypeError(f"{name}: forward must return an array, not {type_name(y)}")
-        result = Tensor(y, requires_grad=any(self.needs))
+        recorded = any(self.needs)
+        result = Tensor(y, requires_grad=recorded)
         self.called = True
-        if any(self.needs):
+        if recorded:
             self.guard = Guard(name, vars(self).values())
             self.parents = tuple((t.creator or t) if t is not None and t.requires_grad else None
                                  for t in tensors)

@@ -233,6 +233,8 @@ class Module:
         fit, TypeError for what is no array or Tensor, RuntimeError for a parameter that a pending
         backward pass needs.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"load_state_dict: expected a dict of arrays, not a {type_name(state)}")
         own, state = self._state(), {name: _array_of(name, value) for name, value in state.items()}
         problems = [problem for name, tensor in own.items() if name in state
                     for problem in _misfits(name, tensor, state[name])]

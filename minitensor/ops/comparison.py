@@ -6,7 +6,7 @@ from typing import Any
 from ..backend import as_array, type_name, xp_of
 from ..tensor import Tensor, bind
 from .operators import bind_operator
-from .promotion import promoted
+from .promotion import broadcastable, promoted
 
 
 def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
@@ -25,6 +25,7 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], An
         if isinstance(other, Tensor) and other.device != x.device:
             raise RuntimeError(f"{compare.__name__}: one tensor is on {x.device!r}, the other on "
                                f"{other.device!r}; move one with .to(device)")
+        broadcastable(compare.__name__, x, values)
         return Tensor(compare(x.data, xp_of(x.data).asarray(values)))
     return method
 
@@ -36,6 +37,7 @@ def logic(name: str, operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any],
         x, y = promoted(name, a, b)
         if x.dtype.kind == "f":
             raise TypeError(f"{name}: expected bools or integers, not {x.dtype}")
+        broadcastable(name, x, y)
         return Tensor(operate(x.data, y.data))
     return method
 

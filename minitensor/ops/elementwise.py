@@ -7,7 +7,7 @@ from ..backend import Array, to_device, xp_of
 from ..tensor import Op, Tensor, bind
 from .arithmetic import unbroadcast
 from .operators import binary
-from .promotion import promoted
+from .promotion import broadcastable, promoted
 
 
 def floats(x: Array) -> Array:
@@ -165,6 +165,7 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
         raise TypeError(f"where: condition must be bool, not {chosen.dtype}")
     x, y = promoted("where", a, b)
     x, y = (t.to(chosen.device) if not isinstance(v, Tensor) else t for t, v in ((x, a), (y, b)))
+    broadcastable("where", chosen, x, y)
     return Where(to_device(chosen.data, x.device))(x, y)
 
 

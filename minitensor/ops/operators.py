@@ -10,7 +10,7 @@ from ..backend import quiet
 from ..guard import writable
 from ..tensor import Op, Tensor, bind
 from .arithmetic import (Add, Div, FloorDivide, MatMul, Mul, Neg, Pow, Power, Remainder, Sub)
-from .promotion import promoted
+from .promotion import broadcastable, promoted
 
 NOT_OF_BOOLS = (Sub, FloorDivide, Remainder, Power)
 
@@ -23,6 +23,7 @@ def binary(op: type[Op], a: Any, b: Any) -> Tensor:
     x, y = promoted(op.__name__, a, b, floating=op is Div)
     if op in NOT_OF_BOOLS and x.dtype == bool:
         raise TypeError(f"{op.__name__}: bools have none; convert them with .to(dtype=...)")
+    broadcastable(op.__name__, x, y)
     return op()(x, y)
 
 

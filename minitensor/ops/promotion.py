@@ -1,4 +1,5 @@
 """The dtype of a result: PyTorch's rules (torch.result_type)."""
+from itertools import zip_longest
 from numbers import Number
 from typing import Any
 
@@ -23,6 +24,17 @@ def promoted(op: str, *values: Any, floating: bool = False) -> tuple[Tensor, ...
         dtype = np.dtype(np.float32)
     device = next((v.device for v in values if isinstance(v, Tensor)), "cpu")
     return tuple(_converted(op, x, value, dtype, device) for x, value in zip(operands, values))
+
+
+def broadcastable(op: str, *operands: Any) -> None:
+    """Raises ValueError for arrays or Tensors whose shapes do not fit each other."""
+    shapes = [x.shape for x in operands]
+    if len({*shapes, ()}) < 3:                              # equal ones, but for those without axes
+        return
+    for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1):
+        if len({n for n in sizes if n != 1}) > 1:
+            raise ValueError(f"{op}: shapes {' and '.join(map(str, shapes))} cannot be broadcast "
+                             "together")
 
 
 def _constant(op: str, value: Any) -> Tensor:

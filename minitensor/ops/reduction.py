@@ -1,6 +1,8 @@
 """Reductions: sum, mean, var, max and others, over all axes (dim None), one (an int) or several."""
 import math
 
+import numpy as np
+
 from ..backend import Array, sum_of, xp_of
 from ..tensor import Op, Tensor, bind
 from .checks import axes_of
@@ -70,6 +72,8 @@ def sum_(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
 
 def mean(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     """The mean over dim (see `sum`); integers give float32, no element NaN."""
+    if x.dtype == np.float16:                       # whose sum may be too large for it
+        return mean(x.float(), dim, keepdim).to(dtype=np.float16)
     total = sum_(x, dim, keepdim)
     count = x.numel() // max(total.numel(), 1)
     return total / count if count or not total.numel() else total * math.nan
@@ -100,6 +104,8 @@ def var(x: Tensor, dim=None, unbiased: bool = True, keepdim: bool = False, *,
         dim, unbiased = None, dim
     if x.dtype.kind != "f":
         raise TypeError(f"var: x must be float32 or float64, not {x.dtype}")
+    if x.dtype == np.float16:
+        return var(x.float(), dim, unbiased, keepdim, correction=correction).to(dtype=np.float16)
     axes = axes_of("var", x, dim)
     count = math.prod(x.shape[axis] for axis in axes)
     freedom = count - (int(unbiased) if correction is None else correction)
@@ -111,6 +117,8 @@ def var(x: Tensor, dim=None, unbiased: bool = True, keepdim: bool = False, *,
 def std(x: Tensor, dim=None, unbiased: bool = True, keepdim: bool = False, *,
         correction: float | None = None) -> Tensor:
     """The square root of the variance; see `var`. Its gradient where all are equal is 0."""
+    if x.dtype == np.float16:
+        return std(x.float(), dim, unbiased, keepdim, correction=correction).to(dtype=np.float16)
     return Root()(var(x, dim, unbiased, keepdim, correction=correction))
 
 

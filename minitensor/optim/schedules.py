@@ -118,6 +118,8 @@ class ReduceLROnPlateau(Schedule):
                  max_reductions: int | None = None):
         if mode not in ("min", "max"):
             raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', not {mode!r}")
+        if not factor < 1:
+            raise ValueError(f"ReduceLROnPlateau: factor must be below 1, not {factor}")
         self.mode, self.reduction, self.patience, self.threshold = mode, factor, patience, threshold
         self.max_reductions = max_reductions
         self.best: float | None = None

@@ -91,8 +91,9 @@ def _write_torchvision(path: Path, network: Any, metadata: dict[str, Any]) -> No
     about = {"format": "pt", header.KEY: json.dumps(metadata)}
     with as_user_error(SafetensorError, what=f"cannot write {path}: "):
         write_file(path, lambda partial: save_file(arrays, partial, metadata=about))
-    if not torchvision_names(network.name) or network.config["ablations"]:
-        changed = "".join(f", {ablation}" for ablation in network.config["ablations"])
+    ablations = [name for name in network.config["ablations"] if name != "no-heads"]
+    if not torchvision_names(network.name) or ablations:
+        changed = "".join(f", {ablation}" for ablation in ablations)
         Terminal().warn(f"{path} is {network.name}{changed}, which torchvision's own network of "
                         "these names computes otherwise; read here it is what it was")
     own = recipes.OF_TORCHVISION.get(network.name, recipes.TORCHVISION)

@@ -75,8 +75,8 @@ class Failures(list[str]):
 
 def add_layer(parser: Any) -> None:
     parser.add_argument("--layer", metavar="NAME", help="whose output, activation included "
-                        "(default: the last before the classes that has parameters, fc7 in "
-                        "AlexNet)")
+                        "(default: what the last layer looks at, fc7 in AlexNet, the mean over "
+                        "the picture in a ResNet)")
 
 
 def add_loading(parser: Any, default: str = "") -> None:

@@ -15,7 +15,8 @@ from ..errors import as_user_error, require
 from ..networks import alexnet, cifar10, googlenet, inception, resnet, vgg
 from ..networks.build import FAMILY, Network, build
 from ..networks.heads import without_heads
-from ..networks.published import RESULTS, Result
+from ..networks.published import PUBLISHED, is_name
+from ..networks.results import RESULTS, Result
 from ..networks.tables import activations, parameter_shapes, walk
 from ..progress import Terminal
 from .options import OWN, add_network
@@ -60,15 +61,14 @@ def run(options: dict[str, Any]) -> int:
 
 
 def _from_checkpoint(path: str, config: dict[str, Any]) -> Network:
-    from ..training.checkpoints import load_network
-    from ..weights import is_name
     if not os.path.exists(path) and not is_name(path):
         raise UsageError(f"there is no network or checkpoint {path!r}; "
                          f"networks: {', '.join(FAMILY)}")
     if config:
         raise UsageError(f"{path} is a checkpoint, whose network is as it is: "
                          f"leave out {option(next(iter(config)))}")
-    require("safetensors")
+    require("PIL", "safetensors")
+    from ..training.checkpoints import load_network
     return load_network(path, progress=Terminal())[0]
 
 
@@ -81,8 +81,8 @@ def family_tree() -> Iterator[str]:
     """Lines: a heading for each branch, and below it its networks, of their own image size."""
     yield ("MACs (multiply-accumulates) per image. Memory: what a training step keeps for its "
            "backward pass, float32, without weights.\n"
-           "top-1, top-5: % of images right, as published; behind it, who did, and the weights "
-           "that fit.")
+           "top-1, top-5: % of images right, as published; behind them the source, which is what "
+           "--weights takes\nto fetch torchvision's, and the file of weights that fits.")
     for name in FAMILY:
         if name in BRANCHES:
             yield f"\n{_first_sentence(BRANCHES[name])}"
@@ -121,6 +121,7 @@ def _memory(size: int) -> str:
 
 
 def _published(result: Result) -> tuple[str, str, str]:
+    file = PUBLISHED[result.source].url.rpartition("/")[2] if result.source in PUBLISHED else ""
     top5 = "-" if result.top5 is None else f"{result.top5:.2f}"
-    return (f"{result.top1:.2f}", top5,
-            f"{result.source}: {result.weights}" if result.weights else result.source)
+    return f"{result.top1:.2f}", top5, ": ".join(filter(None, [result.source,
+                                                               result.weights or file]))

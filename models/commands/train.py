@@ -7,11 +7,12 @@ from typing import Any
 from ..errors import as_user_error
 from ..networks.build import FAMILY, table_of
 from ..networks.initial import DEPARTURES, INITS
+from ..networks.published import PUBLISHED, for_network
 from ..progress import Terminal
 from ..settings import CHANGEABLE, FIELDS, NORMALIZATIONS, RECIPES, Settings
 from ..training.optimizers import OPTIMIZERS, SCHEDULES
 from .options import LARGEST, OWN, add_data, add_device, add_loading, add_network, add_setting
-from .values import (BalancedOrPairs, Pairs, UsageError, class_weight, frozen, named_number, number,
+from .values import (BalancedOrPairs, Pairs, UsageError, class_weight, named_number, number,
                      option, weights)
 
 HELP = ("Train a network; validation pictures choose its best epoch, which test pictures score "
@@ -110,9 +111,10 @@ def _add_fine_tuning(group: Any) -> None:
     add_setting(group, "weights", weights, "begin with all layers but the last of a trained "
                 "network, its picture size, its width and its preprocessing: a checkpoint, a run "
                 "folder, or what `classify --weights` takes", metavar="CHECKPOINT|FILE")
-    add_setting(group, "freeze", frozen, "which layers keep their parameters: none, features (the "
-                "convolutions), or the first N of those that have parameters",
-                metavar="none|features|N")
+    add_setting(group, "freeze", str, "which layers keep their parameters: none, features (the "
+                "convolutions), the first N of those that have parameters, or all to the end of a "
+                "layer or stage: layer2 of a ResNet, conv3 of a VGG, inception3a of a GoogLeNet",
+                metavar="none|features|N|NAME")
     add_setting(group, "new_lr_multiplier", number(float, 0),
                 "how many times faster than the others the new last layer learns")
     add_setting(group, "cache_features", None, "compute the output of frozen layers once per "
@@ -181,7 +183,6 @@ def run(options: dict[str, Any]) -> int:
 
 def _of_network(name: str, network: str | None) -> str:
     """The published weights that `--weights torchvision` means beside --network; else name."""
-    from ..weights import PUBLISHED, for_network
     if name == "torchvision" and network:
         name = for_network(network)
         if name not in PUBLISHED:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..errors import UserError
+from ..networks.published import is_name
 
 
 class UsageError(UserError):
@@ -66,15 +67,7 @@ def kernels(text: str) -> str:
 
 def weights(text: str) -> str:
     """The name of published weights, or the path, absolute, of a file or a run folder."""
-    from ..weights import is_name
     return text if is_name(text) else os.path.abspath(text)
-
-
-def frozen(text: str) -> str:
-    if text not in ("none", "features") and not text.isdecimal():
-        raise argparse.ArgumentTypeError(
-            f"must be none, features or a number of layers, not {text!r}")
-    return text
 
 
 def named_number(text: str) -> tuple[str, float]:

@@ -21,15 +21,16 @@ Neighbours = list[tuple[float, str]]            # distance, path; nearest first
 class Extractor:
     """A trained network as far as one of its layers.
 
-    layer: a name at any depth; None is the last before the classes that has parameters, fc7 in
-    AlexNet. Raises SettingError for one that the network does not have.
+    layer: a name at any depth; None is what the last layer looks at: fc7 in AlexNet, the mean over
+    the image in a ResNet. Raises SettingError for one that the network does not have.
     """
 
     def __init__(self, network: Network, layer: str | None = None, device: str = "cpu"):
         table = without_heads(network.table)
         names = [place.name for place in walk(table, network.input_shape)]
         children = dict(network.named_children())
-        self.layer = layer or [name for name in children if children[name].num_parameters()][-2]
+        self.layer = layer or [name for name, module in children.items()
+                               if not isinstance(module, nn.Dropout)][-2]
         if self.layer not in names:
             raise SettingError("layer", f" {layer}: the network has no such layer; "
                                f"its layers: {', '.join(names)}")

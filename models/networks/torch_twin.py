@@ -68,20 +68,6 @@ def _concat(nn: Any, spec: Any, shape: Shape) -> Any:
     return Concat()
 
 
-def _aux_head(nn: Any, spec: Any, shape: Shape) -> Any:
-    class AuxHead(nn.Module):
-        """Its parameters alone: nobody listens to it."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.head = _chain(nn, spec.table, shape)
-
-        def forward(self, x: Any) -> Any:
-            return x
-
-    return AuxHead()
-
-
 # By the name of the layer's class; without its activation.
 TWINS: dict[str, Callable[[Any, Any, Shape], Any]] = {
     "Conv": lambda nn, s, shape: nn.Conv2d(shape[0], s.channels, s.kernel, s.stride, s.padding,
@@ -98,5 +84,4 @@ TWINS: dict[str, Callable[[Any, Any, Shape], Any]] = {
     "Dropout": lambda nn, s, shape: nn.Dropout(s.p),
     "Residual": _residual,
     "Concat": _concat,
-    "AuxHead": _aux_head,
 }

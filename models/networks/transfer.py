@@ -5,6 +5,7 @@ the order of their names in the state dict: AlexNet has eight, conv1 to fc8.
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -58,15 +59,18 @@ def last_parameters(network: nn.Module) -> set[str]:
 def freeze(network: nn.Sequential, how: str) -> None:
     """Exclude layers from learning.
 
-    how is "none", "features" (those before the first Linear), or a number N as text (the first N).
+    how is "none", "features" (those before the first Linear), a number N as text (the first N), or
+    the name of a layer or stage: all to its end. A stage is what has names that begin alike, with
+    the BatchNorm behind it: "conv1", "layer1" to "layer4" of a ResNet, "conv3" of a VGG.
+
     Their parameters need no gradient any more. They are in evaluation mode, and so is what
     `split` puts first: all that runs before the first layer that learns, or before a Dropout behind
     the last frozen layer, which goes on dropping. An auxiliary head with nothing before it that
     learns is frozen, too: it would teach nobody. Raises ValueError when nothing would be left to
-    learn.
+    learn, or nothing is called so.
     """
     layers, modules = layers_with_parameters(network), dict(network.named_modules())
-    count = _count([modules[name] for name in layers], how)
+    count = _count(network, list(layers), how)
     if count >= len(layers):
         raise ValueError(f"freeze {how} leaves nothing to learn: "
                          f"the network has {len(layers)} layers with parameters")
@@ -83,10 +87,27 @@ def freeze(network: nn.Sequential, how: str) -> None:
     split(network)[0].eval()
 
 
-def _count(layers: list[nn.Module], how: str) -> int:
+def _count(network: nn.Sequential, layers: list[str], how: str) -> int:
+    """How many of the layers with parameters, so called, are frozen."""
+    if how == "none" or how.isdecimal():
+        return 0 if how == "none" else int(how)
     if how == "features":
-        return next((i for i, layer in enumerate(layers) if isinstance(layer, nn.Linear)), 0)
-    return 0 if how == "none" else int(how)
+        kinds = [isinstance(network.get_submodule(name), nn.Linear) for name in layers]
+        return kinds.index(True) if True in kinds else 0
+    before = tuple(f"{name}." for name in _to_the_end_of(how, network))
+    return sum(f"{name}.".startswith(before) for name in layers)
+
+
+def _to_the_end_of(stage: str, network: nn.Sequential) -> list[str]:
+    """The names of the modules that run until stage is over."""
+    names = [name for name, _ in network.named_children()]
+    of_stage = [i for i, name in enumerate(names) if re.match(rf"{re.escape(stage)}(?!\d)", name)]
+    if not of_stage:
+        raise ValueError("freeze: must be none, features or a number of layers, not "
+                         f"{stage!r}, or the name of one: {', '.join(names)}")
+    end = of_stage[-1] + 1
+    has_norm = end < len(names) and isinstance(network[end], nn.BatchNorm2d)
+    return names[:end + has_norm]
 
 
 def split(network: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:

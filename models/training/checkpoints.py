@@ -16,6 +16,7 @@ from minitensor import Generator, checkpoint
 from .. import weights
 from ..errors import as_user_error
 from ..networks.build import Network, build
+from ..networks.published import is_name
 from ..progress import SILENT, Progress
 from .run_folder import RunFolder
 
@@ -77,7 +78,7 @@ def checkpoint_path(path: str) -> str:
 
     So is the name of published weights, whatever folder may have that name too.
     """
-    if weights.is_name(path) or not os.path.isdir(path):
+    if is_name(path) or not os.path.isdir(path):
         return path
     folder = RunFolder(Path(path))
     return str(folder.best if folder.best.exists() else folder.latest)
@@ -91,7 +92,7 @@ def load_parameters(source: str, progress: Progress = SILENT) -> tuple[Arrays, d
     UserError.
     """
     path = checkpoint_path(source)
-    if weights.is_name(path):
+    if is_name(path):
         return weights.load(weights.fetch(path, progress), progress)
     if os.path.isfile(path) and not checkpoint.is_checkpoint(path):
         return weights.load(path, progress)

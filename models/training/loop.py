@@ -105,8 +105,7 @@ class Trainer:
 
     def _scores(self, network: Any, loader: Any) -> Scores:
         images = self._interruptible(batches(loader, self.progress.warn))
-        with np.errstate(over="ignore", invalid="ignore"):      # an overflow shows in the loss
-            return scores_of(network, images, self.training.settings.device)
+        return scores_of(network, images, self.training.settings.device)
 
     def _end_epoch(self, scores: Scores | None, seconds: float) -> None:
         """scores: of the validation images, if there are any."""

@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minitensor import Tensor, no_grad
+from minitensor.ops.norm import statistics_kept
+
 from ..compute import computing
 from ..errors import SettingError, UserError, as_user_error
 from ..inputs.preprocessing import (colour_noise, evaluation_transform, preprocessing,
                                     train_transform)
 from ..inputs.sources import Parts, make_loader, open_data
+from ..networks.heads import auxiliary_logits
 from ..networks.transfer import take_over
 from ..progress import Progress
 from ..settings import CHANGEABLE, Settings
@@ -148,6 +152,7 @@ def _tell_changes(before: Mapping[str, int] | None, training: Training,
 def _loaders(training: Training, images: Parts, progress: Progress) -> Parts:
     """Of the training, validation and test images; None where there are none."""
     settings, p = training.settings, training.metadata["preprocessing"]
+    _check_last_batch(training, len(images.training))
     training.metadata["images"] = {part: 0 if some is None else len(some)
                                    for part, some in images._asdict().items()}
     if settings.pca_noise and not training.metadata["colours"]:     # a resumed run knows them
@@ -161,6 +166,23 @@ def _loaders(training: Training, images: Parts, progress: Progress) -> Parts:
         return Parts(make_loader(images.training, learn, settings, shuffle=True),
                      *(None if some is None else make_loader(some, look, settings, shuffle=False)
                        for some in images[1:]))
+
+
+def _check_last_batch(training: Training, count: int) -> None:
+    """Raises SettingError where one of count images is left for an epoch's last step, and the
+    network normalises it by itself: BatchNorm needs more than one value a channel."""
+    settings, drawn = training.settings, training.generator.step
+    if count % settings.batch_size != (1 if settings.batch_size > 1 else 0):
+        return
+    shape = (1, *training.network.input_shape)
+    try:
+        with no_grad(), statistics_kept(), auxiliary_logits():
+            training.network(Tensor(np.zeros(shape, np.float32)).to(settings.device))
+    except ValueError as error:
+        raise SettingError("batch_size", f" {settings.batch_size} leaves one of {count:,} training "
+                           f"pictures for the last step, which does not do: {error}") from error
+    finally:
+        training.generator.step = drawn     # dropout's masks
 
 
 def _run(training: Training, loaders: Parts, folder: RunFolder, progress: Progress) -> int:

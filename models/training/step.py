@@ -107,21 +107,20 @@ class Training:
         images: what learner takes, (N, 3, H, W) say; labels (N,). Raises Diverged before the
         update.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the loss
-            with auxiliary_logits() as heads:
-                logits = self.learner(Tensor(images).to(self.settings.device))
-            loss = self._loss(logits, labels)
-            for weight, head in heads:
-                loss = loss + weight * self._loss(head, labels)
-            value = loss.item()
-            if not math.isfinite(value):
-                c = self.counters
-                raise Diverged(f"the loss became {value} in epoch {c.epoch + 1}, step {c.step + 1};"
-                               " try a lower learning rate")
-            loss.backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            self.warmup.step()
+        with auxiliary_logits() as heads:
+            logits = self.learner(Tensor(images).to(self.settings.device))
+        loss = self._loss(logits, labels)
+        for weight, head in heads:
+            loss = loss + weight * self._loss(head, labels)
+        value = loss.item()
+        if not math.isfinite(value):
+            c = self.counters
+            raise Diverged(f"the loss became {value} in epoch {c.epoch + 1}, step {c.step + 1};"
+                           " try a lower learning rate")
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.warmup.step()
         right = int((to_numpy(logits.data).argmax(axis=1) == labels).sum())
         self.counters.add(value, right, len(labels))
         return value, right / len(labels)

@@ -16,11 +16,8 @@ from ..progress import SILENT, Progress
 from . import (caffe, header, imagenet, npy, objects, safetensors_files, sharded, torch_files,
                zips)
 from .download import fetch as fetch
-from .published import PUBLISHED as PUBLISHED
-from .published import for_network as for_network
-from .published import is_name as is_name
 from .recipes import preprocessing
-from .recognise import config_of
+from .recognise import config_of, with_fitting_heads
 from .layouts import Arrays, Found, from_caffe, from_state_dict, from_toronto
 from .state_dicts import COUNTER, Choose, choose
 from .strided import as_float32
@@ -57,7 +54,7 @@ def load(path: str, progress: Progress = SILENT) -> tuple[Arrays, dict[str, Any]
     notes: list[str] = []
     with as_user_error(OSError, ValueError, what=f"{path} cannot be used as weights: ",
                        error=WeightsError):
-        found = _read(path, notes)
+        found = with_fitting_heads(_read(path, notes), notes)
         metadata = found.header or _guessed(found, path, notes)
         header.check(metadata, found.arrays)
         arrays = {name: _counted(array) if name.endswith(COUNTER) else as_float32(array)

@@ -15,8 +15,8 @@ from data import sha256
 from data.files import alone_with
 
 from ..errors import UserError, require, writing
+from ..networks.published import PUBLISHED, Published, names
 from ..progress import SILENT, Progress
-from .published import PUBLISHED, Published, names
 
 TIMEOUT = 30                    # seconds without a byte
 PIECE = 2**20                   # bytes
@@ -37,7 +37,7 @@ def fetch(name: str, progress: Progress = SILENT) -> str:
     Raises UserError for a name that is not there, and what `download` raises.
     """
     if name not in PUBLISHED:
-        raise UserError(f"there are no weights called {name!r}; there are {names()}")
+        raise UserError(f"there are no weights called {name!r}, but {names()}")
     return str(download(PUBLISHED[name], cache(), progress))
 
 

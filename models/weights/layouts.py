@@ -47,8 +47,8 @@ def from_state_dict(state: Mapping[str, np.ndarray]) -> Found:
         return _from_torchvision(state, NUMBERED)
     if any(".downsample." in name for name in state):
         return _from_torchvision(state, RESNETS)
-    for network in INCEPTIONS:
-        if next(iter(torchvision_names(network).values())) in state:
+    for network, first in INCEPTIONS.items():
+        if first in state:
             return _from_torchvision(state, (network,))
     return Found(dict(state), tuple(FAMILY))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from data import sha256
 
-from .published import PUBLISHED
+from ..networks.published import PUBLISHED
 
 TORCHVISION = {"resize": 256, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 # From TensorFlow, where pixels went from -1 to 1: what torchvision's transform_input makes of

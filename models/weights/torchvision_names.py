@@ -7,7 +7,8 @@ from ..networks.build import FAMILY
 from ..networks.layers import Flatten, Table
 from ..networks.tables import state_shapes
 
-INCEPTIONS = ("googlenet", "inception_v3")
+INCEPTIONS = {"googlenet": "conv1.conv.weight",         # and the first names in their files
+              "inception_v3": "Conv2d_1a_3x3.conv.weight"}
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 NUMBERED = ("torchvision", *(f"vgg{depth}{norm}" for norm in ("", "_bn")
                              for depth in (11, 13, 16, 19)))

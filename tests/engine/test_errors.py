@@ -67,6 +67,14 @@ CASES = [
     (lambda: mt.adaptive_avg_pool2d(x, 0), ValueError, "adaptive_avg_pool2d: output_size must be"),
     (lambda: mt.adaptive_avg_pool2d(tensor(3, 9), 2), ValueError,
      "adaptive_avg_pool2d: x must be (N, C, H, W)"),
+    # shapes that do not fit each other
+    (lambda: mt.ones(2) + mt.ones(3), ValueError, "Add: shapes (2,) and (3,) cannot be broadcast"),
+    (lambda: mt.ones(2, 2)**np.ones((3, 2)), ValueError, "Power: shapes (2, 2) and (3, 2) cannot"),
+    (lambda: mt.maximum(mt.ones(0), mt.ones(2)), ValueError, "Maximum: shapes (0,) and (2,) can"),
+    (lambda: mt.ones(2) < mt.ones(3), ValueError, "lt: shapes (2,) and (3,) cannot be broadcast"),
+    (lambda: (mt.ones(2) < 1) & (mt.ones(3) < 1), ValueError, "and: shapes (2,) and (3,) cannot"),
+    (lambda: mt.where(mt.ones(2) < 1, mt.ones(3), 0), ValueError,
+     "where: shapes (2,) and (3,) and () cannot be broadcast together"),
     # what is missing
     (lambda: mt.relu(None), TypeError, "relu: x must be a Tensor, not NoneType"),
     (lambda: mt.tanh(None), TypeError, "tanh: x must be a Tensor, not NoneType"),

@@ -133,3 +133,12 @@ def test_local_response_norm_over_many_channels(kernels):
     y, expected = [mt.local_response_norm(Tensor(x.astype(dtype)), 255, alpha=1.0).data
                    for dtype in (np.float32, np.float64)]
     np.testing.assert_allclose(y, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("values", [np.ones(100_000), np.arange(1000) * 60, np.full(5000, 60_000)])
+@pytest.mark.parametrize("reduce", ["mean", "std"])
+def test_means_and_deviations_of_half_numbers_do_not_overflow(torch, values, reduce):
+    values = values.astype(np.float16)
+    actual = getattr(mt.Tensor(values), reduce)()
+    expected = getattr(torch.tensor(values), reduce)()
+    assert actual.dtype == np.float16 and float(actual) == float(expected)

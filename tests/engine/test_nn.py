@@ -127,6 +127,9 @@ def test_a_state_may_hold_tensors_but_no_lists():
     a, b = (nn.Linear(2, 2, generator=Generator(seed)) for seed in (0, 1))
     b.load_state_dict(dict(a.named_parameters()))
     assert b.weight.data.tolist() == a.weight.data.tolist() and b.weight is not a.weight
+    for state in (None, [np.ones(2)], "weights.pth"):
+        with pytest.raises(TypeError, match="load_state_dict: expected a dict of arrays, not a "):
+            b.load_state_dict(state)
     with pytest.raises(TypeError, match="load_state_dict: bias must be .*, not list"):
         b.load_state_dict({**a.state_dict(), "bias": [1.0, 2.0]})
 

@@ -195,6 +195,8 @@ def test_a_schedule_needs_an_optimizer(make):
      "LinearWarmup: steps must be at least 0, not -1"),
     (lambda p: optim.ReduceLROnPlateau(optim.SGD(p, 0.1), 0.1),
      "ReduceLROnPlateau: mode must be 'min' or 'max', not 0.1"),
+    (lambda p: optim.ReduceLROnPlateau(optim.SGD(p, 0.1), factor=2.0),
+     "ReduceLROnPlateau: factor must be below 1, not 2.0"),
 ])
 def test_bad_input_is_refused(make, message):
     with pytest.raises(ValueError, match=message):

@@ -1,7 +1,7 @@
 """Auxiliary heads: only training hears them, and they may be taken or left."""
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from minitensor import Generator, Tensor, checkpoint
 from models.networks.build import build
@@ -31,6 +31,20 @@ def test_the_heads_last_layers_are_new_in_fine_tuning():
     take_over(network, begun.state_dict())
     assert network.aux1.fc2.weight.shape == (3, 128)
     np.testing.assert_array_equal(network.aux1.fc1.weight.data, begun.aux1.fc1.weight.data)
+
+
+@pytest.mark.parametrize("change", ["only the last layer replaced", "one head missing"])
+def test_heads_of_other_classes_or_not_whole_are_left_out_and_said(change, tmp_path, capsys):
+    network = build("googlenet", 5, 64, 1 / 8, generator=Generator(0))
+    state = {name: np.asarray(array, order="C") for name, array in network.state_dict().items()}
+    if change == "one head missing":
+        state = {name: array for name, array in state.items() if not name.startswith("aux2.")}
+    else:
+        state |= {"fc.weight": state["fc.weight"][:3], "fc.bias": state["fc.bias"][:3]}
+    save_file(state, tmp_path / "theirs.safetensors")
+    assert models("summary", tmp_path / "theirs.safetensors") == 0
+    printed = capsys.readouterr()
+    assert "aux1" not in printed.out and "auxiliary heads aux1, aux2 are left out" in printed.err
 
 
 # ---- freezing ------------------------------------------------------------------------------------

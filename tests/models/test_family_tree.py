@@ -1,5 +1,7 @@
 """`python -m models summary`: the family, with published figures and the memory of activations."""
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,9 +9,10 @@ import pytest
 from minitensor import Generator, Op, Tensor, cross_entropy
 from models.networks.build import FAMILY, build
 from models.networks.heads import auxiliary_logits
-from models.networks.published import RESULTS
+from models.networks.published import PUBLISHED
+from models.networks.results import RESULTS
 from models.networks.tables import activations
-from models_cli import complaint, models
+from models_cli import ROOT, complaint, models
 
 # parameters, GMAC, % right of the first guess and of the first five
 FIGURES = {
@@ -41,7 +44,7 @@ def test_summary_without_a_name_lists_the_family_tree(capsys):
         assert number(row[2]) == parameters
         assert round(number(row[3]) / 1e9, 3) == gmac
         assert (number(row[6]), number(row[7])) == (top1, top5)
-    assert max(map(len, lines)) <= 140
+    assert max(map(len, lines)) <= 150
 
 
 def test_every_published_figure_names_its_source_and_the_weights_that_fit(capsys):
@@ -50,7 +53,16 @@ def test_every_published_figure_names_its_source_and_the_weights_that_fit(capsys
         assert name in FAMILY
         for result in results:
             assert result.source and result.weights in text
-    assert "80.86  95.43  torchvision V2: resnet50-11ad3fa6.pth" in text
+    for name, file in PUBLISHED.items():
+        assert name == "torchvision" or f"{name}: {file.url.rpartition('/')[2]}" in text
+    assert "80.86  95.43  torchvision:resnet50-v2: resnet50-11ad3fa6.pth" in text
+
+
+def test_the_tree_says_what_auxiliary_heads_add_and_which_filters_are_torchvisions(capsys):
+    text = "\n".join(tree(capsys))
+    for with_heads in ("13,004,888", "13,378,280", "27,161,264"):
+        assert f"  {with_heads} parameters with the auxiliary heads" in text
+    assert text.count("torchvision's slip") == 1
 
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet101"])
@@ -107,3 +119,13 @@ def test_activations_are_what_a_training_step_holds_for_its_backward_pass(name, 
         loss = loss + weight * cross_entropy(logits, np.arange(4))
     measured = held(loss, list(network.parameters())) / 4
     assert measured == pytest.approx(activations(network.table, size), rel=0.1)
+
+
+# ---- on NumPy alone ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("missing", ["PIL", "safetensors"])
+def test_the_tree_and_a_network_by_its_name_need_numpy_alone(missing):
+    code = (f"import sys; sys.modules[{missing!r}] = None; from models.commands import main; "
+            "sys.exit(main(['summary']) or main(['summary', 'resnet20']))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "11,689,512" in done.stdout, done.stderr

@@ -228,7 +228,9 @@ def saved(path, name):
     return network.eval()
 
 
-@pytest.mark.parametrize("name", ["vgg13", "vgg16_bn", "resnet18", "resnet34", "resnet50"])
+@pytest.mark.parametrize("name", [
+    *VGGS, *(f"{name}_bn" for name in VGGS), "resnet18", "resnet34", "resnet50",
+    pytest.param("resnet101", marks=pytest.mark.slow)])
 def test_torchvisions_names_both_ways(torch, tmp_path, name):
     network = saved(tmp_path / "ours.safetensors", name)
     assert models("convert", tmp_path / "ours.safetensors", tmp_path / "theirs.safetensors",

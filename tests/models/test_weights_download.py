@@ -9,7 +9,7 @@ import weights_files as whole
 from models.networks.build import FAMILY
 from models.weights import download as module
 from models.weights.download import DownloadError, cache, download
-from models.weights.published import PUBLISHED, Published
+from models.networks.published import PUBLISHED, Published
 from models_cli import Said, complaint, make_folder, models
 from test_weights_heirs import HEIRS, narrow_state
 
@@ -157,8 +157,8 @@ def test_a_name_stands_for_weights_in_every_command(cached, tmp_path, capsys):
 
 @pytest.mark.parametrize("arguments, words", [
     (("classify", "--weights", "torchvision:resnet152", "a.jpg"),
-     "there are no weights called 'torchvision:resnet152'; there are torchvision, "
-     "torchvision:alexnet, torchvision:vgg11, "),
+     "there are no weights called 'torchvision:resnet152', but torchvision:NAME for alexnet, "
+     "vgg11, vgg13, "),
     (("train", "--data", "builtin", "--network", "plain20", "--weights", "torchvision"),
      "--weights torchvision: it has none for --network plain20; it has for torchvision, vgg11, "),
     (("train", "--data", "builtin", "--network", "alexnet", "--weights", "torchvision"),

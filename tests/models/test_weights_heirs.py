@@ -12,7 +12,7 @@ from models.networks.build import FAMILY, build
 from models.networks.tables import walk
 from models.training.checkpoints import load_network, metadata_of
 from models.weights import WeightsError, load, recipes
-from models.weights.published import PUBLISHED, Published
+from models.networks.published import PUBLISHED, Published
 from models.weights.torchvision_names import torchvision_names
 from models_cli import Said, complaint, models
 
@@ -233,10 +233,19 @@ def test_onnx_states_the_shape_of_every_layer(name, tmp_path):
                for place in walk(network.table, network.input_shape) if place.name in nodes)
 
 
-def test_a_file_of_no_heir_says_what_differs(tmp_path):
-    _, theirs = narrow_state("resnet34")
-    del theirs["layer2.1.bn1.running_var"]
+@pytest.mark.parametrize("name, key, shape, words", [
+    ("resnet34", "layer2.1.bn1.running_var", None, "it holds no layer2.1.bn1.running_var"),
+    ("resnet18", "layer1.0.conv1.weight", (4, 3, 3, 3), r"its layer1.0.conv1.weight is "
+     r"\(4, 3, 3, 3\), .*; in resnet18 of width 0.0625 it is \(4, 4, 3, 3\)"),
+    ("inception_v3", "fc.weight", (10, 99), r"its fc.weight is \(10, 99\), .*"
+     r"in inception_v3 of width 0.0625 it is \(10, 128\)")])
+def test_a_file_of_no_heir_says_what_differs(name, key, shape, words, tmp_path):
+    _, theirs = narrow_state(name)
+    if shape:
+        theirs[key] = np.zeros(shape, np.float32)
+    else:
+        del theirs[key]
     path = tmp_path / "odd.pth"
     path.write_bytes(whole.torch_zip(theirs))
-    with pytest.raises(WeightsError, match="it holds no layer2.1.bn1.running_var"):
+    with pytest.raises(WeightsError, match=words):
         load(str(path))
