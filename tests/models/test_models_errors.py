@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,6 +188,29 @@ def test_a_read_only_folder(tmp_path, capsys):
     tmp_path.chmod(0o555)
     assert models(*BUILTIN, "--out", tmp_path) == 1
     assert "Permission denied" in complaint(capsys)
+
+
+@pytest.mark.parametrize("locked, command", [
+    ("", ["train", "--resume"]), ("", ["evaluate"]), ("", [*BUILTIN, "--out"]), ("", ["summary"]),
+    ("latest.safetensors", ["train", "--resume"]), ("log.jsonl", ["train", "--resume"]),
+    ("best.safetensors", ["evaluate"])])
+def test_a_run_that_may_not_be_read(locked, command, run, capsys):
+    (run / locked).chmod(0)
+    try:
+        if os.access(run / locked, os.R_OK):
+            pytest.skip("root may read anything")
+        assert models(*command, run) == 1
+        assert "Permission denied" in complaint(capsys)
+    finally:
+        (run / locked).chmod(0o755)
+
+
+def test_a_refusal_of_the_system_that_nobody_foresaw_is_one_sentence(run, monkeypatch, capsys):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert models("train", "--resume", run) == 1
+    assert complaint(capsys).endswith("latest.safetensors: Permission denied")
 
 
 def test_a_folder_that_holds_a_run(trained, capsys):
