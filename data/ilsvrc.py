@@ -49,7 +49,7 @@ class ILSVRCValidation(ImageFiles):
                  max_pixels: int | None = None):
         root = os.fspath(root)
         truth = find_truth(folders)
-        wnids = _read_csv(truth) if truth.endswith(".csv") else _read_lines(truth)
+        wnids = _read(truth)
         numbers = {name: int(found[1]) for name in sorted(os.listdir(os.path.join(root, "val")))
                    if (found := IMAGE.fullmatch(name))}
         train = os.path.join(root, "train")
@@ -79,8 +79,15 @@ def find_truth(folders: Sequence[str | os.PathLike[str]]) -> str:
         f"{KAGGLE_TRUTH}, which say what the pictures in val/ show")
 
 
+def _read(truth: str) -> WordNetIDs:
+    try:
+        return _read_csv(truth) if truth.endswith(".csv") else _read_lines(truth)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{truth} is damaged, or no text: {error}") from error
+
+
 def _read_lines(path: str) -> WordNetIDs:
-    with open(path) as file:
+    with open(path, encoding="utf-8-sig") as file:          # of an editor that marks UTF-8, too
         lines = file.read().split()
     if all(map(WNID.fullmatch, lines)):
         return dict(enumerate(lines, 1))
@@ -109,7 +116,7 @@ def _read_meta(truth: str) -> dict[int, str]:
 def _read_csv(path: str) -> WordNetIDs:
     """From lines such as ILSVRC2012_val_00048981,n03995372 85 1 499 272"""
     wnids = {}
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             image = IMAGE.fullmatch(f"{row.get('ImageId')}.JPEG")
             wnid = WNID.match(row.get("PredictionString") or "")

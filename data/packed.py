@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,9 @@ from .files import sha256
 FORMAT, VERSION = "minitensor packed pictures", 1
 MANIFEST = "manifest.json"
 PLAN = "packing.json"       # while packing has not ended, in the manifest's place: what is packed
-KEYS = ("classes", "side", "pictures", "pictures_per_class", "shards", "sha256")
+KEYS = {"classes": list, "side": int, "pictures": int, "pictures_per_class": list,
+        "unreadable": int, "shards": list, "sha256": dict}
+SHARD_KEYS = {"file": str, "pictures": int, "sha256": str}
 
 Manifest = dict[str, Any]
 
@@ -123,7 +125,7 @@ def read_manifest(folder: str) -> Manifest:
         with open(path) as file:
             manifest = json.load(file)
         found = manifest["format"], manifest["version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is no manifest of packed pictures: {error}") from error
     if found != (FORMAT, VERSION):
         raise ValueError(f"{path} describes {found[0]!r}, version {found[1]}; "
@@ -131,7 +133,19 @@ def read_manifest(folder: str) -> Manifest:
     missing = [key for key in KEYS if key not in manifest]
     if missing:
         raise ValueError(f"{path} is no manifest of packed pictures: it has no {missing[0]!r}")
+    for odd in _odd(manifest):
+        raise ValueError(f"{path} is no manifest of packed pictures: its {odd!r} is not as `python "
+                         "-m data pack` writes it")
     return manifest
+
+
+def _odd(manifest: Manifest) -> Iterator[str]:
+    """What has another type than it should, or is a file elsewhere."""
+    yield from (key for key, kind in KEYS.items() if type(manifest[key]) is not kind)
+    yield from ("classes" for name in manifest["classes"] if not isinstance(name, str))
+    yield from ("shards" for shard in manifest["shards"] if not isinstance(shard, dict) or any(
+        type(shard.get(key)) is not kind for key, kind in SHARD_KEYS.items()))
+    yield from (file for file in files_of(manifest) if file != os.path.basename(file))
 
 
 def files_of(manifest: Manifest) -> dict[str, str]:

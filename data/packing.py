@@ -153,6 +153,6 @@ def _read_json(path: str) -> dict[str, Any]:
     try:
         with open(path) as file:
             return dict(json.load(file))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"pack: {path} is damaged ({error}); delete its folder, "
                          "or choose another") from error

@@ -15,7 +15,7 @@ from typing import Any
 from minitensor.checkpoint import CheckpointError
 from minitensor.command_line import Parser
 
-from ..errors import SettingError, UserError, require
+from ..errors import SettingError, UserError, require, sentence
 from ..progress import printable
 from . import classify, convert, evaluate, features, reproduce, similar, summary, train
 from .values import option
@@ -67,4 +67,8 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:             # the reader of our output, `head` say, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:            # a folder that may not be looked into, say
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{PROG} {name}: {printable(where + sentence(error))}", file=sys.stderr)
         return 1

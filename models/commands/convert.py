@@ -77,6 +77,7 @@ def _write_torchvision(path: Path, network: Any, metadata: dict[str, Any]) -> No
     PyTorch does not see the header, so it is said where torchvision's network is another one, or
     sees pictures otherwise.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     from ..weights import header, recipes
@@ -88,7 +89,8 @@ def _write_torchvision(path: Path, network: Any, metadata: dict[str, Any]) -> No
     with as_user_error(ValueError):
         arrays = torchvision_arrays(network)
     about = {"format": "pt", header.KEY: json.dumps(metadata)}
-    write_file(path, lambda partial: save_file(arrays, partial, metadata=about))
+    with as_user_error(SafetensorError, what=f"cannot write {path}: "):
+        write_file(path, lambda partial: save_file(arrays, partial, metadata=about))
     ablations = [name for name in network.config["ablations"] if name != "no-heads"]
     if not torchvision_names(network.name) or ablations:
         changed = "".join(f", {ablation}" for ablation in ablations)

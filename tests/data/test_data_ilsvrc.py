@@ -117,6 +117,23 @@ def test_what_does_not_fit_is_told(root, name, text, words):
         data.find_splits(root)["val"]()
 
 
+@pytest.mark.parametrize("name, content", [
+    (TRUTH, b"\xff\xfe\0\1"), ("LOC_val_solution.csv", b"\xff\xfe\0\1"),
+    ("LOC_val_solution.csv", b"ImageId,PredictionString\n" + b"a" * 2**18)])
+def test_a_truth_that_is_no_text_is_told_with_its_path(root, name, content):
+    (root / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{re.escape(str(root / name))} is damaged, or no text"):
+        data.find_splits(root)["val"]()
+
+
+def test_a_truth_that_an_editor_marked_as_utf8(root):
+    lines = "".join(f"ILSVRC2012_val_{number:08},{WNIDS[i]} 1 2 3 4\n"
+                    for number, i in enumerate(SHOWN, 1))
+    (root / "LOC_val_solution.csv").write_text(f"ImageId,PredictionString\n{lines}",
+                                               encoding="utf-8-sig")
+    check(data.find_splits(root)["val"]())
+
+
 def test_a_number_that_meta_does_not_explain(root):
     write_meta(root / "meta.mat")
     (root / TRUTH).write_text("1\n2\n77\n1\n")

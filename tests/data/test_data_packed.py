@@ -1,4 +1,5 @@
 """Batches made at once are those that are made picture by picture."""
+import json
 import threading
 
 import numpy as np
@@ -217,6 +218,13 @@ def saved(file, array):
     return lambda folder: np.save(folder / file, array, allow_pickle=True)
 
 
+def changed(**entries):
+    def change(folder):
+        path = folder / "manifest.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+    return change
+
+
 @pytest.mark.parametrize("damage, words", [
     (truncated, "shard-00000.npy is truncated, or no array"),
     (rewritten("shard-00000.npy", b""), "shard-00000.npy is truncated, or no array"),
@@ -231,6 +239,12 @@ def saved(file, array):
      "describes 'other', version 1"),
     (rewritten("manifest.json", b'{"format": "minitensor packed pictures", "version": 1}'),
      "has no 'classes'"),
+    (rewritten("manifest.json", b"[" * 10**5), "manifest.json is no manifest of packed pictures"),
+    (changed(shards=None), "its 'shards' is not as `python -m data pack` writes it"),
+    (changed(shards=[{"file": "shard-00000.npy"}]), "its 'shards' is not as"),
+    (changed(side=2.5), "its 'side' is not as"), (changed(pictures=True), "its 'pictures' is not"),
+    (changed(classes=[1, 2, 3]), "its 'classes' is not as"),
+    (changed(sha256={"../../dev/zero": ""}), "its '../../dev/zero' is not as"),
 ])
 def test_damage_is_told(folder, damage, words):
     damage(folder / "train")

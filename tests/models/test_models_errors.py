@@ -1,9 +1,11 @@
 """Mistakes of users and refusals of machines: each one sentence and an exit status, nothing broken
 on disk."""
+import contextlib
 import os
 import resource
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,21 +190,61 @@ def test_a_read_only_folder(tmp_path, capsys):
     assert "Permission denied" in complaint(capsys)
 
 
+@pytest.mark.parametrize("locked, command", [
+    ("", ["train", "--resume"]), ("", ["evaluate"]), ("", [*BUILTIN, "--out"]), ("", ["summary"]),
+    ("latest.safetensors", ["train", "--resume"]), ("log.jsonl", ["train", "--resume"]),
+    ("best.safetensors", ["evaluate"])])
+def test_a_run_that_may_not_be_read(locked, command, run, capsys):
+    (run / locked).chmod(0)
+    try:
+        if os.access(run / locked, os.R_OK):
+            pytest.skip("root may read anything")
+        assert models(*command, run) == 1
+        assert "Permission denied" in complaint(capsys)
+    finally:
+        (run / locked).chmod(0o755)
+
+
+def test_a_refusal_of_the_system_that_nobody_foresaw_is_one_sentence(run, monkeypatch, capsys):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert models("train", "--resume", run) == 1
+    assert complaint(capsys).endswith("latest.safetensors: Permission denied")
+
+
 def test_a_folder_that_holds_a_run(trained, capsys):
     assert models(*BUILTIN, "--out", trained) == 1
     assert f"{trained} already holds a run; resume it, or " in complaint(capsys)
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
-    before = (run / "latest.safetensors").read_bytes()
+@contextlib.contextmanager
+def room_for(size):
+    """Larger files fail, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # larger files fail, as on a full disk
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
-        status = models("train", "--resume", run, "--epochs", 2)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert status == 1 and "cannot write" in complaint(capsys)
+
+
+@pytest.mark.parametrize("more", [["x.safetensors"], ["x.safetensors", "--torchvision"],
+                                  ["x.onnx"]])
+def test_a_full_disk_while_weights_are_converted(more, trained, tmp_path, monkeypatch, capsys):
+    if "x.onnx" in more:
+        pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    with room_for(1000):
+        assert models("convert", trained, *more) == 1
+    assert "cannot write" in complaint(capsys) and not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(run, capsys):
+    before = (run / "latest.safetensors").read_bytes()
+    with room_for(len(before) // 2):
+        assert models("train", "--resume", run, "--epochs", 2) == 1
+    assert "cannot write" in complaint(capsys)
     assert (run / "latest.safetensors").read_bytes() == before
     assert not [path for path in run.iterdir() if path.name.startswith(".")]
 
