@@ -19,8 +19,7 @@ from .initial import INITS
 from .layers import Shape, Table, modules
 from .resnet import RESNET18, RESNET34, RESNET50, RESNET101, STRIDE, cifar
 from .tables import (has_outputs, parameters_of, scaled, smallest_image, walk, with_5x5,
-                     with_dropout, with_tanh, without_batch_norm, without_groups, without_lrn,
-                     without_overlap)
+                     with_dropout, with_tanh, without_groups, without_lrn, without_overlap)
 from .vgg import CIFAR10_VGG, VGG11, VGG13, VGG16, VGG19, with_batch_norm
 
 
@@ -57,6 +56,7 @@ FAMILY = {
     "vgg16_bn": Design(with_batch_norm(VGG16), 224),
     "vgg19_bn": Design(with_batch_norm(VGG19), 224),
     "cifar10-vgg": Design(CIFAR10_VGG, 32),
+    "cifar10-vgg_bn": Design(with_batch_norm(CIFAR10_VGG), 32),
     "googlenet": Design(GOOGLENET, 224, note=SLIP),
     "caffe-googlenet": Design(CAFFE_GOOGLENET, 224),
     "inception_v3": Design(INCEPTION_V3, 299),
@@ -68,8 +68,7 @@ FAMILY = {
     **{f"plain{depth}": Design(cifar(depth, is_plain=True), 32) for depth in (20, 32, 44, 56)},
 }
 ABLATIONS = {"tanh": with_tanh, "no-overlap": without_overlap, "no-lrn": without_lrn,
-             "one-tower": without_groups, "no-heads": without_heads,
-             "no-batch-norm": without_batch_norm, "one-5x5": with_5x5}
+             "one-tower": without_groups, "no-heads": without_heads, "one-5x5": with_5x5}
 
 
 class Network(nn.Sequential):

@@ -161,31 +161,17 @@ def without_groups(table: Table) -> Table:
     return changed(table, Conv, lambda layer: replace(layer, groups=1))
 
 
-def without_batch_norm(table: Table) -> Table:
-    """No BatchNorm behind a convolution, which gets a bias and the activation in its place."""
-    return _joined(table, lambda conv, layer: replace(conv, bias=True, activation=layer.activation)
-                   if isinstance(layer, BatchNorm) else None)
-
-
 def with_5x5(table: Table) -> Table:
     """One convolution of 5 x 5 for every two of 3 x 3 on end, which see as much (Simonyan and
     Zisserman 2014, section 2.3)."""
-    return _joined(table, lambda conv, layer: replace(layer, kernel=5, padding=2)
-                   if _is_3x3(conv) and _is_3x3(layer) else None)
-
-
-def _joined(table: Table, join: Callable[[Conv, Layer], Conv | None]) -> Table:
-    """The table with join(conv, layer) for a convolution and the layer behind it, at any depth.
-
-    Both stay where that is None.
-    """
     result: Table = {}
     for name, layer in table.items():
-        layer = layer.with_tables(lambda inner: _joined(inner, join))
+        layer = layer.with_tables(with_5x5)
         before = next(reversed(result), name)
-        is_behind = isinstance(result.get(before), Conv)
-        joined = join(result[before], layer) if is_behind else None
-        result |= {before: joined} if joined else {name: layer}
+        if _is_3x3(layer) and before in result and _is_3x3(result[before]):
+            result[before] = replace(layer, kernel=5, padding=2)
+        else:
+            result[name] = layer
     return result
 
 

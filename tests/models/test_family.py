@@ -135,7 +135,6 @@ def test_one_5x5_makes_of_vggs_network_b_the_five_layers_of_its_twin():
         (5, 64), (5, 128), (5, 256), (5, 512), (5, 512)]
     ours, theirs = shapes(single, 224), shapes(pairs, 224)
     assert all(theirs[name] == shape for name, shape in ours.items())
-    assert table_of("vgg13_bn", ablations=["no-batch-norm"]) == pairs
 
 
 def test_the_pairs_and_the_single_layers_on_cifar10_cost_the_same():
@@ -146,24 +145,6 @@ def test_the_pairs_and_the_single_layers_on_cifar10_cost_the_same():
     assert macs(1) == (32**2 * 9 * (3 * 32 + 32 * 32) + 16**2 * 9 * (32 * 64 + 64 * 64)
                        + 8**2 * 9 * (64 * 128 + 128 * 128) + 2048 * 10)
     assert macs(1.17, "one-5x5") == pytest.approx(macs(1), rel=0.001)
-
-
-@pytest.mark.parametrize("name, parameters", [("resnet20", 269_722), ("plain20", 269_722)])
-def test_without_batch_norm_convolutions_have_biases_in_its_place(name, parameters):
-    network = build(name, ablations=["no-batch-norm"], generator=Generator(0))
-    assert not any(isinstance(module, nn.BatchNorm2d) for _, module in network.named_modules())
-    channels = 16 + 6 * (16 + 32 + 64)          # a scale and a shift each become a bias
-    assert network.num_parameters() == parameters - channels
-
-
-def test_a_plain_network_without_batch_norm_is_convolutions_and_relu(torch):
-    network = build("plain20", 10, 32, ablations=["no-batch-norm"], generator=Generator(0)).eval()
-    x = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
-    with no_grad():
-        ours = network(Tensor(x)).data
-    theirs = in_pytorch(torch, network)(torch.tensor(x)).numpy()
-    assert sum(getattr(layer, "activation", None) == "relu" for layer in network) == 19
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("width", [1 / 64, 0.3, 1.7])
