@@ -146,7 +146,9 @@ class Methods:
 
         # ops/reduction.py
         def sum(self: Self, dim: Any = None, keepdim: Flag = False) -> Self: ...
-        mean = max = min = amax = amin = any = all = sum
+        mean = amax = amin = any = all = sum
+        def max(self: Self, dim: int | None = None, keepdim: Flag = False) -> Any: ...
+        min = max
         def argmax(self: Self, dim: Any = None, keepdim: Flag = False) -> Self: ...
         argmin = argmax
         def var(self: Self, dim: Any = None, unbiased: Flag = True, keepdim: Flag = False, *,

@@ -56,8 +56,8 @@ FUNCTIONS: dict[Callable, Callable[..., Any]] = {
         a, axis, keepdim=keepdims, correction=ddof),
     **{function: lambda a, axis=None, keepdims=False, ours=ours: ours(a, axis, keepdims)
        for function, ours in (
-           (np.sum, reduction.sum_), (np.mean, reduction.mean), (np.max, reduction.max_),
-           (np.min, reduction.min_), (np.any, reduction.any_), (np.all, reduction.all_),
+           (np.sum, reduction.sum_), (np.mean, reduction.mean), (np.max, reduction.amax),
+           (np.min, reduction.amin), (np.any, reduction.any_), (np.all, reduction.all_),
            (np.argmax, reduction.argmax), (np.argmin, reduction.argmin))},
 }
 

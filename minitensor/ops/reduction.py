@@ -1,5 +1,6 @@
 """Reductions: sum, mean, var, max and others, over all axes (dim None), one (an int) or several."""
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -79,18 +80,47 @@ def mean(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     return total / count if count or not total.numel() else total * math.nan
 
 
-def max_(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
-    """The largest value over dim (see `sum`); equal ones share the gradient, as in torch.amax.
+def amax(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
+    """The largest value over dim (see `sum`); equal ones share the gradient.
 
-    The value alone, also with a dim: where it is, `argmax` tells. Raises ValueError where there is
-    no element.
+    Raises ValueError where there is no element.
     """
-    return Max(_filled("max", x, dim), keepdim)(x)
+    return Max(_filled("amax", x, dim), keepdim)(x)
 
 
-def min_(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
-    """The smallest value over dim; see `max`."""
-    return Min(_filled("min", x, dim), keepdim)(x)
+def amin(x: Tensor, dim=None, keepdim: bool = False) -> Tensor:
+    """The smallest value over dim; see `amax`."""
+    return Min(_filled("amin", x, dim), keepdim)(x)
+
+
+class Extremes(NamedTuple):
+    """The extreme values along an axis, and where they are, int64."""
+    values: Tensor
+    indices: Tensor
+
+
+def max_(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | Extremes:
+    """The largest value of all; with a dim, an axis, (values, indices) along it, the first of equal
+    ones, which gets their gradient.
+
+    `amax` gives values alone. Raises ValueError where there is no element.
+    """
+    return amax(x) if dim is None else _extremes("max", x, dim, keepdim)
+
+
+def min_(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | Extremes:
+    """The smallest value of all; with a dim (values, indices): see `max`."""
+    return amin(x) if dim is None else _extremes("min", x, dim, keepdim)
+
+
+def _extremes(op: str, x: Tensor, dim: int, keepdim: bool) -> Extremes:
+    axes = _one(op, x, dim)
+    indices = (argmax if op == "max" else argmin)(x, dim, keepdim=True)
+    grid = list(np.ogrid[tuple(slice(n) for n in x.shape)])     # every element's own index
+    for axis in axes:                                           # none of a number ()
+        grid[axis] = indices.data
+    both = x[tuple(grid)], indices
+    return Extremes(*(both if keepdim else (t.squeeze(axes) for t in both)))
 
 
 def var(x: Tensor, dim=None, unbiased: bool = True, keepdim: bool = False, *,
@@ -154,16 +184,22 @@ def _filled(op: str, x: Tensor, dim) -> tuple[int, ...]:
     return axes
 
 
-def _where_it_is(op: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+def _one(op: str, x: Tensor, dim: int | None) -> tuple[int, ...]:
+    """The axis that dim names, if any: see `_filled`. Raises ValueError for several."""
     axes = _filled(op, x, dim)
+    if dim is not None and len(axes) > 1:
+        raise ValueError(f"{op}: dim must be one axis or None, not {dim}")
+    return axes
+
+
+def _where_it_is(op: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    axes = _one(op, x, dim)
     if dim is None or not axes:
         place = getattr(x.data.reshape(-1), op)()
         return Tensor(place.reshape([1] * x.ndim if keepdim else ()))
-    if len(axes) > 1:
-        raise ValueError(f"{op}: dim must be one axis or None, not {dim}")
     place = getattr(x.data, op)(axis=axes[0])
     return Tensor(xp_of(place).expand_dims(place, axes[0]) if keepdim else place)
 
 
-bind(sum=sum_, mean=mean, max=max_, amax=max_, min=min_, amin=min_, var=var, std=std,
+bind(sum=sum_, mean=mean, max=max_, amax=amax, min=min_, amin=amin, var=var, std=std,
      argmax=argmax, argmin=argmin, any=any_, all=all_)

@@ -79,7 +79,7 @@ OF_NOTHING = {
     "softmax": (mt.softmax, [(0, 5)]), "softmax of nothing": (mt.softmax, [(5, 0)]),
     "log_softmax": (lambda x: mt.log_softmax(x, 0), [(0, 5)]),
     "dropout": (mt.dropout, [EMPTY]), "relu": (mt.relu, [EMPTY]), "sigmoid": (mt.sigmoid, [(0,)]),
-    "matmul": (lambda a, b: a @ b, [(0, 3), (3, 2)]), "max": (lambda x: x.max(1), [(0, 3)]),
+    "matmul": (lambda a, b: a @ b, [(0, 3), (3, 2)]), "max": (lambda x: x.max(1).values, [(0, 3)]),
     "var": (lambda x: x.var(1), [(0, 3)]), "flatten": (lambda x: x.flatten(1), [EMPTY]),
 }
 

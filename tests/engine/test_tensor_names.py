@@ -70,13 +70,36 @@ def test_statistics_equal_pytorch(torch, op):
 @pytest.mark.parametrize("keepdim", [False, True])
 def test_min_any_all_and_where_the_extremes_are_equal_pytorch(torch, dim, keepdim):
     x, dims = np.round(normal(3, 4, 5)), (0, 1, 2) if dim is None else dim
-    assert_equals_torch(torch, lambda t: t.min(dim, keepdim),
+    assert_equals_torch(torch, lambda t: t.amin(dim, keepdim),
                         lambda t: torch.amin(t, dims, keepdim), x)
     for name in ("any", "all") + ("argmax", "argmin") * (not isinstance(dim, tuple)):
         ours = getattr(Tensor(x), name)(dim, keepdim=keepdim)
         theirs = getattr(torch, name)(torch.tensor(x), dim, keepdim=keepdim).numpy()
         assert ours.dtype == theirs.dtype and not ours.requires_grad
         np.testing.assert_array_equal(ours.data, theirs)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+@pytest.mark.parametrize("dim", [0, -1, (1,)])
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_extremes_along_an_axis_come_with_their_places(torch, name, dim, keepdim):
+    """And equal ones give the first the gradient, as PyTorch's."""
+    x, theirs_dim = np.round(normal(2, 4, 5)), dim[0] if isinstance(dim, tuple) else dim
+    values, indices = getattr(Tensor(x), name)(dim, keepdim)
+    theirs = getattr(torch.tensor(x), name)(theirs_dim, keepdim)
+    np.testing.assert_array_equal(values.data, theirs.values.numpy())
+    np.testing.assert_array_equal(indices.data, theirs.indices.numpy())
+    assert indices.dtype == np.int64
+    assert_equals_torch(torch, lambda t: getattr(t, name)(dim, keepdim).values,
+                        lambda t: getattr(t, name)(theirs_dim, keepdim).values, x)
+
+
+def test_extremes_along_an_axis_of_a_number_and_of_not_a_number():
+    assert Tensor(5.0).max(0) == (5.0, 0) and Tensor([True, False]).min(0).values.dtype == bool
+    values, indices = Tensor([[1.0, np.nan], [3.0, 2.0]]).max(dim=1)
+    assert np.isnan(values.data[0]) and values.data[1] == 3 and indices.tolist() == [1, 0]
+    with pytest.raises(ValueError, match=r"min: dim must be one axis or None, not \(0, 1\)"):
+        mt.ones(2, 3).min((0, 1))
 
 
 @pytest.mark.parametrize("name", ["maximum", "minimum", "where", "power"])

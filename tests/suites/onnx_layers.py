@@ -83,7 +83,7 @@ def global_average_pool(x):
 
 
 def global_max_pool(x):
-    return x.max(tuple(range(2, x.ndim)), True)
+    return x.amax(tuple(range(2, x.ndim)), True)
 
 
 def col2im(x, image_shape, block_shape, *, dilations=None, pads=None, strides=None):

@@ -97,7 +97,7 @@ def dropout(x, ratio=None, training=None, *, seed=0, is_test=0):
 
 def reduction(reduce):
     def reduced(x, axes=None, *, keepdims=1, noop_with_empty_axes=0):
-        if reduce in (Tensor.max, Tensor.min) and not x.numel():
+        if reduce in (Tensor.amax, Tensor.amin) and not x.numel():
             raise NotExpressed("option", "the largest or smallest of nothing")
         axes = dims(axes) or None
         if axes is None and noop_with_empty_axes:
@@ -305,7 +305,7 @@ OPERATORS = {
     "EyeLike": eye_like, "Hardmax": hardmax,
     "Where": mt.where, "Cast": cast, "CastLike": cast_like,
     "ReduceSum": reduction(Tensor.sum), "ReduceMean": reduction(Tensor.mean),
-    "ReduceMax": reduction(Tensor.max), "ReduceMin": reduction(Tensor.min),
+    "ReduceMax": reduction(Tensor.amax), "ReduceMin": reduction(Tensor.amin),
     "ReduceL1": reduction(lambda x, *where: x.abs().sum(*where)),
     "ReduceL2": reduction(lambda x, *where: (x * x).sum(*where).sqrt()),
     "ReduceLogSum": reduction(lambda x, *where: x.sum(*where).log()),
