@@ -87,7 +87,7 @@ def writable(name: str, array: Any) -> Any:
     """
     _check_free(name, array)
     if _views.get(id(array)) is array:
-        array = frozen(array)
+        array = array.view()
         array.flags.writeable = True
     check_writable(name, array)
     return array

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from minitensor import checkpoint
 from models.commands import main
 from models.progress import Progress
 
@@ -98,3 +99,18 @@ class StopAfter:
 
     def __exit__(self, *exception):
         pass
+
+
+def assert_resumes_to_the_same_bits(train, whole, stopped, checks, monkeypatch):
+    """train(stopped), stopped after so many checks and resumed, leaves the log and the arrays that
+    train(whole) left; returns the arrays."""
+    with monkeypatch.context() as patch:
+        patch.setattr("models.training.loop.Interruption", lambda: StopAfter(checks))
+        assert train(stopped) == 130
+    assert models("train", "--resume", stopped) == 0
+    assert log(stopped) == log(whole)
+    ours, theirs = (checkpoint.load(run / "latest.safetensors")[0] for run in (whole, stopped))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+    return ours

@@ -8,7 +8,7 @@ from models.networks.build import build
 from models.networks.heads import auxiliary_logits
 from models.networks.tables import walk
 from models.networks.transfer import freeze, split, take_over
-from models_cli import StopAfter, complaint, log, models
+from models_cli import assert_resumes_to_the_same_bits, complaint, models
 
 
 # ---- weights that are taken over -----------------------------------------------------------------
@@ -85,15 +85,7 @@ def train(out, *more):
 def test_a_stopped_and_resumed_run_with_heads_has_the_same_bits(tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert train(whole) == 0
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.loop.Interruption", lambda: StopAfter(4))
-        assert train(stopped) == 130
-    assert models("train", "--resume", stopped) == 0
-    assert log(stopped) == log(whole)
-    (ours, _), (theirs, _) = (checkpoint.load(run / "latest.safetensors")
-                              for run in (whole, stopped))
-    assert ours.keys() == theirs.keys()
-    assert all(np.array_equal(ours[array], theirs[array]) for array in ours)
+    ours = assert_resumes_to_the_same_bits(train, whole, stopped, 4, monkeypatch)
     assert ours["optimizer.velocity.aux1.fc2.weight"].any()
     assert ours["aux2.conv.bn.num_batches_tracked"] == 6
 

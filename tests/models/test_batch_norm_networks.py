@@ -11,7 +11,7 @@ from models.networks.tables import state_shapes, walk
 from models.networks.torch_twin import torch_twin
 from models.training.checkpoints import load_network
 from models.weights import onnx as onnx_writer
-from models_cli import StopAfter, complaint, log, models
+from models_cli import assert_resumes_to_the_same_bits, complaint, models
 
 SIZE = 12
 
@@ -156,16 +156,8 @@ def test_running_statistics_that_cannot_be(network, tmp_path, capsys, monkeypatc
 def test_a_resumed_run_with_batch_norm_has_the_same_bits(tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert train(whole) == 0
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.loop.Interruption", lambda: StopAfter(6))
-        assert train(stopped) == 130
-    assert models("train", "--resume", stopped) == 0
-    assert log(stopped) == log(whole)
-    (ours, _), (theirs, _) = (checkpoint.load(run / "latest.safetensors")
-                              for run in (whole, stopped))
-    assert ours.keys() == theirs.keys() and ours["bn1.num_batches_tracked"] == 8
-    for name in ours:
-        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+    ours = assert_resumes_to_the_same_bits(train, whole, stopped, 6, monkeypatch)
+    assert ours["bn1.num_batches_tracked"] == 8
 
 
 def test_frozen_batch_norm_runs_on_its_statistics_and_keeps_their_bits(tmp_path):

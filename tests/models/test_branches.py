@@ -20,7 +20,7 @@ from models.training.checkpoints import load_network
 from models.training.step import Training
 from models.weights import onnx as onnx_writer
 from models.networks.torch_twin import torch_twin
-from models_cli import StopAfter, complaint, log, models
+from models_cli import assert_resumes_to_the_same_bits, complaint, log, models
 
 SIZE = 12
 BLOCKS = {                                                                  # output at 12 px
@@ -289,18 +289,12 @@ def test_weights_are_recognised(tmp_path):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("name", ["blocks", "mean"])
 def test_a_stopped_and_resumed_run_is_bit_identical(name, optimizer, tmp_path, monkeypatch):
+    def trained(run):
+        return train(name, run, "--optimizer", optimizer, "--lr", 0.003)
+
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    more = ("--optimizer", optimizer, "--lr", 0.003)
-    assert train(name, whole, *more) == 0
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.loop.Interruption", lambda: StopAfter(6))
-        assert train(name, stopped, *more) == 130
-    assert models("train", "--resume", stopped) == 0
-    assert log(stopped) == log(whole)
-    (ours, _), (theirs, _) = (checkpoint.load(run / "latest.safetensors")
-                              for run in (whole, stopped))
-    assert ours.keys() == theirs.keys()
-    assert all(np.array_equal(ours[array], theirs[array]) for array in ours)
+    assert trained(whole) == 0
+    ours = assert_resumes_to_the_same_bits(trained, whole, stopped, 6, monkeypatch)
     kinds = {array.split(".")[1] for array in ours if array.startswith("optimizer.")}
     assert kinds == ({"velocity"} if optimizer == "sgd" else {"exp_avg", "exp_avg_sq"})
 

@@ -4,7 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from minitensor import Generator, Tensor, checkpoint, cross_entropy, nn, no_grad
+import torch_twins
+from minitensor import Generator, Tensor, checkpoint, cross_entropy, no_grad
 from models.networks.build import FAMILY, build, table_of
 from models.networks.layers import Conv, Linear, Residual
 from models.networks.tables import shapes, state_shapes, walk
@@ -167,10 +168,6 @@ def twins(torch, name, classes=5, size=64):
     """The network, an eighth as wide, in float64, and PyTorch's with the same state."""
     size = size if FAMILY[name].image_size > 32 else 32
     ours = build(name, classes, size, 1 / 8, dropout=0, generator=Generator(1))
-    rng = np.random.default_rng(0)
-    for parameter in ours.parameters():
-        if parameter.ndim == 1:
-            parameter.data[...] = rng.uniform(0.5, 1.5, parameter.shape)
     if name in STAGES:
         theirs = torch_resnet(torch, *STAGES[name], 8, classes)
     elif name.startswith("resnet"):
@@ -178,9 +175,7 @@ def twins(torch, name, classes=5, size=64):
     else:
         theirs = torch_vgg(torch, VGGS[name[:5]], name.endswith("_bn"), 8, 512, classes)
     names = torchvision_names(name) or {name: name for name in ours.state_dict()}
-    theirs.load_state_dict({names[own]: torch.tensor(np.asarray(array, order="C"))
-                            for own, array in ours.state_dict().items()}, strict=True)
-    return ours.to(dtype=np.float64), theirs, names
+    return (*torch_twins.given_the_same_state(torch, ours, theirs, names), names)
 
 
 ALL = ["vgg11", "vgg11_bn", "vgg16_bn", "resnet18", "resnet34", "resnet50", "resnet20", "resnet56",
@@ -199,20 +194,8 @@ def test_training_and_evaluation_equal_pytorchs(torch, name):
         theirs(torch.tensor(x)), torch.tensor(labels)))
     assert loss.item() == pytest.approx(their_loss.item(), rel=1e-9)
     loss.backward(), their_loss.backward()
-    expected = dict(theirs.named_parameters())
-    largest = max(p.grad.abs().max().item() for p in expected.values())
-    for own, parameter in ours.named_parameters():
-        grad = expected[names[own]].grad.numpy()
-        np.testing.assert_allclose(parameter.grad, grad, rtol=1e-7, atol=1e-8 * largest)
-    state = theirs.state_dict()
-    for own, array in ours.state_dict().items():
-        np.testing.assert_allclose(array, state[names[own]].numpy(), rtol=1e-8, atol=1e-8)
-    ours.eval(), theirs.eval()
-    logits = theirs(torch.tensor(x)).detach().numpy()
-    with no_grad():
-        np.testing.assert_allclose(ours(Tensor(x)).data, logits, atol=1e-9 * logits.std())
-        with nn.folding(False):
-            np.testing.assert_allclose(ours(Tensor(x)).data, logits, atol=1e-9 * logits.std())
+    torch_twins.assert_learned_alike(ours, theirs, names)
+    torch_twins.assert_evaluates_alike(torch, ours, theirs, x)
 
 
 # ---- weights, ONNX, commands ---------------------------------------------------------------------

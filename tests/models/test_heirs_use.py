@@ -1,5 +1,6 @@
 """What AlexNet can, its heirs can, through the command line: a small one of each family."""
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from models.inputs.preprocessing import evaluation_transform
 from models.networks.build import build
 from models.networks.transfer import freeze
 from models.training.checkpoints import load_network
-from models_cli import StopAfter, complaint, log, make_folder, models
+from models_cli import assert_resumes_to_the_same_bits, complaint, log, make_folder, models
 
 # Images of 32 pixels; a layer inside a block, and its shape; a stage to freeze, and what is in it.
 SMALL = {
@@ -75,15 +76,8 @@ def picture(run, pictures):
 
 
 def test_a_heir_stopped_and_resumed_has_the_same_bits(name, run, pictures, tmp_path, monkeypatch):
-    stopped = tmp_path / "stopped"
-    with monkeypatch.context() as patch:
-        patch.setattr("models.training.loop.Interruption", lambda: StopAfter(3))
-        assert train(name, pictures, stopped) == 130
-    assert models("train", "--resume", stopped) == 0
-    assert log(stopped) == log(run)
-    ours, theirs = state(run), state(stopped)
-    assert ours.keys() == theirs.keys()
-    assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
+    assert_resumes_to_the_same_bits(partial(train, name, pictures), run, tmp_path / "stopped", 3,
+                                    monkeypatch)
 
 
 def test_a_heir_is_evaluated_with_ten_crops(run, pictures, capsys):

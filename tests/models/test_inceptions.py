@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import inception_twins
+import torch_twins
 from minitensor import Generator, Tensor, cat, checkpoint, cross_entropy, gradcheck, nn, no_grad
 from models.networks.build import FAMILY, Design, build, table_of
 from models.networks.heads import auxiliary_logits
@@ -87,15 +88,9 @@ def test_the_summary_counts_parameters_with_heads_and_without(capsys):
 def twins(torch, name, classes=5):
     """The network, an eighth as wide, in float64, and PyTorch's with the same state."""
     ours = build(name, classes, SMALL[name], 1 / 8, dropout=0, generator=Generator(1))
-    rng = np.random.default_rng(0)
-    for parameter in ours.parameters():
-        if parameter.ndim == 1:
-            parameter.data[...] = rng.uniform(0.5, 1.5, parameter.shape)
     theirs, names = getattr(inception_twins, name.replace("-", "_"))(torch, 8, classes), names_of(
         name, ours)
-    theirs.load_state_dict({names[own]: torch.tensor(np.asarray(array, order="C"))
-                            for own, array in ours.state_dict().items()}, strict=True)
-    return ours.to(dtype=np.float64), theirs, names
+    return (*torch_twins.given_the_same_state(torch, ours, theirs, names), names)
 
 
 def names_of(name, network):
@@ -124,20 +119,9 @@ def test_training_with_heads_and_evaluation_equal_pytorchs(torch, name):
             their_head, torch.tensor(labels))
     assert loss.item() == pytest.approx(their_loss.item(), rel=1e-9)
     loss.backward(), their_loss.backward()
-    expected = dict(theirs.named_parameters())
-    largest = max(p.grad.abs().max().item() for p in expected.values())
-    for own, parameter in ours.named_parameters():
-        grad = expected[names[own]].grad.numpy()
-        np.testing.assert_allclose(parameter.grad, grad, rtol=1e-7, atol=1e-8 * largest)
-    state = theirs.state_dict()
-    for own, array in ours.state_dict().items():
-        np.testing.assert_allclose(array, state[names[own]].numpy(), rtol=1e-8, atol=1e-8)
-    ours.eval(), theirs.eval()
-    logits = theirs(torch.tensor(x)).detach().numpy()
-    with no_grad(), auxiliary_logits() as heads:
-        np.testing.assert_allclose(ours(Tensor(x)).data, logits, atol=1e-9 * logits.std())
-        with nn.folding(False):
-            np.testing.assert_allclose(ours(Tensor(x)).data, logits, atol=1e-9 * logits.std())
+    torch_twins.assert_learned_alike(ours, theirs, names)
+    with auxiliary_logits() as heads:
+        torch_twins.assert_evaluates_alike(torch, ours, theirs, x)
     assert heads == [], "they vanish at inference"
 
 
