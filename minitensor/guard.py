@@ -86,8 +86,9 @@ def writable(name: str, array: Any) -> Any:
     Raises what `check_writable` raises.
     """
     _check_free(name, array)
-    if _views.get(id(array)) is array:
-        array = array.view()
+    view = _views.get(id(array))
+    if view is not None and view is array:
+        array = view.view()
         array.flags.writeable = True
     check_writable(name, array)
     return array
