@@ -122,6 +122,5 @@ def _memory(size: int) -> str:
 
 def _published(result: Result) -> tuple[str, str, str]:
     file = PUBLISHED[result.source].url.rpartition("/")[2] if result.source in PUBLISHED else ""
-    top5 = "-" if result.top5 is None else f"{result.top5:.2f}"
-    return f"{result.top1:.2f}", top5, ": ".join(filter(None, [result.source,
-                                                               result.weights or file]))
+    top1, top5 = ("-" if share is None else f"{share:.2f}" for share in result[:2])
+    return top1, top5, ": ".join(filter(None, [result.source, result.weights or file]))

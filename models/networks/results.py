@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 
 class Result(NamedTuple):
-    top1: float
+    top1: float | None          # None: not known here
     top5: float | None
     source: str                 # who says so; for torchvision's, what fetches these weights
     weights: str = ""           # the file that fits; "" where there is none, or source fetches it
 
 
-def _torchvision(top1: float, top5: float, weights: str) -> tuple[Result]:
+def _torchvision(top1: float | None, top5: float | None, weights: str) -> tuple[Result]:
     return (Result(top1, top5, f"torchvision:{weights}"),)
 
 
@@ -33,9 +33,9 @@ RESULTS: dict[str, tuple[Result, ...]] = {
     "vgg11": _torchvision(69.02, 88.63, "vgg11"),
     "vgg13": _torchvision(69.93, 89.25, "vgg13"),
     "vgg16": (*_torchvision(71.59, 90.38, "vgg16"),
-              Result(74.4, 91.9, "the paper, table 3", "VGG_ILSVRC_16_layers.caffemodel")),
+              Result(None, 91.9, "its authors", "VGG_ILSVRC_16_layers.caffemodel")),
     "vgg19": (*_torchvision(72.38, 90.88, "vgg19"),
-              Result(74.5, 92.0, "the paper, table 3", "VGG_ILSVRC_19_layers.caffemodel")),
+              Result(None, 92.0, "its authors", "VGG_ILSVRC_19_layers.caffemodel")),
     "vgg11_bn": _torchvision(70.37, 89.81, "vgg11_bn"),
     "vgg13_bn": _torchvision(71.59, 90.37, "vgg13_bn"),
     "vgg16_bn": _torchvision(73.36, 91.52, "vgg16_bn"),
@@ -48,7 +48,7 @@ RESULTS: dict[str, tuple[Result, ...]] = {
     "resnet50": (*_torchvision(76.13, 92.86, "resnet50"),
                  *_torchvision(80.86, 95.43, "resnet50-v2")),
     "resnet101": (*_torchvision(77.37, 93.55, "resnet101"),
-                  *_torchvision(81.89, 95.78, "resnet101-v2")),
+                  *_torchvision(None, None, "resnet101-v2")),
     "resnet20": _cifar(8.75),
     "resnet32": _cifar(7.51),
     "resnet44": _cifar(7.17),
